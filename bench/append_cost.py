@@ -1,7 +1,7 @@
-"""A process that stores and delivers events in its own memory, and tells what that took; for ``postgres.py``.
+"""A process that stores and delivers events and reports what that cost; ``postgres.py`` starts it.
 
-It works with the copy of the proxy that ``--tree`` names, an older one too, so that versions are compared in one run.
-For each line ``append CALLERS EVENTS`` or ``drain EVENTS`` it answers with a line of JSON.
+It works with the copy of the proxy that ``--tree`` names, which may be an older one, so that versions are compared in
+one run. For each line ``append CALLERS EVENTS`` or ``drain EVENTS`` on stdin it prints a line of JSON.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ _numbers = itertools.count()
 
 
 class Bench:
-    """Works with one queue; what it is given to store is made before a measurement begins."""
+    """Measures appends and deliveries of one queue; the events to store are made before the clock starts."""
 
     def __init__(self, queue: Any, records: Callable[[int, str], Any], given: float) -> None:
-        """Take the queue.
+        """Work with a queue.
 
         Args:
-            queue: Of whichever engine and version.
+            queue: A queue of either engine and of any version.
             records: Makes events of the same version.
-            given: So many of their ids do not tell their birth.
+            given: The share of events whose id does not begin with the time of its creation.
         """
         self._queue = queue
         self._records = records
@@ -41,7 +41,7 @@ class Bench:
         self._chance = random.Random(os.getpid())
 
     async def append(self, callers: int, events: int) -> dict[str, float]:
-        """Store events, one a call, with so many callers at once in a closed loop."""
+        """Store events one per call, from ``callers`` concurrent callers, each of which waits for its last call."""
         made = [self._named(record) for record in self._records(events, PIXEL)]
         source = iter(made)
         latencies: list[float] = []
@@ -66,14 +66,14 @@ class Bench:
         }
 
     def _named(self, record: Any) -> Any:
-        """Return an event with an id as the tag makes them, or as pages do."""
+        """Return the event with a new id: an order number as pages give, or one with the time as the tag makes."""
         number = next(_numbers)
         if self._chance.random() < self._given:
             return record._replace(id=f"order-{os.getpid()}-{number}")
         return record._replace(id=f"{time.time_ns() // 1_000_000}{self._chance.randrange(10**9)}{number}")
 
     async def drain(self, events: int) -> dict[str, float]:
-        """Claim and settle so many events as delivered, with their rows of the ledger."""
+        """Claim this many events and settle them as delivered, with their rows of the ledger."""
         from proxy.model.ledger import LedgerRow, Status  # noqa: PLC0415 - of the tree that is measured
         from proxy.queue.contract import Settlement  # noqa: PLC0415
 
@@ -93,7 +93,10 @@ class Bench:
         return {"events": done, "client_us": used / max(1, done) * 1e6, "rate": done / took}
 
     async def _claimed(self) -> Sequence[Any]:
-        """Return what is claimed; an engine that has just become the leader of the lane needs a moment."""
+        """Return a claimed batch, or nothing if nothing waits.
+
+        An engine that has just become the leader of the lane cannot claim at once, so it is asked again.
+        """
         for _ in range(100):
             if segments := await self._queue.claim(PIXEL, most=_BATCH):
                 return list(segments)
@@ -104,10 +107,10 @@ class Bench:
 
 
 async def serve(opened: AbstractAsyncContextManager[Any], records: Callable[[int, str], Any], given: float) -> None:
-    """Answer the lines of stdin.
+    """Carry out the commands that come on stdin, one a line, and print the results.
 
     Args:
-        opened: The queue.
+        opened: The queue, as a context manager that opens it.
         records: Makes events.
         given: See ``Bench``.
     """
@@ -132,7 +135,7 @@ async def serve(opened: AbstractAsyncContextManager[Any], records: Callable[[int
 @click.option("--url", default="", help="Of a PostgreSQL; otherwise the engine is SQLite.")
 @click.option("--given", default=0.0, help="So many ids do not tell their birth.")
 def main(*, tree: Path, place: Path, url: str, given: float) -> None:
-    """Measure on request."""
+    """Carry out the measurements that stdin asks for."""
     sys.path[:0] = [str(tree / "bench"), str(tree / "tests"), str(tree)]
     import stock  # noqa: PLC0415 - of the tree that is measured
 

@@ -48,7 +48,7 @@ def request(content: bytes, headers: Mapping[str, str] | None = None) -> bytes:
 
 
 def filled(make: Callable[[int], Event], **members: object) -> bytes:
-    """Return a body with as many events as 64 KiB hold."""
+    """Return a body with as many events as fit into 64 KiB."""
     room = _BODY - len(body([], **members)) - 100
     events: list[Event] = []
     for number in itertools.count():
@@ -126,7 +126,7 @@ def _foreign(turn: str, number: int) -> Event:
 
 
 async def bad_events(port: int, seconds: float) -> None:
-    """A full body of events that Graph refuses and nobody can know it before, then three more each second."""
+    """A full body of events that only Graph can recognise as bad, then three such events a second."""
 
     def requests() -> Iterator[bytes]:
         for number in itertools.count():
@@ -175,7 +175,7 @@ async def costly_text(port: int, seconds: float) -> None:
 
 
 async def odd_numbers(port: int, seconds: float) -> None:
-    """Fifty bodies a second with a number that no JSON writer of ours can write, beside good events."""
+    """Fifty bodies a second, each with a number that our JSON writers cannot write, and with a good event beside it."""
 
     def requests() -> Iterator[bytes]:
         for number in itertools.count():
@@ -191,7 +191,7 @@ async def odd_numbers(port: int, seconds: float) -> None:
 
 
 async def silent(port: int, seconds: float, count: int = 5000) -> None:
-    """Thousands of connections that never say a word, opened again as they are closed."""
+    """Thousands of connections that never send a byte; each is opened again when the proxy closes it."""
     await _hold_open(port, seconds, count, lambda: b"", every=1.0)
 
 
@@ -232,7 +232,7 @@ async def _hold_open(  # noqa: PLR0913 - how many connections say what, how ofte
 
 
 async def pipelining(port: int, seconds: float) -> None:
-    """Five hundred connections that ask four hundred times at once and read nothing."""
+    """Five hundred connections, each with four hundred requests sent at once and no answer read for five seconds."""
     end = time.monotonic() + seconds
     burst = b"GET /bench/m.js HTTP/1.1\r\nHost: t.shop.example\r\n\r\n" * 400
 

@@ -1,4 +1,4 @@
-"""What a stranger's attack costs honest visitors: a hundred events a minute beside each way to do harm.
+"""What a stranger's attack costs honest visitors: a hundred honest events a minute, during each kind of attack.
 
 For each attack: a fresh proxy on its core with 1,024 file descriptors, a Graph that refuses bad events as Meta does, a
 quiet minute, then a minute of attack. Each honest event comes from a visitor of its own (another address of loopback, a
@@ -27,7 +27,7 @@ _DESCRIPTORS = 1024
 _LATENCY = 0.1
 _WARM = 50
 _DISK_MB = 100
-"""The ledger is bounded to 1 MiB here; the rest is room for the write-ahead log and for what waits a moment."""
+"""The ledger is bounded to 1 MiB here; the rest is room for the write-ahead log and for events that wait a moment."""
 _REFUSAL = {
     "error": {
         "message": "Invalid parameter",
@@ -48,7 +48,7 @@ _PRIVATE = re.compile(r"Traceback|@example|" + re.escape(ADDRESS))
 
 
 class StrictGraph(FakeGraph):
-    """Refuses a whole batch for one bad event, without saying which."""
+    """A Graph that refuses a whole batch for one bad event, without saying which event it was."""
 
     def take(self, pixel: str, body: bytes) -> bytes | None:
         """Answer one batch."""
@@ -62,17 +62,17 @@ class StrictGraph(FakeGraph):
 
 @dataclass
 class Honest:
-    """What honest visitors met."""
+    """What happened to the requests of honest visitors."""
 
     waits_ms: list[float] = field(default_factory=list)
     acknowledged: dict[str, float] = field(default_factory=dict)
-    """When each event was acknowledged, monotonic."""
+    """The time of each event's acknowledgement, by event id, on the monotonic clock."""
     sent: int = 0
     again: int = 0
-    """Tries after the first."""
+    """Failed tries, over all events."""
 
     async def visit(self, port: int, identity: str, number: int) -> None:
-        """Bring one event, with the tag's patience."""
+        """Send one event; when that fails, try again as patiently as the tag does."""
         started = time.monotonic()
         self.sent += 1
         for attempt in range(6):
@@ -85,7 +85,7 @@ class Honest:
             await asyncio.sleep(1 + attempt)
 
     async def stay(self, port: int, name: str, seconds: float) -> None:
-        """Bring a hundred events a minute."""
+        """Send a hundred events a minute, each from a visitor of its own."""
         tasks = []
         for number in range(round(seconds / _EVERY)):
             tasks.append(asyncio.create_task(self.visit(port, f"{name}-{number}", number)))
@@ -104,7 +104,7 @@ async def _post(port: int, identity: str, number: int) -> bytes:
 
 @dataclass
 class Peaks:
-    """The most that a proxy took of the machine."""
+    """The most memory and disk that a proxy used, and how often its operator listener failed to answer."""
 
     memory_mb: float = 0.0
     disk_mb: float = 0.0
@@ -132,7 +132,7 @@ def _disk_mb(directory: Path) -> float:
 
 @dataclass
 class Result:
-    """One attack."""
+    """What was measured of one attack."""
 
     quiet: Honest
     beside: Honest

@@ -1,9 +1,10 @@
-"""Events of the past by ``send``: killed again and again, and the proxy too, is each event delivered once?
+"""Past events sent by ``send``, while it and the proxy are killed again and again: is each event delivered once?
 
 A file of JSON Lines goes through a proxy to a fake Graph that accounts for each line. ``send`` is a process of its own
-before a terminal, as somebody sees it who watches. It is killed (SIGKILL) at random moments of its progress, and
-started again; the proxy is killed at others, and ``send`` must wait for it and go on; once both are killed together.
-The run fails when a promise does not hold. ``python bench/backfill.py [--events N] [--kills K] [--proxy-kills P]``.
+on a terminal, so that it shows its progress as to a person. It is killed (SIGKILL) at random moments of its progress
+and started again; the proxy is killed at other moments, and ``send`` must wait for it and go on; once both are killed
+together. The run fails when a promise does not hold. ``python bench/backfill.py [--events N] [--kills K] [--proxy-kills
+P]``.
 """
 
 import asyncio
@@ -32,24 +33,24 @@ _PIXEL = "1001"
 _REPEATS = re.compile(r'^capi_proxy_events_total\{[^}]*result="duplicate"[^}]*\} (\S+)$', re.MULTILINE)
 _MOST_MB = 150
 _BATCH = 1000
-"""Events of a request, which is what a kill may make ``send`` repeat."""
+"""Events of one request: at most so many does ``send`` repeat after a kill."""
 _REQUEST_S = 0.6
-"""About the time that the proxy takes for such a request."""
+"""About how long the proxy takes for one request of ``send``."""
 _SAMPLE_S = 0.05
 _STARTS_S = 300.0
-"""Seconds within which a run of ``send`` must get on; it reads the whole file first."""
+"""Seconds within which a run of ``send`` must make progress; it reads the whole file first."""
 _DRAIN_S = 600.0
 
 
 class Sample(NamedTuple):
-    """How far it was at a moment."""
+    """The progress of ``send`` at a moment."""
 
     at: float
     sent: int
     run: int
-    """Of ``send``."""
+    """The number of the run of ``send``."""
     life: int
-    """Of the proxy."""
+    """The number of the run of the proxy."""
 
 
 class BackfillMachine(rig.PinnedMachine):
@@ -62,14 +63,14 @@ class BackfillMachine(rig.PinnedMachine):
         self.config.write_text(text.replace("[[site]]\n", f'[[site]]\naccess_keys = ["{_KEY}"]\n', 1))
 
     async def repeats(self) -> int:
-        """Return how many events it has recognised as repeats in this life."""
+        """Return how many events the proxy has recognised as repeats since it was started."""
         metrics = (await self._get(self.operator_port, "/metrics")).decode()
         return sum(int(float(count)) for count in _REPEATS.findall(metrics))
 
 
 @dataclass
 class Backfill:
-    """One run, and what was seen of it."""
+    """The transfer of one file with its kills, and what was measured meanwhile."""
 
     file: Path
     machine: BackfillMachine
@@ -77,22 +78,22 @@ class Backfill:
     chance: random.Random
     send: WatchedSend = field(init=False)
     noted: int = 0
-    """Repeats that this life of the proxy has recognised, when it was asked at last."""
+    """Repeats that the running proxy had recognised when it was last asked; a start sets its count to 0."""
     repeats: int = 0
-    """Those of all lives, but for what came in the moment before a kill."""
+    """Repeats that all runs of the proxy recognised, except those between the last question and a kill."""
     proxy_mb: float = 0.0
     waits: int = 0
-    """How often ``send`` outlived the proxy."""
+    """How often ``send`` went on after a kill of the proxy."""
     samples: list[Sample] = field(default_factory=list)
-    """Each time that more events were acknowledged."""
+    """A sample for each time that the number of acknowledged events had grown."""
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        """Prepare to send."""
+        """Prepare the command ``send``."""
         self.send = WatchedSend(self.machine.config, self.file, _PIXEL)
 
     async def run(self, plan: Sequence[Kill]) -> None:
-        """Send everything, killing as planned."""
+        """Send the whole file, and kill processes at the planned moments."""
         started = time.monotonic()
         async with self._sampled():
             await self.send.start()
@@ -108,7 +109,10 @@ class Backfill:
         self.repeats += self.noted
 
     async def _moment(self, whom: str) -> None:
-        """Wait until anywhere in a request, or until one is stored and perhaps not yet answered."""
+        """Wait until a random moment of a request, or until a batch reaches Graph.
+
+        In the second case events are stored, and ``send`` may not have its answer yet.
+        """
         if whom == "both" or self.chance.random() < 0.5:
             await asyncio.sleep(self.chance.uniform(0, _REQUEST_S))
             return
@@ -120,7 +124,7 @@ class Backfill:
         if whom != "send":
             self.repeats += self.noted
             await self.machine.kill()
-            await asyncio.sleep(_SAMPLE_S)  # what it sent at last is read before its next life begins
+            await asyncio.sleep(_SAMPLE_S)  # what the proxy sent before the kill is counted first
             self.graph.tally.life += 1
         if whom != "proxy":
             await self.send.kill()
@@ -133,7 +137,7 @@ class Backfill:
             self.waits += 1
 
     async def _note(self) -> None:
-        """Keep what a proxy forgets when it ends."""
+        """Ask the running proxy for its repeats and its peak memory, both of which it forgets when it ends."""
         self.noted = await self.machine.repeats()
         self.proxy_mb = max(self.proxy_mb, self.machine.memory_mb(peak=True))
 
@@ -156,13 +160,13 @@ class Backfill:
                 await task
 
     def pace(self) -> float:
-        """Return the events a second between acknowledgements that no kill lies between."""
+        """Return the events a second, without the intervals in which something was killed."""
         pairs = [(a, b) for a, b in pairwise(self.samples) if (a.run, a.life) == (b.run, b.life)]
         return sum(b.sent - a.sent for a, b in pairs) / (sum(b.at - a.at for a, b in pairs) or 1)
 
 
 def promised(done: Backfill, plan: Sequence[Kill]) -> list[Promise]:
-    """Return what was promised, and what became of it."""
+    """Return each promise with the measured figure."""
     send, tally = done.send, done.graph.tally
     of_proxy = sum(kill.whom == "proxy" for kill in plan)
     return [
@@ -185,13 +189,13 @@ def promised(done: Backfill, plan: Sequence[Kill]) -> list[Promise]:
 
 
 async def bench(events: int, of_send: int, of_proxy: int, seed: int) -> bool:
-    """Run it, print the table, and return whether every promise held.
+    """Run the bench, print the table, and return whether every promise held.
 
     Args:
-        events: In the file.
+        events: How many events the file has.
         of_send: How often ``send`` is killed.
-        of_proxy: How often the proxy is.
-        seed: Of the moments.
+        of_proxy: How often the proxy alone is killed.
+        seed: Of the random choice of moments.
     """
     rig.start()
     chance = random.Random(seed)

@@ -1,8 +1,9 @@
-"""What a backlog costs: appends, deliveries and settlements with a million events waiting, to the same with few.
+"""What a backlog costs: appends, deliveries and settlements with a million events waiting, relative to few waiting.
 
 The backlog goes in through the queue's own append, so that the duplicate memory is as large as the backlog. For the
 append rates Graph is down; for the delivery rates a proxy starts on its backlog while Graph is up. ``--events`` asks
-for another backlog, ``--fill-seconds`` bounds the time to make it; the tables say how many events it came to.
+for another size of the backlog, ``--fill-seconds`` bounds the time to make it; the tables say how many events there
+were in the end.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from proxy.queue.sqlite.engine import LocalQueue
 
 _PIXEL = "1001"
 _BATCH = 1000
-# Of a larger backlog only so many events are drained.
+# A larger backlog is not drained completely: this many events are enough.
 _DRAINED = 1_000_000
 _MOST_EVENTS = "\n[queue]\nmax_events = 20000000\n"
 
@@ -43,7 +44,7 @@ class Bench:
             config.write(_MOST_EVENTS)
 
     async def stock(self, fill_seconds: float) -> None:
-        """Fill both queues, and time settlements in both, in turn."""
+        """Fill the large queue, and time settlements in the small and the large one in turn."""
         async with queue_of(self.small.directory) as small, queue_of(self.large.directory) as large:
             started = time.monotonic()
             await fill_within(large, self.many, fill_seconds)
@@ -79,7 +80,7 @@ class Bench:
         self.peak = max(part.rate for part in found[base])
 
     async def deliver(self, count: int) -> None:
-        """Compare the rates of the first deliveries; the small backlog is new each time."""
+        """Compare the delivery rates after a start of the proxy; the small backlog is made again for each round."""
         self.graph.modes[_PIXEL] = "ok"
         names = (f"of {self.few}", f"of {self.many}")
         found: dict[str, list[Slice]] = {name: [] for name in names}
@@ -100,7 +101,7 @@ class Bench:
 
     @property
     def _window(self) -> int:
-        """Return how many events a rate is taken over; the tail of a backlog is left out."""
+        """Return how many events are delivered for a rate; the last fifth of the small backlog is left out."""
         return self.few * 8 // 10
 
     async def _first(self, machine: PinnedMachine) -> Slice:
@@ -117,7 +118,7 @@ class Bench:
         return Slice(events / (later_arrivals[-1].at - first.at), 0, 0, used / (events + first.events) * 1e6)
 
     async def drain(self) -> None:
-        """Deliver all that is left, or a million of it."""
+        """Deliver all events of the large backlog, or a million of them."""
         self.graph.arrivals.clear()
         async with running(self.large):
             used = self.large.cpu_s()
@@ -133,7 +134,7 @@ class Bench:
         goal("the same to the peak of appends in this run", whole.rate / self.peak, 1.5)
 
     async def singles(self, count: int) -> None:
-        """Deliver a backlog of a quiet site: each event was committed alone."""
+        """Deliver a backlog in which each event was committed alone, as on a quiet site."""
         shutil.rmtree(self.small.directory / "data")
         async with queue_of(self.small.directory) as small:
             await fill(small, count, group=1)
@@ -148,7 +149,10 @@ class Bench:
         goal("events/s of events committed alone", whole.rate, 20_000)
 
     async def slow(self, seconds: float) -> None:
-        """Deliver what came in an outage to a Graph that takes longer for larger batches; a lone event came before."""
+        """Deliver the events of an outage to a Graph whose answer takes 1 ms longer for each event of a batch.
+
+        One event is delivered before the outage begins.
+        """
         shutil.rmtree(self.small.directory / "data")
         self.graph.arrivals.clear()
         self.graph.per_event, self.graph.most_under_way = 0.001, 0
@@ -202,8 +206,8 @@ async def bench(many: int, few: int, count: int, seconds: float, fill_seconds: f
         many: Events of the large backlog.
         few: Events of the small one.
         count: Rounds.
-        seconds: Of each round.
-        fill_seconds: After so long the large backlog is taken as it is.
+        seconds: The length of a round.
+        fill_seconds: How long the large backlog may take to make; after that it stays as large as it is.
     """
     graph = FakeGraph()
     with workplace() as place:

@@ -1,7 +1,7 @@
-"""A PostgreSQL of the benches' own: a primary with real fsync, and standbys that each commit waits for one of.
+"""A PostgreSQL cluster of the benches' own: a primary with real fsync, and standbys of which each commit waits for one.
 
-All of it runs on this machine and its one disk, so that the processor time is what counts, and the time that a commit
-takes is not what a network makes of it.
+All of it runs on this machine and its one disk, so only the processor time means something: the time that a commit
+takes does not include a network.
 """
 
 import asyncio
@@ -41,24 +41,24 @@ class Node:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The address of this server alone."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Start it, and return once it answers."""
+        """Start the server, and return once it accepts connections."""
         with self.directory.with_suffix(".log").open("ab") as log:
             command = as_server(programs() / "postgres", "-D", self.directory, "-p", str(self.port))
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port), tries=600)
 
     def stop(self) -> None:
-        """Stop it at once, without a checkpoint."""
+        """Stop the server at once, without a checkpoint."""
         if self.process:
             self.process.send_signal(signal.SIGQUIT)
             self.process.wait()
 
     def cpu_s(self) -> float:
-        """Return the processor time of all its processes, those that ended too."""
+        """Return the processor seconds of all processes of this server, those that have ended included."""
         pid = self.process.pid if self.process else 0
         spent = 0
         for stat in _stats():
@@ -78,7 +78,7 @@ class _Stat:
 
 
 def _stats() -> Iterator[_Stat]:
-    """Yield what the kernel tells of each process (proc(5))."""
+    """Yield the parent and the processor time of each process on this machine (proc(5))."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             text = path.read_text()
@@ -90,15 +90,15 @@ def _stats() -> Iterator[_Stat]:
 
 
 def run(program: str, *arguments: str, tries: int = 1) -> None:
-    """Run a program of PostgreSQL's, as its own user when this is root.
+    """Run a program of PostgreSQL; if this process is root, as PostgreSQL's own user.
 
     Args:
         program: Its name.
-        arguments: Of it.
-        tries: So often it may fail, but for one.
+        arguments: Its arguments.
+        tries: How often it is tried until it succeeds.
 
     Raises:
-        RuntimeError: when it fails each time.
+        RuntimeError: when every try fails.
     """
     error = ""
     for _ in range(tries):
@@ -119,7 +119,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """Of all servers."""
+        """The address that names all servers, the primary first."""
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in (self.primary, *self.standbys))
         return f"postgresql://{USER}@{hosts}/postgres"
 
@@ -133,9 +133,9 @@ async def cluster(place: Path, standbys: int, **settings: str) -> AsyncIterator[
     """Run a new cluster below a directory.
 
     Args:
-        place: Where its files may be, on a disk.
-        standbys: How many; with any, a commit waits for one of them.
-        settings: Of the primary, besides the usual.
+        place: A directory on a disk, for its files.
+        standbys: How many standbys there are; if there are any, a commit waits for one of them.
+        settings: Settings of PostgreSQL besides the usual ones, for the primary and so for its standbys.
     """
     home = place / f"cluster{standbys}"
     home.mkdir()
@@ -158,7 +158,7 @@ async def cluster(place: Path, standbys: int, **settings: str) -> AsyncIterator[
 def _start(made: Cluster, names: list[str], settings: Mapping[str, str]) -> None:
     primary = made.primary
     run("initdb", "-D", str(primary.directory), "-A", "trust", "-U", USER, "--no-sync", "--encoding=UTF8")
-    # In the file, where ALTER SYSTEM can change them, and from where the standbys have them.
+    # In the file, where ALTER SYSTEM can override them, and from where each standby's copy has them too.
     with (primary.directory / "postgresql.conf").open("a") as file:
         file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
     primary.start()

@@ -13,21 +13,21 @@ _EVENT = re.compile(rb'"event_id":"([^"]+)".*?"receipt":"r-(\d+)"')
 
 @dataclass(slots=True)
 class Tally:
-    """What arrived of a file, by line."""
+    """An account of which lines of a file have arrived, and how often."""
 
     lines: int
     life: int = 1
-    """Of the proxy; whoever kills it counts it up."""
+    """The number of the proxy's run; the bench adds 1 when it kills the proxy."""
     arrived: int = 0
     """Lines that arrived at least once."""
     other_ids: int = 0
-    """Arrivals of a line that had come already under another id."""
+    """Arrivals of a line that had already arrived, under an id that it had not had before."""
     again: int = 0
-    """Arrivals of a line that the same life of the proxy had delivered already."""
+    """Repeated arrivals, under the same id, of a line that the same run of the proxy had delivered already."""
     again_after_kill: int = 0
-    """Arrivals of a line that an earlier life had delivered, under the same id; Meta counts them once."""
+    """Repeated arrivals, under the same id, of a line that an earlier run had delivered; Meta counts these once."""
     _ids: "array[int]" = field(init=False)
-    """A hash of the id of each line; 0 stands for a line that has not come."""
+    """For each line a hash of the id under which it arrived; 0 stands for a line that has not arrived."""
     _lives: "array[int]" = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class Tally:
 
         Args:
             identity: The event's id.
-            place: The first line that has this content.
+            place: The number of the first line with this content.
         """
         key = hash(identity) or 1
         for line in lines_of(place, self.lines):
@@ -63,17 +63,17 @@ class Tally:
 
 @dataclass(slots=True)
 class CountingGraph(FakeGraph):
-    """Takes everything, and accounts for it."""
+    """A Graph that accepts every event, and counts the lines that the events came from."""
 
     tally: Tally = field(default_factory=lambda: Tally(0))
     came: asyncio.Event = field(default_factory=asyncio.Event)
     """Set with every request for events."""
 
     def take(self, pixel: str, body: bytes) -> bytes | None:
-        """Count a body and return the answer.
+        """Count the events of a body and return the answer.
 
         Raises:
-            ValueError: When an event has lost its mark on the way, so that nothing can be accounted for.
+            ValueError: When an event has no ``receipt``, which says its line, so that it cannot be counted.
         """
         found = _EVENT.findall(body)
         if len(found) != body.count(b'"event_name"'):
@@ -81,5 +81,5 @@ class CountingGraph(FakeGraph):
         for identity, place in found:
             self.tally.add(identity, int(place))
         self.came.set()
-        # What is named explicitly: slots make a new class, which super() without arguments does not know.
+        # The class is named because slots make a new class, which super() without arguments does not find.
         return FakeGraph.take(self, pixel, body)

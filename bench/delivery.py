@@ -42,13 +42,13 @@ class Stages:
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """Count what is done within to a stage."""
+        """Add the processor time of the ``with`` block to a stage."""
         began = time.process_time()
         yield
         self.seconds[name] += time.process_time() - began
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return the microseconds of each stage for an event."""
+        """Return a row for each stage and one for their sum: its name, and its microseconds per event."""
         names = [*self.seconds, "sum"]
         seconds = [*self.seconds.values(), sum(self.seconds.values())]
         return [(name, f"{used / self.events * 1e6:.2f}") for name, used in zip(names, seconds, strict=True)]
@@ -56,7 +56,7 @@ class Stages:
 
 @asynccontextmanager
 async def _graph() -> AsyncIterator[GraphClient]:
-    """Run a fake Graph, and yield a client of it."""
+    """Run a fake Graph, and yield a client that sends to it."""
     program = Path(__file__).with_name("fakegraph.py")
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(program), "--port", "0", stdout=asyncio.subprocess.PIPE
@@ -72,7 +72,7 @@ async def _graph() -> AsyncIterator[GraphClient]:
 
 
 async def _deliver(queue: LocalQueue, graph: GraphClient) -> Stages:
-    """Deliver all that waits, as a lane does while all is well."""
+    """Deliver all waiting events, as a lane does while nothing fails, and return what each stage took."""
     stages = Stages()
     pixel = Pixel.model_construct(id=_PIXEL, access_token=SecretStr("t" * 180))
     while True:
@@ -96,7 +96,7 @@ async def _deliver(queue: LocalQueue, graph: GraphClient) -> Stages:
 
 
 async def bench(events: int) -> None:
-    """Deliver backlogs of segments of several sizes."""
+    """Deliver a backlog for each of several segment sizes, and print the cost of each stage."""
     async with _graph() as graph:
         for group in (64, 5, 1):
             with workplace() as place:

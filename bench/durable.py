@@ -1,7 +1,7 @@
-"""What durability costs: accepted requests per second of one front that stores, to the same front that does not.
+"""What durability costs: accepted requests per second of a front that stores events, relative to one that does not.
 
-All proxies run at once, and the visitors of a shop load them in turn; Graph is down, so that nothing is delivered
-meanwhile, but for the one row that says so.
+All proxies run at once, and the visitors of a shop load them in turn. Graph is down, so that nothing is delivered
+meanwhile, except in the row "durable, delivering".
 """
 
 import asyncio
@@ -18,12 +18,12 @@ _FRONT = str(__file__).replace("durable.py", "front.py")
 
 
 async def bench(count: int, seconds: float, visitors: int) -> None:
-    """Measure the price of durability, then of a slow fsync.
+    """Measure the price of durability, then that of a slow fsync.
 
     Args:
         count: Rounds.
-        seconds: Of each slice; a whole number.
-        visitors: How many come.
+        seconds: Length of each measurement; a whole number.
+        visitors: How many different visitors there are.
     """
     graph = FakeGraph()
     graph.modes["1001"] = "down"
@@ -63,7 +63,7 @@ async def _compare(  # noqa: PLR0913, PLR0917 - a table row
 
 
 async def _load(shoppers: Shoppers, machine: PinnedMachine, connections: int, seconds: float, _round: str) -> Slice:
-    """Load a proxy, and let one that delivers finish, so that it is idle while the next is measured."""
+    """Load a proxy and return what was measured; wait until a delivering one is idle, so as not to disturb the next."""
     taken = await shoppers.load(machine, events=1, connections=connections, seconds=seconds)
     if machine.directory.name == "delivering":
         started = time.monotonic()

@@ -1,8 +1,9 @@
-"""What the rules cost: ``ingest`` of a request to ``orjson.loads`` of its body, in turn, all bodies different.
+"""What the rules cost: processor time of ``ingest`` for a request, relative to ``orjson.loads`` of its body.
 
-Processor time counts, so that others on the machine matter less. Each visitor has an address of its own and comes back,
-after all others of a round, with the cookies that an answer has set. Names and towns come from a few hundred, browsers
-from a few dozen, as on a shop's pages; e-mail addresses and phone numbers do not repeat.
+Both are measured in turn, and all bodies differ. Processor time counts, so that other programs on the machine matter
+less. Each visitor has an address of its own and returns with the cookies that the first answer set. Names and towns
+come from a few hundred, browsers from a few dozen, as on a shop's pages; e-mail addresses and phone numbers do not
+repeat.
 """
 
 import gc
@@ -33,7 +34,7 @@ def _word(chance: random.Random, most: int = 9) -> str:
 
 
 class Pages:
-    """Makes bodies as pages send them."""
+    """Makes request bodies like those that the tag sends from a shop's pages."""
 
     def __init__(self) -> None:
         self._chance = random.Random(1)
@@ -110,7 +111,7 @@ def _request(body: bytes, cookie: str = "") -> BrowserRequest:
 
 
 def _address(chance: random.Random) -> str:
-    """Return the address of a line at home; half of them have IPv6."""
+    """Return the address of a private household's connection; half of them are IPv6 addresses."""
     if chance.random() < 0.5:
         return f"2003:{chance.getrandbits(16):x}:{chance.getrandbits(16):x}:0:{chance.getrandbits(16):x}::1"
     return f"91.{chance.randrange(256)}.{chance.randrange(256)}.{chance.randrange(1, 255)}"
@@ -124,7 +125,7 @@ def _policy() -> Policy:
 
 
 def _returning(body: bytes, policy: Policy) -> BrowserRequest:
-    """Return a request of a visitor whom an answer has given cookies."""
+    """Return a request with the cookies that the answer to an earlier request of this visitor set."""
     decision = ingest(_request(body), policy)
     if decision.refused or not decision.records or not decision.cookies:
         raise RuntimeError("the request was not taken")
@@ -138,14 +139,14 @@ def _us(work: Callable[[], object], count: int) -> float:
 
 
 def measure(bodies: Sequence[bytes], policy: Policy) -> tuple[float, float]:
-    """Return the µs of ``ingest`` and of ``orjson.loads`` for a body."""
+    """Return the µs that ``ingest`` takes for a request, and those of ``orjson.loads`` for its body."""
     requests = [_returning(body, policy) for body in bodies]
     rules = _us(lambda: [ingest(request, policy) for request in requests], len(requests))
     return rules, _us(lambda: [orjson.loads(body) for body in bodies], len(bodies))
 
 
 def bench(count: int, size: int) -> None:
-    """Measure both kinds in turn."""
+    """Measure both kinds of event in turn, and print the table."""
     tables.prepare()  # as ``serve`` does
     pages = Pages()
     policy = _policy()

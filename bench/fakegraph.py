@@ -28,7 +28,7 @@ _PIXEL = re.compile(rb"^POST /v[\d.]+/(\d+)/events ")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request for events; ``at`` is monotonic time."""
+    """One request that brought events; ``at`` is its time on the monotonic clock."""
 
     at: float
     pixel: str
@@ -39,23 +39,23 @@ class Arrival:
 
 @dataclass(slots=True)
 class FakeGraph:
-    """What it was told, and what came."""
+    """How Graph shall answer, and the requests that it got."""
 
     modes: defaultdict[str, Mode] = field(default_factory=lambda: defaultdict(lambda: "ok"))
-    """By pixel."""
+    """How requests of each pixel are answered; "ok" unless it was set otherwise."""
     latencies: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Seconds before an answer, by pixel."""
+    """Seconds until a request of the pixel is answered."""
     per_event: float = 0.0
-    """Seconds that each event of a request adds to them, as with the real Graph: a full batch takes longer."""
+    """Seconds that each event of a request adds to the latency; the real Graph takes longer for a full batch too."""
     under_way: int = 0
     most_under_way: int = 0
-    """Requests that waited for their answer at once."""
+    """The most delayed requests that ever waited for their answers at the same time."""
     watched: re.Pattern[bytes] | None = None
-    """Event ids to account for, in a group of the pattern; none by default, since that costs time."""
+    """Matches event ids to note in ``Arrival.ids``, as a group of the pattern; None by default, since it costs time."""
     arrivals: list[Arrival] = field(default_factory=list)
 
     def take(self, pixel: str, body: bytes) -> bytes | None:
-        """Count a body and return the answer; None: there is none."""
+        """Note a request and return its answer, or None if it gets no answer."""
         mode, events = self.modes[pixel], body.count(b'"event_name"')
         ids = tuple(self.watched.findall(body)) if self.watched else ()
         self.arrivals.append(Arrival(time.monotonic(), pixel, events, mode == "ok", ids))
@@ -64,25 +64,25 @@ class FakeGraph:
         return None if mode == "hang" else _answer(*_ANSWERS[mode])
 
     def control(self, body: bytes) -> bytes:
-        """Do what a request asks for."""
+        """Set mode and latency of a pixel, as the request says."""
         wanted = json.loads(body)
         self.modes[wanted["pixel"]] = wanted.get("mode", "ok")
         self.latencies[wanted["pixel"]] = wanted.get("latency", 0.0)
         return _answer("200 OK", wanted)
 
     def counts(self) -> bytes:
-        """Say how many events of each pixel were taken."""
+        """Return an answer that says how many events of each pixel were accepted."""
         taken: defaultdict[str, int] = defaultdict(int)
         for arrival in self.arrivals:
             taken[arrival.pixel] += arrival.events * arrival.good
         return _answer("200 OK", dict(taken))
 
     def taken(self) -> int:
-        """Return how many events were taken in all."""
+        """Return how many events were accepted in all."""
         return sum(arrival.events for arrival in self.arrivals if arrival.good)
 
     async def took(self, events: int) -> None:
-        """Wait until so many events were taken."""
+        """Wait until this many events were accepted."""
         while self.taken() < events:  # noqa: ASYNC110 - counting must cost nothing
             await asyncio.sleep(0.01)
 
@@ -145,7 +145,7 @@ def _answer(status: str, document: dict[str, object] | dict[str, int]) -> bytes:
 
 @asynccontextmanager
 async def served(graph: FakeGraph, port: int = 0) -> AsyncIterator[str]:
-    """Serve it on loopback; yield its address."""
+    """Serve this Graph on loopback; yield its address."""
     server = await asyncio.get_running_loop().create_server(lambda: _Connection(graph), "127.0.0.1", port)
     try:
         yield "http://{}:{}".format(*server.sockets[0].getsockname())

@@ -24,20 +24,20 @@ from proxy.telemetry.metrics import Metrics
 
 
 class _SlowFile(apsw.VFSFile):
-    """A file whose every flush takes longer."""
+    """A file whose every sync takes longer."""
 
     def __init__(self, base: str, name: apsw.URIFilename | str | None, flags: list[int], seconds: float) -> None:
         super().__init__(base, name, flags)
         self._seconds = seconds
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's name
-        """Flush, later."""
+        """Sleep, then sync."""
         time.sleep(self._seconds)
         super().xSync(flags)
 
 
 class _SlowDisk(apsw.VFS):
-    """Takes the place of the queue's VFS in this process."""
+    """A VFS that the queue uses in this process instead of its own, and whose files sync slowly."""
 
     def __init__(self, seconds: float) -> None:
         self._base, self._seconds = connection.VFS, seconds
@@ -45,7 +45,7 @@ class _SlowDisk(apsw.VFS):
         connection.VFS = "slow"
 
     def xOpen(self, name: apsw.URIFilename | str | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
-        """Open a file."""
+        """Open a file that syncs slowly."""
         return _SlowFile(self._base, name, flags, self._seconds)
 
 
@@ -53,7 +53,7 @@ def _store_nothing() -> None:
     async def append(_grouper: Grouper, _records: Sequence[Record]) -> Stored:
         return Stored()
 
-    # A lane that was told "nothing" would ask again with the next request, which it does not where Graph is down.
+    # A real lane stops to ask while Graph is down; one whose claim returned nothing would ask again at each request.
     async def claim(_queue: LocalQueue, _pixel: str, **_wishes: object) -> tuple[Segment, ...]:
         await asyncio.Event().wait()
         return ()
@@ -85,7 +85,7 @@ def _count_nothing() -> None:
 @click.option("--metrics/--no-metrics", default=True, help="Whether requests and events are counted.")
 @click.option("--fsync-ms", type=float, help="Milliseconds added to each fsync, through a VFS in Python.")
 def main(config: Path, *, store: bool, rules: bool, metrics: bool, fsync_ms: float | None) -> None:
-    """Serve, with something changed."""
+    """Serve, with parts switched off or with a slower fsync."""
     disk = None if fsync_ms is None else _SlowDisk(fsync_ms / 1000)
     if not store:
         _store_nothing()

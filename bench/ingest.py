@@ -1,7 +1,7 @@
 """How fast events are taken durably, beside bare servers and beside what people write with Meta's SDKs, in one run.
 
-All servers share one core and are loaded in turn from the other, by the visitors of a shop (shop_pages.py). Graph is
-down meanwhile, so that nothing is delivered: the peers send nothing either. ``--write`` puts the figures into
+All servers share one core and are loaded in turn from another core, by the visitors of a shop (shop_pages.py). Graph is
+down meanwhile, so that the proxy delivers nothing: the peers send nothing either. ``--write`` puts the figures into
 docs/benchmarks.md.
 """
 
@@ -28,27 +28,30 @@ from shoppers import Shoppers
 from proxy.config.schema import ServerSettings
 
 _CONNECTIONS = 64
-# PYTHONPATH may name a copy of the proxy that has but one front.
+# PYTHONPATH may name a copy of the proxy that has only one kind of front.
 _FRONTS = (
     {"capi-proxy, fast front": "fast_ingest = true", "capi-proxy, aiohttp front": "fast_ingest = false"}
     if "fast_ingest" in ServerSettings.model_fields
     else {"capi-proxy": ""}
 )
-"""Rows of the proxy, each with its lines of ``[server]``."""
+"""The names of the proxy's rows in the tables, each with its lines of ``[server]``."""
 _FRONT = str(Path(__file__).with_name("front.py"))
 _STAGES = {
     "store": ("--no-store",),
     "rules": ("--no-store", "--no-rules"),
     "metrics": ("--no-store", "--no-rules", "--no-metrics"),
 }
-"""What is switched off, besides what was before; the difference is what it costs, and the rest is HTTP."""
+"""The parts of the proxy that are switched off one after another, each in addition to those before.
+
+The difference to the row before is what a part costs; what is left with all of them off is HTTP.
+"""
 _LONE_RATE = 25.0
 _IDLE = 1000
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured."""
+    """How many rounds are measured, how long each is, and with how many visitors."""
 
     rounds: int
     seconds: float
@@ -56,7 +59,7 @@ class Scale:
     open_seconds: float
     visitors: int
     warm: bool
-    """Whether each comparison begins with a round for nothing, not only the first."""
+    """Whether every comparison begins with a warm-up round that does not count; otherwise only the first one does."""
 
 
 FULL = Scale(rounds=7, seconds=2, open_rounds=7, open_seconds=2, visitors=10_000, warm=True)
@@ -64,7 +67,7 @@ QUICK = Scale(rounds=2, seconds=1, open_rounds=1, open_seconds=1, visitors=2_000
 
 
 class Bench:
-    """One run: its servers, its visitors and what was found."""
+    """One run of the bench: its servers, its visitors and its results."""
 
     def __init__(self, place: Path, graph: str, scale: Scale) -> None:
         """Prepare servers.
@@ -129,14 +132,14 @@ class Bench:
         return await self._shoppers.load(server, events=events, connections=_CONNECTIONS, seconds=self._scale.seconds)
 
     async def _open(self) -> None:
-        """Measure latencies at shares of the peak that each server has just shown."""
+        """Measure latencies at several shares of the peak rate that each server has just reached."""
         for name in (BARE, *self._fronts):
             peak = statistics.median(taken.rate for taken in self.findings.closed[1][name])
             load = {f"{level}": partial(self._came, self._servers[name], peak * level / 100) for level in LEVELS}
             self.findings.open[name] = await self._open_rounds(load, [self._servers[name]])
 
     async def _lone(self) -> None:
-        """Measure requests that have a server to themselves, and what one fsync takes."""
+        """Measure the latency of requests that are alone on a server, and the time of one fsync."""
         names = (BARE, *self._fronts)
         load = {name: partial(self._came, self._servers[name], _LONE_RATE) for name in names}
         self.findings.lone = await self._open_rounds(load, [self._servers[name] for name in names])
@@ -152,7 +155,7 @@ class Bench:
         return await self._shoppers.open_load(server, rate=rate, seconds=self._scale.open_seconds)
 
     async def _stages(self) -> None:
-        """Measure what a request costs while parts are switched off."""
+        """Measure what a request costs while one part of the proxy after another is switched off."""
         for number, (front, server) in enumerate(_FRONTS.items()):
             whole = {"": self._proxy(f"whole-{number}", server)}
             parts = {name: self._proxy(f"no-{name}-{number}", server, *flags) for name, flags in _STAGES.items()}
@@ -161,7 +164,7 @@ class Bench:
                 self.findings.stages[front] = await self._closed(servers, 1)
 
     async def _memory(self) -> None:
-        """Measure what a thousand idle connections take of servers that have just started."""
+        """Measure the memory of a thousand idle connections, on servers that have just started."""
         fresh = {BARE: bare(self._place)} | self._proxies("idle")
         async with running(*fresh.values()):
             for name, server in fresh.items():
@@ -169,7 +172,7 @@ class Bench:
 
     async def _idle_mb(self, server: PinnedMachine) -> float:
         requests = self._shoppers.requests(1)
-        # What every server keeps once is there before the memory is looked at.
+        # The first requests allocate what a server keeps for good, so that only connections add memory after them.
         kept = [await _connection(server, requests, count=_IDLE)]
         before = server.memory_mb()
         kept += [await _connection(server, requests) for _ in range(_IDLE)]
@@ -180,7 +183,7 @@ class Bench:
 
 
 async def _connection(server: PinnedMachine, requests: Iterator[bytes], count: int = 1) -> asyncio.StreamWriter:
-    """Return a connection over which requests were answered."""
+    """Return an open connection over which ``count`` requests were answered."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     for _ in range(count):
         writer.write(next(requests))
@@ -189,7 +192,7 @@ async def _connection(server: PinnedMachine, requests: Iterator[bytes], count: i
 
 
 def _fsync_ms(place: Path, times: int = 200) -> float:
-    """Return the median time of an fsync after 8 KiB, about what a commit of one event writes into the log."""
+    """Return the median milliseconds of an fdatasync after 8 KiB, about what the commit of one event writes."""
     block, taken = bytes(8192), []
     with (place / "fsync").open("wb", buffering=0) as file:
         file.write(block * times)
@@ -204,7 +207,7 @@ def _fsync_ms(place: Path, times: int = 200) -> float:
 
 
 async def bench(scale: Scale) -> Findings:
-    """Measure with Graph down."""
+    """Measure everything while Graph is down."""
     graph = FakeGraph()
     graph.modes["1001"] = "down"
     with workplace() as place:

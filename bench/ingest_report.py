@@ -35,26 +35,26 @@ Slices: TypeAlias = Mapping[str, Sequence[Slice]]
 
 @dataclass
 class Findings:
-    """Everything one run measured; servers go by the names of their rows."""
+    """All figures of one run; dictionaries by server have the names of the tables' rows as keys."""
 
     fronts: tuple[str, ...]
-    """Rows that are the proxy."""
+    """Names of the rows that are the proxy."""
     rounds: int
     open_rounds: int
     closed: dict[int, Slices] = field(default_factory=dict)
-    """By events of a request."""
+    """Measurements as fast as requests are answered, by the number of events in a request."""
     stages: dict[str, Slices] = field(default_factory=dict)
-    """By front, then by what is switched off besides what was before; "" is the whole proxy, the last bare aiohttp."""
+    """By front, then by the part that is switched off too; first "" for the whole proxy, at last bare aiohttp."""
     open: dict[str, OpenSlices] = field(default_factory=dict)
-    """By server, then by level."""
+    """Measurements at a fixed rate, by server, then by level."""
     lone: OpenSlices = field(default_factory=dict)
     fsync_ms: float = 0.0
     idle_mb: dict[str, float] = field(default_factory=dict)
-    """What a thousand idle connections take."""
+    """Memory of a thousand idle connections, by server."""
     versions: dict[str, str] = field(default_factory=dict)
-    """Of the peers' packages."""
+    """Versions of the packages of the peers."""
     notes: list[str] = field(default_factory=list)
-    """What disturbed the run, or is missing."""
+    """What disturbed the run, and which servers are missing and why."""
 
 
 def document(found: Findings) -> str:
@@ -64,7 +64,7 @@ def document(found: Findings) -> str:
 
 
 def write(text: str) -> None:
-    """Put the text in the place of what an earlier run wrote."""
+    """Replace the part of docs/benchmarks.md that an earlier run wrote."""
     page = DOCUMENT.read_text()
     before, _, rest = page.partition(_FROM)
     _, _, after = rest.partition(_TO)
@@ -72,7 +72,7 @@ def write(text: str) -> None:
 
 
 def goals(found: Findings) -> None:
-    """Print what was to be reached."""
+    """Print each goal with the figure that was reached."""
     for front in found.fronts:
         print(f"\n{front}")
         one = found.closed[1]
@@ -91,7 +91,7 @@ def goals(found: Findings) -> None:
 
 
 def events_ratio(found: Findings, name: str, size: int) -> float:
-    """Return a server's events per second to the requests per second of bare aiohttp, in the same rounds."""
+    """Return a server's events per second, divided by the requests per second of bare aiohttp (median over rounds)."""
     return ratio(found.closed[size], name, BARE) * size
 
 
@@ -180,7 +180,7 @@ def _middle(taken: Iterable[Slice], what: str) -> float:
 
 
 def _saved(before: Sequence[Slice], after: Sequence[Slice]) -> float:
-    """Return by how much the processor time of a request fell, as the median over the rounds."""
+    """Return the µs of processor time by which a request is cheaper in ``after``, as the median over the rounds."""
     return statistics.median(more.cpu_us - less.cpu_us for more, less in zip(before, after, strict=True))
 
 

@@ -1,28 +1,28 @@
-"""When a bench kills whom."""
+"""The plan of a bench that kills processes: which one is killed, and after how many events."""
 
 import random
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 _STEP = 100
-"""Events; two kills are at least so far apart."""
+"""Two kills are at least this many events apart."""
 
 
 class Kill(NamedTuple):
-    """What happens when so many events were acknowledged."""
+    """A kill that is due once ``at`` events were acknowledged."""
 
     at: int
     whom: Literal["send", "proxy", "both"]
 
 
 def planned(events: int, of_send: int, of_proxy: int, chance: random.Random) -> list[Kill]:
-    """Return at which moments of the progress whom to kill, in their order; the last tenth is left undisturbed.
+    """Return the kills at random moments, in their order; none is in the last tenth of the events.
 
     Args:
-        events: In the file.
-        of_send: How often ``send`` is killed; once of several times the proxy with it, in the midst of a request.
-        of_proxy: How often the proxy alone is.
-        chance: Chooses.
+        events: How many events the file has.
+        of_send: How often ``send`` is killed; with more than one kill, one of them kills the proxy too.
+        of_proxy: How often the proxy alone is killed.
+        chance: Chooses the moments.
     """
     moments = chance.sample(range(1, events * 9 // 10, _STEP), of_send + of_proxy)
     plan = [Kill(at, "send") for at in moments[:of_send]] + [Kill(at, "proxy") for at in moments[of_send:]]
@@ -32,5 +32,5 @@ def planned(events: int, of_send: int, of_proxy: int, chance: random.Random) -> 
 
 
 def said(plan: Sequence[Kill]) -> str:
-    """Return the plan in words."""
+    """Return the plan as text to print."""
     return ", ".join(f"{kill.whom} at {kill.at:,}" for kill in plan) or "none"

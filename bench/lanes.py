@@ -1,7 +1,7 @@
-"""One of three pixels is ill for the whole run: how long do events of the other two take, from the post to Graph?
+"""How long events of two pixels take from the post to Graph, while a third pixel has trouble during the whole run.
 
-Three proxies run side by side and are visited in turn: all pixels well, one pixel paused for its token with a backlog,
-one pixel whose requests Graph never answers.
+Three proxies run side by side and are visited in turn: one with all pixels well, one with a pixel that is paused for
+its token and has a backlog, one with a pixel whose requests Graph never answers.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _WATCHED = re.compile(rb'"event_id":"(lane-[^"]+)"')
 
 @dataclass
 class Case:
-    """A proxy and its Graph; latencies in ms, one list a round."""
+    """A proxy with its Graph; ``rounds`` has a list of latencies in ms for each round."""
 
     name: str
     machine: PinnedMachine
@@ -32,7 +32,7 @@ class Case:
     rounds: list[list[float]]
 
     async def visit(self, number: int, seconds: float) -> None:
-        """Post events for all three pixels and wait until those of the two came to Graph."""
+        """Post events for all three pixels, and wait until those of the two well pixels have reached Graph."""
         self.graph.arrivals.clear()
         posted: dict[str, float] = {}
 
@@ -61,7 +61,7 @@ class Case:
         raise TimeoutError(f"{self.name}: {expected - len(came)} events did not come within 10 s")
 
     def share(self, share: float) -> list[float]:
-        """Return a percentile of each round."""
+        """Return a percentile of the latencies of each round."""
         return [percentile(taken, share) for taken in self.rounds]
 
 
@@ -74,13 +74,13 @@ async def _case(stack: AsyncExitStack, place: Path, name: str, mode: Mode, backl
         async with queue_of(machine.directory) as queue:
             await fill(queue, backlog, _ILL)
     await stack.enter_async_context(running(machine))
-    # A polite end would wait for the request that is never answered.
+    # A graceful stop would wait for the request that is never answered.
     stack.push_async_callback(machine.kill)
     return Case(name, machine, graph, [])
 
 
 async def bench(count: int, seconds: float, backlog: int) -> None:
-    """Visit the cases in turn."""
+    """Visit the proxies in turn, and compare the latencies of the two well pixels."""
     async with AsyncExitStack() as stack:
         place = stack.enter_context(workplace())
         cases = [

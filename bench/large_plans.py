@@ -1,7 +1,7 @@
-"""Whether a statement of the shared queue reads a large table from end to end when each has a million rows.
+"""Whether any statement of the shared queue reads a large table from end to end when each table has a million rows.
 
-``tests/postgres`` asks the same of empty tables and of small ones. The counts, which somebody asks for once a minute,
-are timed instead.
+``tests/postgres`` checks the same with empty and with small tables. The statements that count rows, which run at most
+once a minute, are timed instead.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from proxy.queue.postgres.session import Session
 
 
 async def bench(rows: int) -> None:
-    """Let a queue live, fill its tables, and look at each statement's plan."""
+    """Fill the tables of a queue, run each statement, and look at its plan."""
     with workplace() as place:
         async with cluster(place, 0) as servers:
             recorder = plans.Recorder()

@@ -1,8 +1,8 @@
 """The operator's pages on a large ledger, and what an open dashboard and a running search cost the proxy's work.
 
-A proxy runs on ``--rows`` finished events of seven days and 400 days of rollups, with SQLite and with PostgreSQL. Each
-page's data is asked for in turn, as the dashboard does. Then events are appended and delivered as fast as that goes, in
-turn without anybody looking and beside a live dashboard, its charts, and a search that goes on page after page.
+A proxy runs on ``--rows`` finished events of seven days and 400 days of rollups, with SQLite and with PostgreSQL. The
+data of each page is requested in turn, as the dashboard does. Then events are appended and delivered as fast as
+possible, in turn without any operator and beside a live dashboard, its charts, and a search that reads page after page.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ _ENGINES = ("sqlite", "postgres")
 
 @dataclass
 class Engine:
-    """A proxy on a large ledger."""
+    """A proxy on a large ledger, with the times and sizes of its answers."""
 
     name: str
     machine: PinnedMachine
     graph: FakeGraph
     times: dict[str, list[float]] = field(default_factory=dict)
-    """Milliseconds by page."""
+    """Milliseconds of each answer, by page."""
     sizes: dict[str, int] = field(default_factory=dict)
 
     async def look(self, session: aiohttp.ClientSession, page: str, path: str) -> None:
-        """Ask for a page's data."""
+        """Request a page's data, and note how long the answer took and how large it was."""
         began = time.perf_counter()
         body = await fetched(session, path)
         self.times.setdefault(page, []).append((time.perf_counter() - began) * 1000)
@@ -51,7 +51,7 @@ class Engine:
 
 
 def pages(stock: Stock) -> Mapping[str, str]:
-    """Return what each page of the dashboard asks for, by its name."""
+    """Return the address that each page of the dashboard requests, by the page's name."""
     now, name, identity = stock.now, *stock.event(stock.rows // 2)
     day = {"from": now - DAY_MS, "to": now}
     asked: dict[str, tuple[str, Mapping[str, object]]] = {
@@ -75,7 +75,7 @@ def pages(stock: Stock) -> Mapping[str, str]:
 
 
 async def ask_pages(engine: Engine, stock: Stock, count: int) -> None:
-    """Ask for each page so many times, in turn."""
+    """Request each page ``count`` times, in turn, after a first round that does not count."""
     async with aiohttp.ClientSession(engine.machine.operator) as session:
         for number in range(count + 1):
             for page, path in pages(stock).items():
@@ -90,12 +90,12 @@ async def ask_pages(engine: Engine, stock: Stock, count: int) -> None:
 
 @dataclass(frozen=True)
 class Work:
-    """What was done in one slice."""
+    """The rates and costs of one slice."""
 
     appended: float
     """Events a second."""
     delivered: float
-    """Events a second, until nothing waited."""
+    """Events a second, from the first append until no event waited."""
     p99_ms: float
     cpu_us: float
     """Processor time of the proxy per event, while events were appended."""
@@ -110,7 +110,7 @@ async def _work(engine: Engine, tag: str, seconds: float) -> Work:
 
 
 async def work_beside(engine: Engine, count: int, seconds: float) -> dict[str, list[Work]]:
-    """Append and deliver in turn with nobody looking and with somebody."""
+    """Append and deliver in turn without an operator and with one who watches and searches."""
 
     async def quiet(tag: str) -> Work:
         return await _work(engine, f"q{tag}", seconds)
@@ -128,7 +128,7 @@ async def work_beside(engine: Engine, count: int, seconds: float) -> dict[str, l
 
 @dataclass(frozen=True)
 class Size:
-    """Of a run."""
+    """How large the ledger of a run is, and how much is measured."""
 
     rows: int
     looks: int

@@ -1,4 +1,4 @@
-"""People before the dashboard of a proxy: its live list, its charts, and a search."""
+"""Operators at the dashboard of a proxy: its live list, its charts, and a search."""
 
 import asyncio
 import json
@@ -11,18 +11,18 @@ from rig import PinnedMachine
 
 from proxy.model.units import DAY_MS
 
-# How often the dashboard asks while nothing is streamed to it.
+# How often the dashboard asks when there is no stream.
 _POLL_S = 0.5
 _OVERVIEW_S = 10.0
-# Between two pages of a search.
+# The time between two pages of a search.
 _READING_S = 1.0
 
 
 async def fetched(session: aiohttp.ClientSession, path: str) -> bytes:
-    """Return the answer of an address of the operator listener.
+    """Return the body of an answer of the operator listener.
 
     Raises:
-        RuntimeError: when it is an error.
+        RuntimeError: when the status is not 200.
     """
     async with session.get(path) as answer:
         body = await answer.read()
@@ -33,7 +33,7 @@ async def fetched(session: aiohttp.ClientSession, path: str) -> bytes:
 
 @asynccontextmanager
 async def watched(machine: PinnedMachine) -> AsyncIterator[None]:
-    """Keep a live dashboard open and a search running."""
+    """Keep a live dashboard, its charts and a search running within the ``with`` block."""
     async with aiohttp.ClientSession(machine.operator) as session:
         tasks = [asyncio.create_task(work(session)) for work in (_live, _overview, _search)]
         try:
@@ -48,7 +48,7 @@ async def watched(machine: PinnedMachine) -> AsyncIterator[None]:
 
 
 async def _live(session: aiohttp.ClientSession) -> None:
-    """Listen to the stream; where there is none, ask for the newest events twice a second."""
+    """Read the stream of events; if there is none, request the newest events twice a second."""
     async with session.get("/api/stream", timeout=aiohttp.ClientTimeout(total=None)) as stream:
         if stream.status == 200:
             async for _ in stream.content.iter_any():
@@ -59,7 +59,7 @@ async def _live(session: aiohttp.ClientSession) -> None:
 
 
 async def _overview(session: aiohttp.ClientSession) -> None:
-    """Draw the charts of a day again and again."""
+    """Request the charts of the last day every ten seconds."""
     while True:
         now = made_at()
         await fetched(session, f"/api/overview?from={now - DAY_MS}&to={now}")
@@ -67,7 +67,7 @@ async def _overview(session: aiohttp.ClientSession) -> None:
 
 
 async def _search(session: aiohttp.ClientSession) -> None:
-    """Ask for events that are rare, page after page as fast as a person reads, and begin anew behind the last."""
+    """Search for rare events, reading a page a second, and start again with the newest after the last page."""
     below = ""
     while True:
         page = json.loads(await fetched(session, f"/api/events?name=Schedule&reason=bot&limit=100&below={below}"))

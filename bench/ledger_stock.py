@@ -2,10 +2,9 @@
 
 More than 250 lines: the same stock is written twice, in the tables of each engine.
 
-Of an ordinary shop: ten event names, nine in ten events delivered, of a quarter the browser copy blocked. Rows go
-straight into the tables of a queue that was opened once; nothing else of it is passed by.
-
-More than 250 lines: one shop, said to two engines in the same words.
+The events are those of an ordinary shop: ten event names, nine in ten events delivered, and a quarter with a blocked
+browser copy. Rows are inserted straight into the tables of a queue that was opened once before; apart from that, the
+queue is the proxy's own.
 """
 
 import itertools
@@ -41,7 +40,7 @@ NAMES = (
     *(("PageView", 550), ("ViewContent", 250), ("AddToCart", 80), ("InitiateCheckout", 40), ("Purchase", 20)),
     *(("Lead", 20), ("Search", 20), ("CompleteRegistration", 10), ("Contact", 9), ("Schedule", 1)),
 )
-"""Of a thousand events so many have the name."""
+"""Each event name, with the number of events out of a thousand that have it."""
 ENDS = (
     *((Status.DELIVERED, "", 900), (Status.DROPPED, "bot", 50), (Status.DROPPED, "no_consent", 20)),
     *((Status.DUPLICATE, "", 29), (Status.DEAD, "rejected", 1)),
@@ -51,12 +50,12 @@ PURCHASE = "Purchase"
 _MATCH_KEYS = bits_of(("em", "external_id", "fbp", "client_ip_address", "client_user_agent"))
 _PARTS = 799_000
 _FILL_S = 3600.0
-# Numbers that look random, and are the same in both engines: three properties do not depend on each other.
+# Pseudo-random numbers that are the same in both engines; name, end and browser copy of an event are independent.
 _CHANCES = ("(i * 7919) % 1000", "(i * 104729 / 7) % 1000", "(i * 1299709 / 13) % 1000")
 
 
 class _Kind(NamedTuple):
-    """Events that are counted together."""
+    """Events that the rollups count together, with their share of all events."""
 
     name: str
     status: Status
@@ -72,7 +71,7 @@ def _kinds() -> Iterator[_Kind]:
 
 @dataclass(frozen=True)
 class Stock:
-    """How much there is to be."""
+    """The size of the ledger to make."""
 
     rows: int
     now: int
@@ -84,21 +83,24 @@ class Stock:
         return self.rows / DAYS / 24
 
     def day(self, back: int) -> tuple[int, int, int, int]:
-        """Return a day, so many days back: the day, the first number, how many rows, when the first arrived."""
+        """Return about the day ``back`` days ago: its number, its first event, its events, its first arrival.
+
+        The day counts from 1970, the event by number, and the arrival in milliseconds.
+        """
         count = self.rows // DAYS
         return self.now // DAY_MS - back, (DAYS - 1 - back) * count, count, self._start(back)
 
     def _start(self, back: int) -> int:
-        # Today's come before now, those of other days over all of it.
+        # Today's events arrived before now, those of other days are spread over the whole day.
         return self.now - self.now % DAY_MS - back * DAY_MS
 
     def spacing(self, back: int) -> float:
-        """Return the milliseconds between two rows of a day."""
+        """Return the milliseconds between two events of the day."""
         span = self.now % DAY_MS - 120_000 if not back else DAY_MS
         return max(1, span) / (self.rows // DAYS)
 
     def event(self, number: int) -> tuple[str, str]:
-        """Return name and id of a row."""
+        """Return name and id of the event with this number."""
         name = next(name for name, bound in _bounds(NAMES) if number * 7919 % 1000 < bound)
         return name, f"order-{SITE}-{number}"
 
@@ -109,7 +111,7 @@ def _bounds(choices: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
 
 
 def _case(chance: int, choices: Sequence[tuple[str, int]]) -> str:
-    """Return SQL that chooses a text by a number ``i``."""
+    """Return SQL that chooses one of the texts by the event's number ``i``, each with its share of a thousand."""
     cases = [f"WHEN {_CHANCES[chance]} < {bound} THEN '{name}'" for name, bound in _bounds(choices)]
     return f"CASE {' '.join(cases)} END"
 
@@ -184,7 +186,7 @@ async def fill_postgres(url: str, stock: Stock) -> None:
 async def _fill_day(stock: Stock, back: int, run: Run) -> None:
     day = stock.day(back)[0]
     await ledger_days.create(run, day)
-    # Indexes are made quicker of rows that are there.
+    # Building an index of existing rows takes less time than keeping it up to date during the insertion.
     for index in ("number", "id", "arrival", "status", "copy"):
         await run(f"DROP INDEX ledger_{day}_{index}")
     await run("SET LOCAL synchronous_commit = off")
@@ -214,7 +216,7 @@ async def _rollups(stock: Stock, run: Run) -> None:
 
 
 async def fill_sqlite(machine: PinnedMachine, stock: Stock) -> None:
-    """Fill the ledger of a machine's directory."""
+    """Fill the ledger of a machine's SQLite file."""
     async with queue_of(machine.directory):
         pass
     _fill_file(machine.directory / "data" / "queue.db", stock)

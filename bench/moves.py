@@ -1,12 +1,12 @@
-"""How far a reader must turn to follow one event: moves between our files, from the door's handler to its answer.
+"""How many jumps between our files it takes to follow one event, from the door's handler to its answer.
 
-A proxy runs in this process; a visitor who was here before sends a PageView or a Purchase with four match keys, on
-its real socket, into its real queue. ``sys.setprofile`` sees each call and each return on the thread of the event loop.
-A *move* is one of them that changes the current file of ours. A coroutine or generator that pauses and goes on is no
-move. Work of other tasks and threads does not count: the queue's writer has a thread of its own.
+A proxy runs in this process; a visitor who was here before sends a PageView or a Purchase with four match keys, on its
+real socket, into its real queue. ``sys.setprofile`` sees each call and each return on the thread of the event loop. A
+*move* is a call or return after which another file of ours is current. A coroutine or generator that pauses and goes on
+is no move. Work of other tasks and threads does not count: the queue's writer has a thread of its own.
 
-A file is come back to when something that it called returns, or when it is called once more. The first is what any
-list of steps does after each of its steps, so the two are counted apart.
+The flow comes back to a file when a function that the file called returns, or when the file is called once more. The
+first happens after each step of any list of steps, so the two are counted apart.
 
 ``--calls`` counts the Python calls of the same request instead, those of libraries too: from the bytes that a
 connection receives until the queue takes the records.
@@ -49,19 +49,19 @@ _EVENTS = {
 
 
 class Trail:
-    """Follows one task through our files, from the first call on."""
+    """Records the files of ours that one task passes through, from the first call on."""
 
     def __init__(self) -> None:
         self.files: list[str] = []
-        """The file after each move; the first is where it began."""
+        """The file after each move; the first is where the task began."""
         self.called: Counter[str] = Counter()
-        """How often each file was come to by a call."""
+        """How many calls from another file led to each file."""
         self._first: FrameType | None = None
         self._paused: set[FrameType] = set()
         self._task = asyncio.current_task()
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
-        """Note one event of ``sys.setprofile``."""
+        """Handle one event of ``sys.setprofile``."""
         if event not in {"call", "return"} or not _is_ours(frame) or _task() is not self._task:
             return
         self._first = self._first or frame
@@ -108,7 +108,7 @@ def _pauses(frame: FrameType) -> bool:
 
 
 def _followed(handler: Callable[..., Awaitable[Any]], trails: list[Trail]) -> Callable[..., Awaitable[Any]]:
-    """Return a handler that notes the trail of each request."""
+    """Return a handler that appends the trail of each request to ``trails``."""
 
     async def follow(*arguments: Any) -> Any:
         trail = Trail()
@@ -123,7 +123,10 @@ def _followed(handler: Callable[..., Awaitable[Any]], trails: list[Trail]) -> Ca
 
 
 def _count_calls(counts: list[Counter[str]]) -> None:
-    """Note the calls of each plain request by the file that they lead to, from its bytes to ``append``."""
+    """Count the calls of each request by the file called, from the receipt of its bytes to ``append``.
+
+    It replaces methods of the connection and of the queue; each request appends a counter to ``counts``.
+    """
     receive, append = FastConnection.data_received, Grouper.append
 
     def count(frame: FrameType, event: str, _: object) -> None:
@@ -163,7 +166,7 @@ def _body(name: str, number: int) -> bytes:
 
 
 def _traced(name: str) -> Trail:
-    """Return the trail of the last of some requests of one visitor."""
+    """Send several requests of one visitor, and return the trail of the last one."""
     trails: list[Trail] = []
     CollectDoor.answer = _followed(CollectDoor.answer, trails)  # type: ignore[method-assign, assignment]
     _visit(name)
@@ -171,7 +174,7 @@ def _traced(name: str) -> Trail:
 
 
 def _counted(name: str) -> Counter[str]:
-    """Return the calls of the last of these requests."""
+    """Send several requests of one visitor, and return the calls of the last one, by file."""
     counts: list[Counter[str]] = []
     _count_calls(counts)
     _visit(name)
@@ -184,7 +187,7 @@ def _visit(name: str, requests: int = 4) -> None:
 
 
 async def _post(machine: PinnedMachine, name: str, requests: int) -> None:
-    """Send requests of one visitor, who comes back with the cookies of the answers."""
+    """Send requests of one visitor; each has the cookies that the earlier answers set."""
     headers = {key: value for key, value in browser_headers().items() if key != "Cookie"}
     async with running(load.load(machine.config, {})), aiohttp.ClientSession(headers=headers) as page:
         cookies: dict[str, str] = {}
@@ -199,7 +202,7 @@ async def _post(machine: PinnedMachine, name: str, requests: int) -> None:
 
 
 def _figures(files: Sequence[str], called: Counter[str]) -> list[str]:
-    """Return moves, files, and which of these were come back to, and called again, most often."""
+    """Return the number of moves and of files, and the files most often come back to and most often called again."""
     visits = Counter(file for file in files if file)
     return [str(len(files) - 1), str(len(visits)), _most(visits), _most(called)]
 
@@ -209,7 +212,7 @@ def _by_file(counts: Counter[str]) -> list[tuple[str, str]]:
 
 
 def _rules_alone(files: Sequence[str]) -> list[str]:
-    """Return the files of the rules, and one without a name for all others."""
+    """Return the trail with only the files of the rules; "" stands for each stay in other files."""
     named = [file if file.startswith(_RULES) else "" for file in files]
     return [file for file, before in zip(named, ["/", *named], strict=False) if file != before]
 

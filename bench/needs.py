@@ -1,4 +1,4 @@
-"""What a load needs: ten days of it, minute by minute, made of nothing but unit costs.
+"""What a load needs: ten days of it are simulated minute by minute, from the unit costs alone.
 
 The load rises and falls with the day, and once a day, in its busiest hour, a campaign doubles it for ten minutes. On
 the ninth day Graph does not answer for six hours around that moment. ``sizing.py`` makes tables of it.
@@ -15,7 +15,7 @@ from rig import ROOT  # noqa: F401 - rig finds the proxy
 from proxy.config.schema import RetentionSettings
 
 _DAY = 24 * 60
-"""In minutes, as all times but those whose names end in S."""
+"""A day in minutes, as are all times except those whose names end in S."""
 _DAYS = 10
 _SWING = 0.8
 _CAMPAIGN, _CAMPAIGN_FACTOR = range(18 * 60, 18 * 60 + 10), 2.0
@@ -23,56 +23,57 @@ _OUTAGE = range(8 * _DAY + 15 * 60, 8 * _DAY + 21 * 60)
 _SLOT, _SLOTS = 16 * 60, 4
 _LEDGER_DAYS = 7
 _DRAIN = 2.0
-"""To what comes in the busiest minute: what can be delivered in one."""
+"""What can be delivered in a minute, relative to the arrivals of the busiest minute."""
 AWAY_S = 600
-"""For so long the database may be away in the busiest minutes; the spool must hold it."""
+"""How many seconds the database may be away in the busiest minutes; the spool must hold what arrives meanwhile."""
 GROUP_S = 0.005
-"""What a proxy takes meanwhile shares a commit."""
+"""The events that a proxy takes within this many seconds share a commit."""
 MOST_GROUP = 200
 _MANY_KEYS = 10_000_000
 BUSY = 0.6
-"""Of a core, at the most."""
+"""The most that a core may be used: 60 %."""
 GIVEN = 0.1
-"""So many ids come from the page, such as those of orders; their keys are all over the duplicate memory."""
+"""The share of ids that come from the page, such as order numbers; their keys are spread over the duplicate memory."""
 LANE_RATE = 25_000
-"""Events a second that one leader delivers of a pixel."""
+"""Events a second that the leader of a pixel can deliver."""
 WAL_MB_S = 150
-"""What one primary, its disk and its network bear for hours."""
+"""MB a second of WAL that one primary, its disk and its network can bear for hours."""
 SPARE_GB = 16
-"""``max_wal_size`` of 8 GB, and as much for a standby that is away."""
+"""GB of disk for a ``max_wal_size`` of 8 GB, and as much again for a standby that is away."""
 CLASSES = ((2, 4), (2, 8), (4, 16), (8, 32), (16, 64), (32, 128), (64, 256))
 """Cores and memory in GB, as most providers offer them."""
 PROXY_CORES = 4
 FRONTS = 6
-"""The most that one machine is given before a second one is better."""
+"""The most front processes on one machine; beyond that a second machine is better."""
 
 
 def shape(minute: int) -> float:
-    """Return the load of a minute to that of an average one."""
+    """Return the load of a minute, relative to that of an average minute."""
     load = 1 + _SWING * math.sin((minute % _DAY / _DAY - 0.5) * math.tau)
     return load * (_CAMPAIGN_FACTOR if minute % _DAY in _CAMPAIGN else 1)
 
 
 PEAK = max(map(shape, range(_DAY)))
-"""Of the busiest minute."""
+"""The load of the busiest minute, relative to that of an average minute."""
 
 
 @dataclass
 class Stock:
-    """The most events that ever rested in each part of the queue."""
+    """The largest number of events that each part of the queue ever held."""
 
     waiting: float = 0
     seen: float = 0
     ledger: float = 0
     drained_h: float = 0
-    """How long after the outage the backlog was gone."""
+    """How many hours after the outage events were still waiting."""
 
 
 def stock(a_day: float) -> Stock:
-    """Let ten days pass under a load of so many events a day."""
+    """Simulate ten days under a load of ``a_day`` events a day."""
     most = Stock()
     waiting = 0.0
-    # A slot is emptied when its turn comes again, a day of the ledger when it is older than seven.
+    # A slot of the duplicate memory is emptied when its turn comes again; a ledger day when it is older than seven
+    # days.
     seen: deque[float] = deque(maxlen=_SLOTS)
     ledger: deque[float] = deque(maxlen=_LEDGER_DAYS + 1)
     for minute in range(_DAYS * _DAY):
@@ -96,19 +97,19 @@ class Needs:
     """What a load needs at its worst moment: cores, megabytes a second, gigabytes."""
 
     def __init__(self, a_day: float) -> None:
-        """Simulate a load of so many events a day."""
+        """Simulate a load of ``a_day`` events a day."""
         self.a_day = a_day
         self.peak = a_day / _DAY / 60 * PEAK
         """Events a second in the busiest minute."""
         self.stock = stock(a_day)
         self.ledger_gb = self.stock.ledger * costs.LEDGER.of() / 1e9
-        """A ledger of seven days, in rows."""
+        """GB of a ledger of seven days."""
 
     # -- one machine, SQLite
 
     @property
     def bounded_ledger_gb(self) -> float:
-        """The ledger, when ``ledger_max_bytes`` is left as it is."""
+        """GB of the ledger, when ``ledger_max_bytes`` has its default."""
         return min(self.ledger_gb, RetentionSettings().ledger_max_bytes / 1e9)
 
     @property
@@ -118,12 +119,12 @@ class Needs:
 
     @property
     def back(self) -> float:
-        """Cores of the back process, of which there is one."""
+        """Cores of the one back process."""
         return self._cores(costs.BACK_STORE.of() + costs.SQLITE_DELIVER.of())
 
     @property
     def fronts(self) -> int:
-        """Front processes beside it."""
+        """How many front processes there are."""
         return math.ceil(self.front_cores / BUSY)
 
     @property
@@ -133,7 +134,7 @@ class Needs:
 
     @property
     def sqlite_gb(self) -> float:
-        """Size of the file, with the bounded ledger."""
+        """GB of the database file, with the bounded ledger."""
         rest = self.stock.waiting * costs.SQLITE_WAITING.of() + self.stock.seen * costs.SQLITE_SEEN.of()
         return rest / 1e9 + self.bounded_ledger_gb
 
@@ -141,7 +142,10 @@ class Needs:
 
     @cached_property
     def proxies(self) -> int:
-        """Machines of PROXY_CORES cores, of which one may be away; the more there are, the smaller are their groups."""
+        """Machines of PROXY_CORES cores each, of which one may be away.
+
+        The more machines there are, the fewer events share a commit, and the more processor time an event costs.
+        """
         count = 2
         while self._proxy_cores(count) > min(count * BUSY, count - 1) * PROXY_CORES:
             count = max(count + 1, math.ceil(self._proxy_cores(count) / (PROXY_CORES * BUSY)))
@@ -176,48 +180,48 @@ class Needs:
 
     @property
     def wal_mb_s(self) -> float:
-        """WAL that the primary writes, and each standby receives."""
+        """MB a second of WAL that the primary writes and each standby receives."""
         return self.peak * self._wal / 1e6
 
     @property
     def wal_gb_day(self) -> float:
-        """WAL of a day."""
+        """GB of WAL that the primary writes in a day."""
         return self.a_day * self._wal / 1e9
 
     @property
     def _wal(self) -> float:
-        # Few keys lie close to each other all over the memory, and cost less.
+        # With few keys many of them share a page of the duplicate memory, which costs less WAL.
         part = min(1.0, self.stock.seen / _MANY_KEYS)
         return costs.WAL.of(self.group) + costs.WAL_GIVEN.of() * GIVEN * part
 
     @property
     def tables_gb(self) -> float:
-        """What all tables but the ledger take, on each server."""
+        """GB of all tables except the ledger, on each server."""
         return (self.stock.waiting * costs.WAITING.of() + self.stock.seen * costs.SEEN.of()) / 1e9
 
     @property
     def disk_gb(self) -> float:
-        """The disk of each server, with the bounded ledger."""
+        """GB of disk of each server, with the bounded ledger."""
         return self.tables_gb + self.bounded_ledger_gb + SPARE_GB
 
     @property
     def memory_gb(self) -> float:
-        """Memory: where the keys of given ids fall, what came in the last minute, and the system."""
+        """GB of memory: for page-given ids in the duplicate memory, for the last minute's events, for the system."""
         return 2 + (self.stock.seen * costs.SEEN.of() * GIVEN + self.peak * 60 * costs.WAITING.of()) / 1e9
 
     @property
     def spool_gb(self) -> float:
-        """What each proxy keeps while the database is away."""
+        """GB that each proxy's spool holds while the database is away."""
         return self.peak * AWAY_S * costs.WAITING.of() / 1e9 / self.proxies
 
     @property
     def leaders(self) -> int:
-        """Leaders, if all events were of one pixel."""
+        """How many leaders it takes if all events are of one pixel."""
         return math.ceil(self.peak / LANE_RATE)
 
     @property
     def shards(self) -> int:
-        """Primaries: by their WAL, by their cores, by their memory."""
+        """How many primaries it takes for the WAL, for the processor time and for the memory."""
         cores, memory = CLASSES[-1]
         return math.ceil(max(self.wal_mb_s / WAL_MB_S, self.primary_cores / BUSY / cores, self.memory_gb / memory))
 
@@ -232,5 +236,5 @@ class Needs:
 
 
 def of_peak(rate: float) -> Needs:
-    """Return what a load needs whose busiest minute has so many events a second."""
+    """Return what a load needs that has ``rate`` events a second in its busiest minute."""
     return Needs(rate / PEAK * _DAY * 60)

@@ -1,9 +1,9 @@
-"""Open load: visitors come when they come, whether or not earlier ones were answered.
+"""Open load: requests are sent when they are due, whether or not earlier ones were answered.
 
-A latency begins when its request was due, not when it could be sent. So a server that stalls is charged for all who
-came meanwhile (Tene, "How NOT to Measure Latency": coordinated omission), and so is this generator for being late.
-The gaps between requests are those of a Poisson process. Run as a process of its own, which prints JSON:
-``python bench/open_load.py --port N --rate R --seconds S --run N PAGES VISITORS``.
+A latency begins when its request was due, not when it could be sent. So a server that stalls is charged for all
+requests that were due meanwhile (Tene, "How NOT to Measure Latency": coordinated omission), and so is this generator
+for being late. The gaps between requests are those of a Poisson process. Run as a process of its own, which prints
+JSON: ``python bench/open_load.py --port N --rate R --seconds S --run N PAGES VISITORS``.
 """
 
 import json
@@ -20,7 +20,7 @@ import click
 from shop_pages import Requests, heads, read
 
 _PATIENCE = 10.0
-"""Seconds that are waited for answers after the last request was due."""
+"""How many seconds after the last request was due its answers are waited for."""
 _END = b"\r\n\r\n"
 _GOOD = b"HTTP/1.1 204"
 
@@ -30,10 +30,10 @@ class Outcome:
     """What became of the requests that were due."""
 
     latencies_ms: list[float] = field(default_factory=list)
-    """From due to answered, in the order of the answers; who got none counts with the time that was waited."""
+    """Milliseconds from due to answered, in the order of the answers; of an unanswered request, to the run's end."""
     unanswered: int = 0
     late_ms: list[float] = field(default_factory=list)
-    """How much later than due each was sent: by the generator, or because no connection was free."""
+    """Milliseconds from due to sent: the generator was late, or no connection was free."""
 
 
 def dues(rate: float, seconds: float, chance: random.Random) -> Iterator[float]:
@@ -41,7 +41,7 @@ def dues(rate: float, seconds: float, chance: random.Random) -> Iterator[float]:
 
     Args:
         rate: Requests a second, on average.
-        seconds: No request is due after them.
+        seconds: The length of the load; no request is due later.
         chance: Chooses the gaps.
     """
     due = chance.expovariate(rate)
@@ -51,15 +51,15 @@ def dues(rate: float, seconds: float, chance: random.Random) -> Iterator[float]:
 
 
 class Load:
-    """Sends what is due over a fixed number of connections."""
+    """Sends the requests that are due over a fixed number of connections."""
 
     def __init__(self, port: int, connections: int, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Connect to a server of loopback.
+        """Connect to a server on loopback.
 
         Args:
-            port: Of the server.
-            connections: How many.
-            clock: In seconds.
+            port: The server's port.
+            connections: How many connections are opened.
+            clock: Returns seconds.
         """
         self._clock = clock
         self._poll = select.epoll()
@@ -75,10 +75,10 @@ class Load:
         self._outcome = Outcome()
 
     def run(self, moments: Iterator[float], requests: Iterator[bytes]) -> Outcome:
-        """Send requests at their moments, and wait for the answers.
+        """Send a request at each moment, and wait for the answers.
 
         Raises:
-            RuntimeError: when an answer is none of those that acknowledge.
+            RuntimeError: when an answer is not 204, which alone acknowledges the events.
         """
         started = self._clock()
         waiting: deque[float] = deque()
@@ -99,7 +99,7 @@ class Load:
         return self._outcome
 
     def close(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         for connection in self._sockets.values():
             connection.close()
         self._poll.close()
@@ -111,7 +111,7 @@ class Load:
         self._sockets[number].sendall(request)
 
     def _receive(self, idle_s: float) -> None:
-        # epoll wakes up to a millisecond late, so the last two are waited for awake.
+        # epoll may wake up a millisecond late, so in the last two milliseconds the loop polls without sleeping.
         for number, _ in self._poll.poll(max(0.0, idle_s - 0.002)):
             self._answers[number] += self._sockets[number].recv(65_536)
             answer = self._answers[number]

@@ -11,7 +11,10 @@ import orjson
 
 _DAY_S = 86_400
 _WEEK_S, _STORE_S = int(6.5 * _DAY_S), 60 * _DAY_S
-"""Ages up to which events are made; Meta takes 7 days, and 62 from physical stores, when they are sent at last."""
+"""The greatest ages of the events made, in seconds. Meta takes 7 days, and 62 from physical stores.
+
+The rest is for the time until they are sent at last.
+"""
 _AGAIN_EVERY, _AGAIN_AFTER = 50, 7
 _FIRST = ("Anna", "Björn", "Chloé", "Dmitri", "Elif", "Fatima", "Giulia", "Henrik", "Inés", "Jürgen", "Katarzyna")
 _LAST = ("Müller", "Nowak", "O'Brien", "Peeters", "Rossi", "Søndergaard", "Taylor", "Ünal", "Virtanen", "Weiß", "Young")
@@ -23,15 +26,15 @@ _AGENT = (
 
 
 def first_line(place: int) -> int:
-    """Return the line, from 0, whose content a line repeats; its own place when it repeats none.
+    """Return the number (from 0) of the line whose content this line repeats; its own number if it repeats none.
 
-    A line without any id is a sale of its own each time it comes, as two equal rows of a till are.
+    Repeated lines have no id; each is a sale of its own, like two equal rows of a till.
     """
     return place - _AGAIN_AFTER if place % _AGAIN_EVERY == _AGAIN_AFTER else place
 
 
 def lines_of(place: int, count: int) -> tuple[int, ...]:
-    """Return all lines, of so many, that have the content of the first of them."""
+    """Return the numbers of all lines with the same content, from the first of them; ``count`` is the file's length."""
     again = place + _AGAIN_AFTER
     return (place, again) if place % _AGAIN_EVERY == 0 and again < count else (place,)
 
@@ -40,8 +43,8 @@ def write(path: Path, count: int, now_s: int) -> None:
     """Write events, one a line.
 
     Args:
-        path: Where to.
-        count: How many.
+        path: The file.
+        count: How many events.
         now_s: The clock, in Unix seconds; all events are older.
     """
     with path.open("wb") as file:
@@ -49,7 +52,7 @@ def write(path: Path, count: int, now_s: int) -> None:
 
 
 def lines(count: int, now_s: int) -> Iterator[bytes]:
-    """Yield so many lines, the same for the same clock; ``receipt`` says which line of the file each is."""
+    """Yield ``count`` lines, which depend only on the clock; ``receipt`` holds the number of the (first) line."""
     for place in range(count):
         number = first_line(place)
         yield orjson.dumps(_KINDS[number % len(_KINDS)](number, random.Random(number), now_s))
@@ -66,14 +69,14 @@ def _event(name: str, source: str, time_s: int, *, person: dict[str, Any], custo
 
 
 def _sale_of_a_till(number: int, chance: random.Random, now_s: int) -> dict[str, Any]:
-    """Return an event that nothing names but its content."""
+    """Return a shop-till sale, which has no id of any kind."""
     custom = _basket(number, chance) | {"store": f"branch-{chance.randrange(40)}"}
     time_s = now_s - chance.randrange(3600, _STORE_S)
     return _event("Purchase", "physical_store", time_s, person=_person(number, chance), custom=custom)
 
 
 def _sale_of_a_shop(number: int, chance: random.Random, now_s: int) -> dict[str, Any]:
-    """Return an event that is named by its order."""
+    """Return an order of an online shop, with its order number."""
     browser = {
         "client_user_agent": _AGENT,
         "client_ip_address": f"93.184.{chance.randrange(256)}.{chance.randrange(1, 255)}",
@@ -87,7 +90,7 @@ def _sale_of_a_shop(number: int, chance: random.Random, now_s: int) -> dict[str,
 
 
 def _lead(number: int, chance: random.Random, now_s: int) -> dict[str, Any]:
-    """Return an event of a CRM, with the id of Meta's lead form beyond what a double holds."""
+    """Return an event of a CRM, with an id of Meta's lead form that is too large for a double."""
     person = _person(number, chance) | {"lead_id": 10**16 + number}
     custom = _marked(number) | {"event_source": "crm", "lead_event_source": "Leaf CRM", "stage": "qualified"}
     time_s = now_s - chance.randrange(3600, _WEEK_S)
@@ -113,7 +116,7 @@ def _subscription(number: int, chance: random.Random, now_s: int) -> dict[str, A
     return mail | {"event_id": f"{chance.getrandbits(128):032x}"}
 
 
-# The first, which makes every fifth line, has no id: those are the lines that come again.
+# The first kind, which makes every fifth line, has no id: the repeated lines are of this kind.
 _KINDS = (_sale_of_a_till, _sale_of_a_shop, _lead, _call, _subscription)
 
 

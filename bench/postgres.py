@@ -1,9 +1,9 @@
 """What an event costs with PostgreSQL: in the proxy, on the primary and on a standby, and in WAL; beside SQLite.
 
 Groups of 1, 20 and 100 events are stored and then delivered without Graph: claim, settlement, ledger. All variants run
-in turn, round by round: SQLite, PostgreSQL without a standby, and with two of which each commit waits for one, on this
-machine and its disk. ``--before DIR`` adds the SQLite engine of another copy of the proxy. Processor time and WAL are
-the result; rates only tell the order of magnitude.
+in turn, round by round, on this machine and its disk: SQLite, PostgreSQL without a standby, and PostgreSQL with two
+standbys, of which each commit waits for one. ``--before DIR`` adds the SQLite engine of another copy of the proxy.
+Processor time and WAL are the result; rates only tell the order of magnitude.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ SQLITE, BEFORE = "SQLite", "SQLite, before"
 
 @dataclass(frozen=True)
 class Cost:
-    """What an event cost in one measurement."""
+    """What an event cost in one measurement: µs of processor time, bytes of WAL; events/s and latencies in ms."""
 
     client_us: float
     primary_us: float = 0
     standby_us: float = 0
-    """Of each standby."""
+    """The processor time of one standby, on average."""
     wal: float = 0
     rate: float = 0
     p50: float = 0
@@ -40,15 +40,15 @@ class Cost:
 
 
 class Variant:
-    """A process with an engine, and the servers behind it."""
+    """A process that works with an engine, and the database servers that it uses."""
 
     def __init__(self, process: asyncio.subprocess.Process, servers: Cluster | None) -> None:
-        """Take both."""
+        """Take a running process, and its servers if the engine is PostgreSQL."""
         self._process = process
         self._servers = servers
 
     async def ask(self, line: str) -> Cost:
-        """Let the process do something, and return what an event of it cost."""
+        """Let the process carry out a line, and return what an event of it cost."""
         before = await self._spent()
         answer = await self.answer(line)
         after = await self._spent()
@@ -66,7 +66,7 @@ class Variant:
         )
 
     async def answer(self, line: str = "") -> dict[str, float]:
-        """Return the answer to a line, or the greeting."""
+        """Write a line if there is one, and return the process's next answer; its first is a greeting."""
         assert self._process.stdin and self._process.stdout  # noqa: S101, PT018 - both are pipes
         if line:
             self._process.stdin.write(f"{line}\n".encode())
@@ -74,10 +74,10 @@ class Variant:
         return answer
 
     async def _spent(self) -> tuple[float, float, float]:
-        """Return the processor time of primary and standbys, and the WAL written, so far."""
+        """Return the processor seconds of primary and standbys, and the bytes of WAL, from the start to now."""
         if not self._servers:
             return 0, 0, 0
-        # What follows a commit: the standbys' replay, the walwriter.
+        # After a commit the standbys' replay and the walwriter still work; their time belongs to the measurement.
         await asyncio.sleep(0.3)
         return (
             *self._servers.cpu_s(),
@@ -86,7 +86,7 @@ class Variant:
 
 
 async def value(servers: Cluster, expression: str) -> float:
-    """Return what an expression is on the primary."""
+    """Return the value of an SQL expression on the primary."""
     connection = await asyncpg.connect(servers.primary.url)
     try:
         return float(await connection.fetchval(f"SELECT {expression}") or 0)
@@ -101,10 +101,10 @@ async def variant(
     """Run a process with an engine of its own.
 
     Args:
-        place: For its files.
-        servers: Its database; None: SQLite.
-        tree: Another copy of the proxy.
-        given: So many ids do not tell their birth.
+        place: A directory for its files.
+        servers: Its database; None for SQLite.
+        tree: The copy of the proxy that it works with; None for this one.
+        given: The share of events whose id does not begin with the time of its creation.
     """
     options = ["--place", str(place), "--given", str(given)]
     options += ["--url", servers.url] if servers else []
@@ -125,17 +125,17 @@ async def variant(
 
 
 Found = dict[str, dict[str, list[Cost]]]
-"""Costs by variant, then by what was done."""
+"""The costs of each round, by variant, then by what was measured."""
 
 
 async def bench(count: int, scale: float, before: Path | None, given: float) -> None:
-    """Measure all variants in turn.
+    """Measure all variants in turn, and print the results.
 
     Args:
         count: Rounds.
-        scale: Of the number of events.
+        scale: A factor of the number of events.
         before: Another copy of the proxy, for its SQLite engine.
-        given: So many ids do not tell their birth.
+        given: The share of events whose id does not begin with the time of its creation.
     """
     async with AsyncExitStack() as stack:
         place = stack.enter_context(workplace())
@@ -211,7 +211,7 @@ def _goals(found: Found) -> None:
 
 
 async def _sizes(servers: Cluster) -> None:
-    """Print what rows take on the disk, with their indexes."""
+    """Print the bytes on disk of the duplicate memory, with its indexes."""
     seen = "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE relname ~ '^seen_[0-9]+$'"
     print(f"  duplicate memory: {await value(servers, f'({seen})'):.0f} bytes in all")
 

@@ -1,27 +1,27 @@
-"""Figures of a run beside what was promised of them."""
+"""A table that compares figures of a run with what was promised."""
 
 from typing import NamedTuple
 
 
 class Promise(NamedTuple):
-    """A row of the table."""
+    """A row of the table: a figure, its bound, and whether the bound holds."""
 
     name: str
     value: float
     bound: str = ""
-    """What was promised of it."""
+    """The bound as text; empty if nothing was promised."""
     holds: bool = True
 
     def cells(self) -> tuple[str, str, str, str]:
-        """Return what is printed."""
+        """Return the cells of the row."""
         return self.name, f"{self.value:,.0f}", self.bound, ("" if not self.bound else "ok" if self.holds else "MISSED")
 
 
 def exactly(name: str, value: int, wanted: int) -> Promise:
-    """Return a promise that a number is the one wanted."""
+    """Return a row for a number that must equal ``wanted``."""
     return Promise(name, value, f"{wanted:,}", value == wanted)
 
 
 def at_most(name: str, value: float, most: float) -> Promise:
-    """Return a promise that a number is not beyond a bound."""
+    """Return a row for a number that must not exceed ``most``."""
     return Promise(name, value, f"<= {most:,.0f}", value <= most)

@@ -1,7 +1,7 @@
 """What the benches share: two cores, a proxy as a process of its own, wrk with a browser's headers, tables.
 
-Speeds wander with the machine, so only ratios of slices taken in turn within one run are results. A round in which
-somebody else used much of the machine is thrown away and taken again.
+The machine's speed varies with time, so only ratios of slices taken in turn within one run are results. A round in
+which other programs used much of the machine is thrown away and taken again.
 
 More than 250 lines: the parts of one measurement (core, load, rounds, tables) are read together.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
-# Behind whatever is there, so that PYTHONPATH can point the benches at another copy of the proxy.
+# At the end of the path, so that PYTHONPATH can point the benches at another copy of the proxy.
 sys.path += [str(ROOT), str(ROOT / "tests")]
 
 import machine  # noqa: E402 - found by the line before
@@ -33,17 +33,17 @@ SECRET = machine.SECRET
 _TICKS = os.sysconf("SC_CLK_TCK")
 _Taken = TypeVar("_Taken")
 _FOREIGN_MOST = 0.25
-"""Cores that others may use during a round."""
+"""The cores that other programs may use on average during a round, or the round is disturbed."""
 
 
 def start() -> None:
-    """Move this process, and so whatever load it starts, to its core."""
+    """Move this process, and so the load generators that it starts, to the core for the load."""
     os.sched_setaffinity(0, {LOAD_CORE})
 
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """Make a directory on the disk of the tree (``/tmp`` may be memory, where fsync costs nothing)."""
+    """Yield a new directory on the disk of the project (``/tmp`` may be memory, where fsync costs nothing)."""
     (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "build") as name:
         yield Path(name)
@@ -60,9 +60,9 @@ class PinnedMachine(machine.Machine):
     prefix: str = "/bench"
     timeout: float = 30.0
     program: Sequence[str] = ("-m", "proxy", "serve")
-    """What the interpreter runs."""
+    """The arguments of the Python interpreter."""
     server: str = ""
-    """More lines of ``[server]``."""
+    """More lines for the section ``[server]`` of the configuration."""
 
     def __post_init__(self) -> None:
         """Write the configuration."""
@@ -70,7 +70,7 @@ class PinnedMachine(machine.Machine):
         self.config.write_text(self.config.read_text().replace("[server]\n", f"[server]\n{self.server}\n"))
 
     def command(self) -> tuple[str, ...]:
-        """Return what is run."""
+        """Return the command line."""
         return (sys.executable, *self.program, "--config", str(self.config))
 
     def environment(self) -> dict[str, str]:
@@ -85,10 +85,10 @@ class PinnedMachine(machine.Machine):
             pin(pid)
 
     async def check_all_stored(self) -> None:
-        """Look whether it stored all events, since a 204 is also the answer to events that were dropped.
+        """Check that the proxy stored all events, since a 204 is also the answer to events that were dropped.
 
         Raises:
-            RuntimeError: when it did not.
+            RuntimeError: when an event had another result than "stored".
         """
         metrics = (await self._get(self.operator_port, "/metrics")).decode()
         counts = dict(re.findall(r"^capi_proxy_events_total\{(.*)\} (.*)$", metrics, re.MULTILINE))
@@ -96,7 +96,7 @@ class PinnedMachine(machine.Machine):
             raise RuntimeError(f"not every event was stored: {counts}")
 
     async def stop(self) -> None:
-        """End it as an operator would, if it runs."""
+        """End the proxy as an operator would, if it runs."""
         if self.process and self.process.returncode is None:
             await self.terminate()
         self.process = None
@@ -110,7 +110,7 @@ def pin(pid: int, core: int = PROXY_CORE) -> None:
 
 @asynccontextmanager
 async def running(*machines: PinnedMachine) -> AsyncIterator[None]:
-    """Run proxies side by side; an idle one costs nothing."""
+    """Run several proxies at the same time; an idle one uses no processor time."""
     try:
         for machine in machines:
             await machine.start()
@@ -146,7 +146,7 @@ _WORDS = "Merino Cardigan Navy with mother-of-pearl buttons, warm and light, mad
 
 @dataclass(frozen=True)
 class Slice:
-    """One short measurement under load."""
+    """The figures of one short measurement under load."""
 
     rate: float
     """Requests per second."""
@@ -236,10 +236,10 @@ async def wrk_with(
 
     Args:
         machine: The server.
-        script: In Lua, without ``done``.
-        arguments: For its ``init``.
+        script: In Lua, without the function ``done``.
+        arguments: For the script's function ``init``.
         connections: Each has one request under way.
-        seconds: A whole number.
+        seconds: The length of the load; a whole number.
     """
     path = machine.directory / "load.lua"
     path.write_text(script + _SUMMARY)
@@ -258,10 +258,10 @@ async def wrk_with(
 
 
 def slice_of(output: str, cpu_s: float) -> Slice:
-    """Return what wrk printed at last, with the processor time that the server used meanwhile, in seconds.
+    """Return the figures that wrk printed at its end, with the processor seconds that the server used meanwhile.
 
     Raises:
-        ValueError: when requests went wrong, or wrk says nothing of them.
+        ValueError: when requests failed, when there were none, or when wrk's output has no summary.
     """
     last = output.strip().rpartition("\n")[2]
     found = json.loads(last) if last.startswith("{") else None
@@ -284,14 +284,15 @@ async def rounds(
 ) -> dict[str, list[_Taken]]:
     """Measure every variant once a round, in turn.
 
-    A round in which others used much of the machine is taken again, as often as there are rounds; then it counts.
+    A round in which other programs used much of the machine is taken again. At most ``count`` rounds are; a further
+    disturbed round counts.
 
     Args:
-        variants: By name; each is told which measurement of all this is.
-        machines: The processes whose time is not that of others.
+        variants: By name; each gets a text that differs from measurement to measurement.
+        machines: The processes whose processor time is not that of other programs.
         count: How many rounds.
-        warm: Whether there is one before them, for nothing.
-        tell: Hears of disturbed rounds.
+        warm: Whether an unmeasured round comes first.
+        tell: Gets a sentence about the disturbed rounds, if there were any.
     """
     found: dict[str, list[_Taken]] = {name: [] for name in variants}
     machines = list(machines)
@@ -315,18 +316,18 @@ async def rounds(
 
 
 def _foreign_s(machines: Sequence[PinnedMachine]) -> float:
-    """Return the processor time that others than this bench used, since the machine started."""
+    """Return the processor seconds that programs other than this bench have used since the machine started."""
     fields = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
     own = sum(machine.cpu_s() for machine in machines if machine.process)
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         usage = resource.getrusage(who)
         own += usage.ru_utime + usage.ru_stime
-    # user, nice and system; interrupts belong to nobody.
+    # user, nice and system only; the time of interrupts belongs to no program.
     return sum(fields[:3]) / _TICKS - own
 
 
 def ratio(found: Mapping[str, Sequence[Slice]], name: str, base: str, *, cpu: bool = False) -> float:
-    """Return the median over rounds of one variant's rate to another's; with ``cpu`` of requests per processor time."""
+    """Return the median over rounds of the ratio of two rates; with ``cpu``, of requests per processor time."""
     pairs = zip(found[name], found[base], strict=True)
     return statistics.median(b.cpu_us / a.cpu_us if cpu else a.rate / b.rate for a, b in pairs)
 
@@ -347,7 +348,7 @@ def _sized(row: Sequence[str], widths: Sequence[int]) -> Iterator[tuple[int, tup
 
 
 def slices(found: Mapping[str, Sequence[Slice]], base: str) -> None:
-    """Print a table of variants with their ratios to one of them."""
+    """Print a table of all variants, with their ratios to the variant ``base``."""
     rows = []
     for name, taken in found.items():
         values = [
@@ -363,12 +364,12 @@ def slices(found: Mapping[str, Sequence[Slice]], base: str) -> None:
 
 
 def goal(text: str, value: float, bound: float, *, most: bool = False) -> None:
-    """Print one figure against its bound."""
+    """Print one figure and its bound, which is a lower bound unless ``most``, and whether the figure keeps it."""
     reached = value <= bound if most else value >= bound
     print(f"{'ok    ' if reached else 'MISSED'}  {text}: {value:.3g} (goal: {'<=' if most else '>='} {bound:g})")
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value that so large a share does not exceed."""
+    """Return the percentile: the value that a ``share`` (0 to 1) of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

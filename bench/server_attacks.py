@@ -1,8 +1,8 @@
 """What bad requests of servers cost visitors: the p99 of 200 browser events a second, alone and beside each kind.
 
-Each kind comes one request after another without a pause, from one client, with a body as large as it may be. All are
-answered with an error or not at all, and nothing of them is stored. Only the ratio to the quiet slice of the same round
-means something. ``python bench/server_attacks.py [--quick]``.
+The requests of a kind come one after another without a pause, from one client, each with as large a body as allowed.
+All are answered with an error or not at all, and nothing of them is stored. Only the ratio to the quiet slice of the
+same round means something. ``python bench/server_attacks.py [--quick]``.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ _REFUSED = ("400", "401", "408", "413", "429", "503", "cut")
 Request: TypeAlias = Callable[[], Iterator[bytes]]
 """Makes one request, in the pieces in which it is written."""
 Work: TypeAlias = Callable[[int, Counter[str]], Awaitable[None]]
-"""Sends requests to a port and counts their answers, until it is cancelled."""
+"""Sends requests to a port and counts their answers by status, until it is cancelled."""
 
 
 class Beside(NamedTuple):
-    """One slice."""
+    """The visitors' latencies in one slice, and the answers that the bad requests got."""
 
     p50_ms: float
     p99_ms: float
@@ -70,7 +70,7 @@ def _signature(body: bytes, age_s: int = 0) -> str:
 
 
 def _endless() -> Iterator[bytes]:
-    """Yield 64 MB of a body that names no length."""
+    """Yield a request whose 64 MB are chunked, so that no length is announced."""
     yield _head(f"{_EVENTS}?access_token={KEY}", None, "Content-Type: application/json")
     piece = b"%x\r\n%b\r\n" % (_PIECE, b" " * _PIECE)
     for _ in range(64):
@@ -78,7 +78,7 @@ def _endless() -> Iterator[bytes]:
 
 
 def kinds() -> dict[str, Request]:
-    """Return the bad requests, by what is bad about them."""
+    """Return the bad requests, with what is bad about them as the key."""
     keyed = f"{_EVENTS}?access_token={KEY}"
     large, hook = (
         _events(1000, 6000),
@@ -125,13 +125,13 @@ async def _at_once(request: Request) -> AsyncIterator[bytes]:
 
 
 async def ask_again(request: Request, port: int, answers: Counter[str]) -> None:
-    """Send it again and again."""
+    """Send a request again and again, without a pause."""
     while True:
         await _exchange(port, _at_once(request), answers)
 
 
 async def dripping(port: int, answers: Counter[str]) -> None:
-    """Hold fifty connections whose bodies come a byte at a time, and open another for each that ends."""
+    """Hold fifty connections on which a body arrives a byte at a time; replace each that the proxy closes."""
 
     async def drops() -> AsyncIterator[bytes]:
         yield _head(f"{_EVENTS}?access_token={KEY}", 1_000_000)
@@ -147,7 +147,7 @@ async def dripping(port: int, answers: Counter[str]) -> None:
 
 
 async def _nothing(_port: int, _answers: Counter[str]) -> None:
-    """Leave the visitors alone."""
+    """Send nothing: the slice without bad requests."""
 
 
 async def measured(
@@ -157,13 +157,13 @@ async def measured(
     work: Work,
     seconds: float,
 ) -> Beside:
-    """Measure visitors beside a kind of request.
+    """Measure the visitors' latencies while bad requests are sent.
 
     Args:
-        tag: Begins the ids of their events.
+        tag: The beginning of the visitors' event ids.
         machine: The proxy.
-        work: Sends the requests.
-        seconds: How long.
+        work: Sends the bad requests.
+        seconds: The length of the slice.
     """
     answers = Counter[str]()
     async with beside(work(machine.port, answers)):
@@ -172,7 +172,7 @@ async def measured(
 
 
 async def run(rounds: int, seconds: float) -> None:
-    """Measure, and print the table."""
+    """Measure all kinds of bad request in turn, and print the table."""
     rig.start()
     with rig.workplace() as directory:
         machine = rig.PinnedMachine(directory / "proxy", "http://127.0.0.1:9")
@@ -189,7 +189,7 @@ async def run(rounds: int, seconds: float) -> None:
 
 
 def show(found: dict[str, list[Beside]], peak_mb: float) -> None:
-    """Print what was found."""
+    """Print the table."""
     rows, worst = [], 0.0
     for name, taken in found.items():
         ratio = statistics.median(one.p99_ms / quiet.p99_ms for one, quiet in zip(taken, found["quiet"], strict=True))

@@ -1,8 +1,8 @@
 """What servers cost visitors: the p99 of 200 browser events a second, alone and beside 1,000 server events of 7 MB.
 
-The large body is what Meta's Python SDK makes of 1,000 Purchases with 30 goods each: JSON texts in a JSON list in a
-form. It comes again every other second, or again as soon as it was answered. Only the ratio to the quiet slice of the
-same round means something. ``python bench/server_events.py [--quick]``.
+The large body is what Meta's Python SDK makes of 1,000 Purchases with 30 goods each: a form with a JSON list of JSON
+texts. It is sent every other second, or again as soon as it was answered. Only the ratio to the quiet slice of the same
+round means something. ``python bench/server_events.py [--quick]``.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ _PATIENCE_S = 30.0
 
 
 class Measured(NamedTuple):
-    """One slice."""
+    """The visitors' latencies in one slice, and the answers to the large requests."""
 
     p50_ms: float
     p99_ms: float
     answered: int
-    """Large requests."""
+    """How many large requests were answered."""
     answer_ms: float
-    """The median time in which they were answered."""
+    """The median of their answer times."""
 
 
 def large_body() -> bytes:
@@ -72,23 +72,23 @@ def _purchase(number: int, now: int) -> dict[str, object]:
 
 
 class Sender:
-    """Sends large requests, each with ids of its own."""
+    """Sends large requests, each with new event ids."""
 
     def __init__(self, machine: rig.PinnedMachine) -> None:
-        """Send to a proxy."""
+        """Prepare to send to a proxy."""
         self._machine = machine
         self._body = large_body()
         self._count = 0
 
     @property
     def size(self) -> int:
-        """Bytes of a body."""
+        """The bytes of a request's body."""
         return len(self._body)
 
     async def send(self) -> float:
-        """Send one, and return in how many milliseconds it was answered."""
+        """Send a large request, and return the milliseconds until it was answered."""
         self._count += 1
-        # The mark in a form, of the same length, so that a body is made by one pass over it.
+        # The mark as it is encoded in a form. Its replacement is of the same length, so one pass makes the body.
         body = self._body.replace(b"M%40RK", b"n%05d" % self._count)
         return await asyncio.to_thread(self._post, body)
 
@@ -106,7 +106,7 @@ class Sender:
 
 
 async def every_other_second(sender: Sender, taken: list[float]) -> None:
-    """Send one after another, a beginning every two seconds at most."""
+    """Send large requests, one every two seconds, or later while one is not answered."""
     while True:
         started = time.monotonic()
         taken.append(await sender.send())
@@ -114,17 +114,17 @@ async def every_other_second(sender: Sender, taken: list[float]) -> None:
 
 
 async def without_a_pause(sender: Sender, taken: list[float]) -> None:
-    """Send one after another."""
+    """Send large requests, each as soon as the one before was answered."""
     while True:
         taken.append(await sender.send())
 
 
 async def nothing(_sender: Sender, _taken: list[float]) -> None:
-    """Leave the visitors alone."""
+    """Send nothing: the slice without large requests."""
 
 
 async def visitors(machine: rig.PinnedMachine, tag: str, seconds: float) -> list[float]:
-    """Send browser events when they are due; return their latencies from then on, in milliseconds."""
+    """Send browser events at random moments; return the milliseconds from each moment to the answer."""
     connections: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     for _ in range(CONNECTIONS):
         connections.put_nowait(await asyncio.open_connection("127.0.0.1", machine.port))
@@ -150,7 +150,7 @@ async def visitors(machine: rig.PinnedMachine, tag: str, seconds: float) -> list
 
 @asynccontextmanager
 async def beside(work: Awaitable[None]) -> AsyncIterator[None]:
-    """Do something beside the visitors, until they are done."""
+    """Run ``work`` during the ``with`` block, and cancel it at the end."""
     task = asyncio.ensure_future(work)
     try:
         yield
@@ -168,19 +168,19 @@ async def measured(
     work: Callable[[Sender, list[float]], Awaitable[None]],
     seconds: float,
 ) -> Measured:
-    """Measure visitors beside a work.
+    """Measure the visitors' latencies while large requests are sent.
 
     Args:
-        tag: Begins the ids of their events.
+        tag: The beginning of the visitors' event ids.
         machine: The proxy.
         sender: Sends the large requests.
-        work: What is done beside them.
-        seconds: How long.
+        work: Decides when they are sent.
+        seconds: The length of the slice.
     """
     taken = list[float]()
     async with beside(work(sender, taken)):
         latencies = await visitors(machine, tag, seconds)
-    await sender.send()  # what was still under way is over when this is answered
+    await sender.send()  # answered only after all earlier requests, so none reaches into the next slice
     p50, p99 = rig.percentile(latencies, 0.5), rig.percentile(latencies, 0.99)
     return Measured(p50, p99, len(taken), statistics.median(taken) if taken else 0.0)
 
@@ -189,10 +189,10 @@ WORKS = {"quiet": nothing, "every 2 s": every_other_second, "without a pause": w
 
 
 async def run(rounds: int, seconds: float) -> None:
-    """Measure, and print the tables."""
+    """Measure all works in turn, and print the table."""
     rig.start()
     with rig.workplace() as directory:
-        # Nobody delivers: what is measured is the way in.
+        # No Graph answers at this address: only the reception of events is measured.
         machine = rig.PinnedMachine(directory / "proxy", "http://127.0.0.1:9")
         text = machine.config.read_text().replace("[[site]]\n", f'[[site]]\naccess_keys = ["{KEY}"]\n', 1)
         machine.config.write_text(text)
@@ -205,7 +205,7 @@ async def run(rounds: int, seconds: float) -> None:
 
 
 def show(found: dict[str, list[Measured]], size: int, peak_mb: float) -> None:
-    """Print what was found."""
+    """Print the table."""
     print(f"1,000 server events of {size / 1e6:.1f} MB beside {RATE:.0f} browser events/s")
     rows = []
     for name, taken in found.items():

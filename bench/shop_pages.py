@@ -1,8 +1,8 @@
 """Requests that look like a shop's: thousands of visitors who return, each with the cookies of its earlier visit.
 
 Of the events 70 % are PageViews, 25 % ViewContent or AddToCart, and 5 % Purchases with contact data that do not repeat.
-Ids and times are fresh in each request, in the form that the tag gives them. A request is a page's text with marks in
-it; what stands for a mark is filled in as the request is sent, by wrk (shoppers.lua) or by ``Requests``.
+Ids and times are fresh in each request, in the form that the tag gives them. A request is a page's text with marks,
+each of which is replaced when the request is sent, by wrk (shoppers.lua) or by ``Requests``.
 
 More than 250 lines: the words of the shop stand beside the requests that are made of them.
 """
@@ -18,12 +18,12 @@ from pathlib import Path
 from rig import browser_headers
 
 VISITORS = 10_000
-# No divisor of the visitors, so that a visitor who returns opens another page.
+# Does not divide the number of visitors, so that a visitor who returns opens another page.
 PAGES = 1999
 PIXEL = "1001"
 SHARES = {"PageView": 0.70, "ViewContent": 0.15, "AddToCart": 0.10, "Purchase": 0.05}
 
-# Marks, each one byte that no JSON and no header contains, and how many characters take its place.
+# Marks: each is a byte that neither JSON nor a header contains. _WIDTHS has the length of what replaces each.
 TIME, SENT, RANDOM, DIGITS, HEAD, FBP = "\1\2\3\4\5\6"
 _WIDTHS = {TIME: 13, SENT: 13, RANDOM: 16, DIGITS: 8, FBP: 37}
 BETWEEN, WITHIN = "\x1e", "\x1f"
@@ -54,7 +54,7 @@ class Visitor:
 
     address: str
     version: int
-    """Of Chrome."""
+    """The version of Chrome."""
     cookies: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -63,7 +63,7 @@ class Visitor:
         return self.cookies["_fbp"]
 
     def head(self) -> str:
-        """Return the lines of a request's head that tell this visitor from others."""
+        """Return the header lines that differ from visitor to visitor."""
         headers = browser_headers()
         for name in ("User-Agent", "sec-ch-ua"):
             headers[name] = headers[name].replace("156", str(self.version))
@@ -73,7 +73,7 @@ class Visitor:
 
 
 def visitors(count: int = VISITORS) -> list[Visitor]:
-    """Return browsers that were never here, each at an address of its own, every second of them by IPv6."""
+    """Return browsers without cookies of the proxy, each with its own address; every second address is IPv6."""
     chance = random.Random(count)
     return [_visitor(chance, number) for number in range(count)]
 
@@ -94,14 +94,14 @@ def _visitor(chance: random.Random, number: int) -> Visitor:
 
 
 def pages(events: int, count: int = PAGES) -> list[str]:
-    """Return the requests of different pages, with marks in them; each brings so many events."""
+    """Return ``count`` requests, each of another page and with ``events`` events, with marks to replace."""
     chance = random.Random(events)
     names = _deck(chance, events * count)
     return [_page(chance, names[start : start + events]) for start in range(0, len(names), events)]
 
 
 def _deck(chance: random.Random, size: int) -> list[str]:
-    """Return as many names of events as wanted, in their shares, shuffled."""
+    """Return ``size`` names of events in random order, each name with its share."""
     names = [name for name, share in SHARES.items() for _ in range(round(share * size))]
     names += ["PageView"] * (size - len(names))
     chance.shuffle(names)
@@ -125,7 +125,7 @@ def _page(chance: random.Random, names: Sequence[str]) -> str:
     }
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
     for mark in _WIDTHS:
-        # JSON has no bare control characters: a mark is written as a number is, or escaped within a text.
+        # JSON cannot contain a bare control character, so json.dumps writes a mark as a number's name or escapes it.
         text = text.replace(f'"{_as_number(mark)}"', mark).replace(json.dumps(mark)[1:-1], mark)
     length = len(text.encode()) + sum((width - 1) * text.count(mark) for mark, width in _WIDTHS.items())
     return f"POST /bench/e HTTP/1.1\r\nHost: t.shop.example\r\nContent-Length: {length}\r\n{HEAD}\r\n{text}"
@@ -136,7 +136,7 @@ def _as_number(mark: str) -> str:
 
 
 class _Good:
-    """Something that the shop sells."""
+    """A product of the shop."""
 
     def __init__(self, chance: random.Random) -> None:
         self.kind, self.category = chance.choice(list(_GOODS.items()))
@@ -191,7 +191,7 @@ def _contact(chance: random.Random) -> dict[str, str]:
 
 
 class Requests:
-    """An endless run of requests, as shoppers.lua makes them; for load that is not wrk's."""
+    """An endless run of requests like those of shoppers.lua, for load that wrk does not make."""
 
     def __init__(
         self,
@@ -200,12 +200,12 @@ class Requests:
         run: int,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """Prepare requests.
+        """Prepare the requests.
 
         Args:
             made: Pages, with marks in them.
-            heads: Of each visitor the lines of its head, and its browser id.
-            run: A number that no other run of the load has, of eight digits at most.
+            heads: For each visitor its header lines and its browser id.
+            run: A number of at most eight digits that no other run of the load has.
             now: The clock in milliseconds.
         """
         self._pages = [_split(page) for page in made]
@@ -215,7 +215,7 @@ class Requests:
         self._now = now
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield requests, each of another visitor and with ids that were never there."""
+        """Yield requests, each of another visitor and with ids that have never been sent."""
         for parts, (head, fbp) in zip(itertools.cycle(self._pages), itertools.cycle(self._heads), strict=False):
             at = self._now() - 40
             fill = {TIME: str(at), SENT: str(at + 40), HEAD: head, FBP: fbp, DIGITS: self._digits()}
@@ -229,12 +229,12 @@ class Requests:
             yield "".join(filled).encode()
 
     def _digits(self) -> str:
-        """Return eight digits that each event has to itself, in no order."""
+        """Return eight digits that no other event of this run has, and that are in no visible order."""
         return f"{self._event % _EIGHT_DIGITS * _SCRAMBLER % _EIGHT_DIGITS:08d}"
 
 
 def _split(page: str) -> list[str]:
-    """Return constant text and marks, in turn."""
+    """Return the text between the marks and the marks, alternating, beginning and ending with text."""
     parts = [""]
     for character in page:
         if character <= FBP:
@@ -248,17 +248,17 @@ def _split(page: str) -> list[str]:
 
 
 def read(path: Path) -> list[str]:
-    """Return the pages of a file."""
+    """Return the texts in a file of pages or visitors."""
     return path.read_bytes().decode().split(BETWEEN)
 
 
 def heads(path: Path) -> list[tuple[str, str]]:
-    """Return head and browser id of each visitor of a file."""
+    """Return header lines and browser id of each visitor in a file."""
     return [(head, fbp) for head, _, fbp in (text.partition(WITHIN) for text in read(path))]
 
 
 def keep(cookies: dict[str, str], answer: str) -> None:
-    """Change a visitor's cookies as the head of an answer says."""
+    """Set and delete cookies as the ``Set-Cookie`` lines of an answer say."""
     for line in answer.split("\r\n"):
         field, _, value = line.partition(": ")
         if field.lower() == "set-cookie":

@@ -1,4 +1,4 @@
-"""The visitors of a shop, and how a bench lets them come: as fast as they are answered, or when they are due."""
+"""The visitors of a shop, and the load that they make: as fast as they are answered, or at fixed moments."""
 
 import asyncio
 import itertools
@@ -14,21 +14,21 @@ from shop_pages import BETWEEN, VISITORS, WITHIN, Requests, heads, keep, pages, 
 
 _HERE = Path(__file__).resolve().parent
 _COMING = 32
-"""Connections by which visitors come the first time."""
+"""Connections that are used for the visitors' first visits."""
 
 
 class Shoppers:
-    """The visitors of one bench, and the files by which the generators of load know them."""
+    """The visitors of one bench, and the files from which the load generators read them."""
 
     def __init__(self, place: Path, count: int = VISITORS) -> None:
-        """Invent visitors; their files come into ``place``."""
+        """Make up ``count`` visitors; their files will be in ``place``."""
         self._place, self._path = place, place / "visitors"
         self._visitors = visitors(count)
-        # Whoever starts the bench again on the same data brings other ids.
+        # A random start, so that another run of a bench on the same data sends other ids.
         self._runs = itertools.count(random.SystemRandom().randrange(9 * 10**7))
 
     async def come(self, machine: PinnedMachine) -> None:
-        """Let each visitor come once, and keep the cookies that the proxy sets."""
+        """Send one request of each visitor, keep the cookies that the proxy sets, and write the file of visitors."""
         new = [(visitor.head(), visitor.fbp) for visitor in self._visitors]
         coming = zip(self._visitors, Requests(pages(1), new, next(self._runs)), strict=False)
 
@@ -47,26 +47,26 @@ class Shoppers:
         self._path.write_text(BETWEEN.join(WITHIN.join(head) for head in known))
 
     def pages(self, events: int) -> Path:
-        """Return the file of pages that bring so many events each."""
+        """Return the file of pages with ``events`` events each, which is written if it does not exist."""
         path = self._place / f"pages-{events}"
         if not path.exists():
             path.write_text(BETWEEN.join(pages(events)))
         return path
 
     def requests(self, events: int) -> Iterator[bytes]:
-        """Return requests that bring so many events each, of the visitors with their cookies."""
+        """Return an endless run of requests with ``events`` events each, of these visitors with their cookies."""
         return iter(Requests(read(self.pages(events)), heads(self._path), next(self._runs)))
 
     async def open_load(
         self, machine: PinnedMachine, *, rate: float, seconds: float, connections: int = 256
     ) -> Outcome:
-        """Send requests of one event each, however fast they are answered; see open_load.py.
+        """Send requests of one event each when they are due, however fast they are answered; see open_load.py.
 
         Args:
             machine: The server.
-            rate: Requests a second.
-            seconds: For so long.
-            connections: At most so many have a request under way.
+            rate: Requests a second, on average.
+            seconds: The length of the load.
+            connections: The most requests under way at the same time.
         """
         words = {"port": machine.port, "rate": rate, "seconds": seconds, "connections": connections}
         options = [f"--{name}={value}" for name, value in (words | {"run": next(self._runs)}).items()]
@@ -84,9 +84,9 @@ class Shoppers:
 
         Args:
             machine: The server.
-            events: How many a request brings.
+            events: How many events a request has.
             connections: Each has one request under way.
-            seconds: A whole number.
+            seconds: The length of the load; a whole number.
         """
         arguments = (str(self.pages(events)), str(self._path), f"{next(self._runs):08d}")
         return await wrk_with(

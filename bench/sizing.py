@@ -23,7 +23,7 @@ Columns: TypeAlias = dict[str, Callable[[Needs], object]]
 
 
 def rounded(value: float) -> str:
-    """Return a number to two digits, as no more is known."""
+    """Return a number with two significant digits, as the unit costs are known no better."""
     if value < 0.05:
         return "< 0.05"
     if value < 10:
@@ -92,7 +92,7 @@ EXTREMES: Columns = {
 
 
 def document(loads: Iterable[Needs] | None = None) -> str:
-    """Return the tables, of other loads than the page's if any are named."""
+    """Return the tables of the page; with ``loads`` the rows of these loads instead of the page's."""
     of_day = list(loads or map(Needs, LOADS))
     parts = [
         "### On one machine, with SQLite",
@@ -123,12 +123,12 @@ def _lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def written(page: str) -> str:
-    """Return the part of a page that this program wrote."""
+    """Return the part of a page between the marks, which this program writes."""
     return page.partition(_FROM)[2].partition(_TO)[0].strip()
 
 
 def write() -> None:
-    """Put the tables into the page."""
+    """Replace the tables in the page."""
     before, _, rest = DOCUMENT.read_text().partition(_FROM)
     _, _, after = rest.partition(_TO)
     DOCUMENT.write_text(f"{before}{_FROM}\n\n{document()}\n\n{_TO}{after}")
@@ -138,7 +138,7 @@ def write() -> None:
 @click.option("--write", "writes", is_flag=True, help="Put the tables into docs/scaling.md.")
 @click.option("--events", type=click.FloatRange(1), multiple=True, help="Events a day: print the rows of this load.")
 def main(*, writes: bool, events: tuple[float, ...]) -> None:
-    """Show what loads need."""
+    """Print or write what loads need."""
     if writes:
         write()
     print(document([Needs(each) for each in events]))

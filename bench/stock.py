@@ -22,12 +22,12 @@ from proxy.queue.seal import Sealer
 from proxy.queue.sqlite.data_dir import DataDirLock
 from proxy.queue.sqlite.engine import LocalQueue
 
-# About what a commit under load holds.
+# About as many events as a commit contains under load.
 _GROUP = 64
 _PIXEL = "1001"
-# Beyond what the settings allow by default.
+# More than the default of the setting.
 _MOST_EVENTS = 20_000_000
-# Appends that share a commit.
+# How many appends share a commit.
 _TOGETHER = 64
 _numbers = itertools.count()
 
@@ -89,7 +89,7 @@ async def queue_of(directory: Path) -> AsyncIterator[LocalQueue]:
 
 
 async def fill(queue: LocalQueue, count: int, pixel: str = "1001", *, days: float = 0.0, group: int = _GROUP) -> float:
-    """Append so many events, ``group`` in a commit; return the seconds it took."""
+    """Append ``count`` events, ``group`` in a commit; return the seconds that it took."""
     started = time.monotonic()
     source = records(count, pixel, days=days)
     while some := tuple(itertools.islice(source, group)):
@@ -99,18 +99,18 @@ async def fill(queue: LocalQueue, count: int, pixel: str = "1001", *, days: floa
 
 
 async def fill_within(queue: LocalQueue, count: int, seconds: float, *, group: int = _GROUP) -> None:
-    """Append so many events, or as many as the time allows, in segments that share commits.
+    """Append ``count`` events, or as many as the time allows; many segments share a commit.
 
     Args:
-        queue: Where to.
-        count: How many.
-        seconds: The bound.
+        queue: The queue.
+        count: How many events.
+        seconds: No further commit begins after this time.
         group: Events of a segment.
     """
     started = time.monotonic()
     source = records(count, _PIXEL)
     while segments := [some for _ in range(_TOGETHER) if (some := tuple(itertools.islice(source, group)))]:
-        # Different moments, all of them past, keep what is stored together in segments of its own.
+        # Events with different ``not_before`` moments get different segments. All these moments are past.
         await asyncio.gather(*(queue.append(some, not_before=moment) for moment, some in enumerate(segments)))
         if time.monotonic() - started > seconds:
             break
@@ -118,7 +118,7 @@ async def fill_within(queue: LocalQueue, count: int, seconds: float, *, group: i
 
 @asynccontextmanager
 async def shared_queue_of(url: str, now: Callable[[], int] | None = None) -> AsyncIterator[SharedQueue]:
-    """Open the queue of a PostgreSQL, without a spool."""
+    """Open the queue in a PostgreSQL database, without a spool."""
     sealer = Sealer(SECRET)
     database = make_database(url, sealer, commit_timeout=30.0)
     await database.start(patience=30.0)

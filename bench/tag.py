@@ -1,10 +1,10 @@
 """What the tag costs a page: its start, and an event beside a bare keepalive fetch of the same body in the same page.
 
-Chromium with the processor slowed down four times, as a phone's. Both kinds of event are called one per task, the
-costliest way: the tag puts all events of one task into one request. The start is that of a first visit, never compiled
-before, beside a comment of the same size: on a page that has not called ``fbq`` yet, as where the tag stands first, and
-on one whose PageView is heard and sent at once. Cost is the time of the page's main thread, by the browser's own count,
-all that follows included.
+Chromium with the processor slowed down four times, as a phone's. Both kinds of event are called one per task, which is
+the costliest way: the tag puts all events of one task into one request. The start is that of a first visit, so that the
+script was never compiled before, and is compared with a comment of the same size. It is measured on a page that has not
+called ``fbq`` yet, as where the tag stands first, and on a page whose waiting PageView the tag sends at once. The cost
+is the time of the page's main thread, by the browser's own count, with everything that follows.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _SITE = Site.model_validate(
     {"name": "shop", "domains": ["127.0.0.1"], "pixel": [{"id": "111", "access_token": "t"}]},
     context={"resolve": str},
 )
-# A Pixel that has taken over and does nothing, so that only the tag's own work is seen.
+# A stub of the Pixel that does nothing, so that only the tag's own work is measured.
 _PAGE = """<!doctype html><head><link rel=icon href=data:,><script src="/k/m.js"></script><script>
   const fbq = (window.fbq = (...call) => fbq.callMethod ? fbq.callMethod(...call) : fbq.queue.push(call));
   fbq.queue = [];
@@ -49,7 +49,7 @@ _PAGE = """<!doctype html><head><link rel=icon href=data:,><script src="/k/m.js"
 
 @dataclass
 class _Shop:
-    """The page, and what came from it."""
+    """The server of the page; it counts the requests that the page sends."""
 
     bodies: list[str] = field(default_factory=list)
     came: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -73,16 +73,16 @@ class _Shop:
         return web.Response(status=204)
 
     async def wait(self, count: int) -> None:
-        """Wait until as many requests came.
+        """Wait until the page has sent this many requests.
 
         Raises:
-            TimeoutError: when they do not.
+            TimeoutError: when it does not.
         """
         async with asyncio.timeout(60), self.came:
             await self.came.wait_for(lambda: len(self.bodies) >= count)
 
 
-# The longest task (browsers tell of those of 50 ms or more) while a script that comes late is loaded and runs.
+# The longest task (browsers report tasks of 50 ms or more) while a script that is added late is loaded and run.
 _LATE = """(src) => new Promise((done) => {
   const longest = [0];
   new PerformanceObserver((list) => longest.push(...list.getEntries().map((entry) => entry.duration)))
@@ -128,16 +128,16 @@ async def _busy(session: CDPSession) -> float:
 
 @dataclass
 class _Start:
-    """What the start of a script took."""
+    """What the start of a script cost."""
 
     ms: float
-    """Of the main thread."""
+    """Milliseconds that the main thread worked."""
     longest_ms: float
-    """Task of 50 ms or more; 0: there was none."""
+    """The longest task, if one took 50 ms or more; otherwise 0."""
 
 
 async def _start(page: Page, session: CDPSession, script: str, calls: str) -> _Start:
-    """Load a script into a page where calls of ``fbq`` wait."""
+    """Load a script into a page where ``calls`` of ``fbq`` wait, and return what that cost."""
     await page.reload()
     await page.evaluate(calls)
     before = await _busy(session)
@@ -146,20 +146,20 @@ async def _start(page: Page, session: CDPSession, script: str, calls: str) -> _S
 
 
 async def _starts(page: Page, session: CDPSession, count: int) -> dict[str, list[tuple[_Start, _Start]]]:
-    """Load the tag and the comment in turn, each time as if for the first time."""
+    """Load the tag and the comment in turn, each time as on a first visit."""
     taken: dict[str, list[tuple[_Start, _Start]]] = {"no call of fbq": [], "a PageView, sent": []}
     for number in range(count + 1):
         for (name, starts), calls in zip(taken.items(), ("", _QUEUED), strict=True):
-            # Under an address of its own a script is compiled anew.
+            # Under a new address the browser compiles a script again.
             scripts = (f"/k/{script}.js?{name}{number}" for script in ("m", "comment"))
             tag, comment = [await _start(page, session, script, calls) for script in scripts]
-            if number:  # the first warms up
+            if number:  # the first round only warms up
                 starts.append((tag, comment))
     return taken
 
 
 async def _slice(shop: _Shop, page: Page, session: CDPSession, call: str, count: int) -> float:
-    """Return the milliseconds of the main thread for one event."""
+    """Return the milliseconds that the main thread worked for one event."""
     shop.bodies.clear()
     before = await _busy(session)
     await page.evaluate(call)
@@ -168,7 +168,7 @@ async def _slice(shop: _Shop, page: Page, session: CDPSession, call: str, count:
 
 
 async def bench(rounds: int, count: int) -> None:
-    """Take slices in turn in one page, and print their ratio."""
+    """Measure the starts and the events in turn, and print the ratios."""
     shop = _Shop()
     async with _served(shop) as address, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
@@ -187,7 +187,7 @@ async def bench(rounds: int, count: int) -> None:
         for number in range(rounds + 1):
             tag = await _slice(shop, page, session, f"tagged({count})", count)
             fetch = await _slice(shop, page, session, f"(body => bare({count}, body))({body!r})", count)
-            if number:  # the first warms up
+            if number:  # the first round only warms up
                 slices["tag"].append(tag)
                 slices["fetch"].append(fetch)
         await browser.close()

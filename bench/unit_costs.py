@@ -1,25 +1,25 @@
-"""What one event costs, as measured; ``sizing.py`` makes its tables of nothing else.
+"""What one event costs, as measured; ``sizing.py`` makes its tables of these numbers alone.
 
-Processor time is in microseconds, space in bytes. What is stored together shares a fixed part: of a group of ``n``
-events each costs ``each + together / n``.
+Processor time is in microseconds, space in bytes. Events that are stored together share a fixed cost: of a group of
+``n`` events each costs ``each + together / n``.
 """
 
 from typing import NamedTuple
 
 
 class UnitCost(NamedTuple):
-    """What an event costs in one respect."""
+    """What an event costs in one place: processor time or space."""
 
     what: str
     unit: str
     each: float
     together: float
-    """What its group costs besides, however large it is."""
+    """The cost of a whole group, however large it is, in addition to its events."""
     source: str
-    """The program that measures it."""
+    """The program that measured it."""
 
     def of(self, group: float = 1) -> float:
-        """Return the cost of an event in a group of so many."""
+        """Return the cost of an event in a group of ``group`` events."""
         return self.each + self.together / group
 
 

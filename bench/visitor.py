@@ -12,7 +12,7 @@ from rig import PinnedMachine, post, visit
 
 @dataclass
 class Visitor:
-    """One connection; ``posted`` says when each event was handed over (monotonic time)."""
+    """One connection; ``posted`` has the time of each event's post, on the monotonic clock."""
 
     port: int
     reader: asyncio.StreamReader
@@ -28,7 +28,7 @@ class Visitor:
             raise RuntimeError(f"not acknowledged: {head[:200]!r}")
 
     async def stay(self, name: str, pixel: str, *, seconds: float, every: float) -> None:
-        """Post events for so long, at uneven moments that are ``every`` seconds apart on average."""
+        """Post events for ``seconds``, at random intervals that are ``every`` seconds long on average."""
         end = time.monotonic() + seconds
         number = 0
         while time.monotonic() < end:
@@ -39,7 +39,7 @@ class Visitor:
 
 @asynccontextmanager
 async def visiting(machine: PinnedMachine) -> AsyncIterator[Visitor]:
-    """Connect to a proxy."""
+    """Connect a visitor to a proxy."""
     reader, writer = await asyncio.open_connection("127.0.0.1", machine.port)
     try:
         yield Visitor(machine.port, reader, writer)

@@ -1,4 +1,4 @@
-"""The command ``send`` as a process before a terminal: its progress, its memory, and what it prints."""
+"""The command ``send`` as a process on a terminal: its progress, its memory, and what it prints."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from polling import until
 from rig import ROOT
 
 _BAR = re.compile(r"\d+/\d+ \[\d[\d:]*<\d[\d:]*, +[\d.]+k?event/s\]")
-"""How far it is, of how much; the time it took, the time it will take, the rate."""
+"""Matches the progress bar: events done and in all, time taken and left, rate."""
 _POLL_S = 0.02
 _END_S = 3600.0
 _MOST_KEPT = 4000
@@ -24,9 +24,9 @@ class WatchedSend:
     """Starts the command, kills it, and starts it again.
 
     Args:
-        config: Of the proxy.
-        file: What is sent.
-        pixel: To which.
+        config: The configuration of the proxy.
+        file: The file to send.
+        pixel: The pixel that the events are for, which is part of the name of the progress file.
     """
 
     def __init__(self, config: Path, file: Path, pixel: str) -> None:
@@ -36,18 +36,18 @@ class WatchedSend:
         self._terminal = -1
         self._printed = ""
         self.runs = 0
-        """How often it was started."""
+        """How often the command was started."""
         self.kills = 0
-        """How often it was killed while it ran."""
+        """How often the command was killed while it ran."""
         self.peak_mb = 0.0
         self.bars = 0
-        """States of the bar that show a rate and when it will be done."""
+        """How many different states of the bar showed a rate and the time left."""
         self.last_bar = ""
 
     # -- its life
 
     async def start(self) -> None:
-        """Start it, or start it again."""
+        """Start the command, for the first time or again."""
         terminal, its_end = os.openpty()
         termios.tcsetwinsize(its_end, (24, 120))
         try:
@@ -61,7 +61,7 @@ class WatchedSend:
         asyncio.get_running_loop().add_reader(terminal, self._read, terminal)
 
     async def kill(self) -> None:
-        """Kill it.
+        """Kill the command.
 
         Raises:
             RuntimeError: when it has ended by itself.
@@ -73,19 +73,19 @@ class WatchedSend:
         self.kills += 1
 
     async def ended(self) -> None:
-        """Wait until it ends.
+        """Wait until the command ends.
 
         Raises:
-            RuntimeError: when it says that not all was sent.
+            RuntimeError: when its exit code says that not all was sent.
         """
         code = await asyncio.wait_for(self._started().wait(), _END_S)
-        # What it wrote at last is in the terminal still.
+        # Its last output may still be in the terminal.
         await until(lambda: self._terminal < 0, what="the end of the terminal")
         if code:
             raise RuntimeError(f"send ended with {code}: {self._printed}")
 
     async def stop(self) -> None:
-        """End it, if it runs."""
+        """Kill the command if it runs."""
         if self._process and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.kill()
@@ -105,15 +105,15 @@ class WatchedSend:
     # -- what is seen of it
 
     async def reached(self, events: int, seconds: float) -> None:
-        """Wait until so many events were acknowledged, in all runs.
+        """Wait until ``events`` events were acknowledged, over all runs.
 
         Args:
             events: How many.
             seconds: The longest time without any progress.
 
         Raises:
-            RuntimeError: when it ended before.
-            TimeoutError: when it does not get on.
+            RuntimeError: when the command ends before that.
+            TimeoutError: when it makes no progress.
         """
         before, since = -1, time.monotonic()
         while (now := self.acknowledged()) < events:
@@ -129,7 +129,7 @@ class WatchedSend:
         return self._kept("sent")
 
     def refused(self) -> int:
-        """Return how many events the proxy has refused."""
+        """Return how many events the proxy has refused, over all runs."""
         return self._kept("refused")
 
     def _kept(self, name: str) -> int:
@@ -139,10 +139,10 @@ class WatchedSend:
             return 0
 
     def look(self) -> None:
-        """Note how much memory it has taken at most."""
+        """Note the command's peak memory."""
         if self._process is None:
             return
-        # When it has ended there is no such file, or one without that line.
+        # After its end there is no such file, or a file without that line.
         with suppress(OSError, IndexError):
             status = Path(f"/proc/{self._process.pid}/status").read_text()
             self.peak_mb = max(self.peak_mb, int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6)
@@ -150,7 +150,7 @@ class WatchedSend:
     def _read(self, terminal: int) -> None:
         try:
             text = os.read(terminal, 1 << 16).decode(errors="replace")
-        except OSError:  # nobody has its other end any more
+        except OSError:  # the other end of the terminal was closed
             text = ""
         if not text:
             asyncio.get_running_loop().remove_reader(terminal)

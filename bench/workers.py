@@ -1,7 +1,8 @@
-"""What several processes cost: processor time for an event of two fronts and a back, to that of one process.
+"""What several processes cost: the processor time for an event of two fronts and a back, relative to one process.
 
-In turn within one run. On one core the processes drive each other out of its caches, which they do not on cores of
-their own; with two cores the second front shares its own with the load. Graph is down, so that nothing is delivered.
+All are measured in turn within one run. On one core the processes evict each other's data from its caches, which they
+do not on cores of their own; with two cores the second front shares its core with the load. Graph is down, so that
+nothing is delivered.
 """
 
 import asyncio
@@ -15,25 +16,25 @@ from shoppers import Shoppers
 
 _ONE, _MANY, _APART = "one process", "2 fronts + back, one core", "2 fronts + back, two cores"
 _MOST = 1.1
-"""Times the processor time of one process."""
+"""The most processor time allowed, relative to one process."""
 
 
 class TwoCoreMachine(PinnedMachine):
-    """Its second front has the core of the load."""
+    """A proxy whose second front runs on the core of the load."""
 
     async def start(self) -> None:
-        """Start it, and move that front."""
+        """Start the proxy, and move its second front to the other core."""
         await super().start()
         pin(self.children()["front-2"], LOAD_CORE)
 
 
 async def bench(count: int, seconds: float, visitors: int) -> None:
-    """Measure both with few and with many connections.
+    """Measure all with few and with many connections.
 
     Args:
         count: Rounds.
-        seconds: Of each slice; a whole number.
-        visitors: How many come.
+        seconds: Length of each slice; a whole number.
+        visitors: How many different visitors there are.
     """
     graph = FakeGraph()
     graph.modes["1001"] = "down"

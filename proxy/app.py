@@ -1,9 +1,9 @@
-"""Wires one process: constructs every part, orders their lifetimes, closes in reverse (several: ``workers/``).
+"""The wiring of one process: makes every part in order and closes them in reverse (several processes: ``workers/``).
 
 Order: tables of the rules → lock of data_dir → queue → lanes → listeners. So on stop the listeners finish requests
 while the queue still takes them, the lanes finish attempts while it still settles, and the queue closes last.
 
-More than 250 lines: whoever looks for what is joined to what finds it in one place.
+More than 250 lines, so that one file shows which part is given to which.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ from proxy.watch.start import watching
 
 
 class Running(NamedTuple):
-    """A proxy at work."""
+    """A running proxy: its addresses and its queue."""
 
     public: Address
     operator: Address
@@ -58,7 +58,7 @@ class Running(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What the listeners and the lanes of a process work with."""
+    """What the listeners and the lanes of a process share."""
 
     installation: Installation
     queue: WholeQueue
@@ -93,13 +93,13 @@ async def running(config: Config) -> AsyncIterator[Running]:
 async def opened(
     stack: AsyncExitStack, installation: Installation, watch: QueueWatch, sieve: Sieve | None = None
 ) -> Parts:
-    """Return the parts of a process that owns the queue, which closes when the stack unwinds.
+    """Open the queue, and return the parts of the process that owns it; the queue closes when the stack unwinds.
 
     Args:
-        stack: Of everything that the process does.
-        installation: Locked for this process.
-        watch: Hears when the queue breaks.
-        sieve: Is told who is suppressed, for processes that share its memory.
+        stack: Closes everything that the process opens.
+        installation: The installation, locked for this process.
+        watch: Is told when the queue breaks.
+        sieve: The filter of suppressed persons to fill, when its memory is shared with other processes.
 
     Raises:
         QueueBrokenError: when the queue cannot be opened.
@@ -112,7 +112,7 @@ async def opened(
 
 
 async def stopped_or_broken(stop: asyncio.Event, broken: asyncio.Future[None]) -> None:
-    """Wait for a signal, or for the queue to break, whose error then ends the process."""
+    """Wait until ``stop`` is set or the queue breaks; raise the queue's error, which ends the process, if it broke."""
     stopped = asyncio.create_task(stop.wait())
     ends: set[asyncio.Future[Any]] = {stopped, broken}
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -122,14 +122,14 @@ async def stopped_or_broken(stop: asyncio.Event, broken: asyncio.Future[None]) -
 
 
 def report_faults(stack: AsyncExitStack, faults: FaultReporter) -> None:
-    """Report what the event loop would log, until the stack unwinds."""
+    """Report the errors that the event loop would only log, until the stack unwinds."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(faults.in_loop)
     stack.callback(loop.set_exception_handler, None)
 
 
 def delivery(parts: Parts) -> AbstractAsyncContextManager[Delivery]:
-    """Return what delivers events as long as it is entered."""
+    """Return a context manager that delivers events until its context ends."""
     installation, queue, metrics, conditions = parts
     pixels, graph, chance = installation.pixels(), installation.settings.graph, secrets.SystemRandom().random
     return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
@@ -138,13 +138,13 @@ def delivery(parts: Parts) -> AbstractAsyncContextManager[Delivery]:
 async def listen_to_operator(
     stack: AsyncExitStack, parts: Parts, delivery: Delivery, checks: Sequence[Check] = ()
 ) -> Address:
-    """Answer the operator until the stack unwinds; return the address.
+    """Serve the operator's listener until the stack unwinds; return the address that it listens on.
 
     Args:
-        stack: Of everything that the process does.
-        parts: What is shown.
-        delivery: Likewise, and what takes orders.
-        checks: Further ones than those of queue and lanes.
+        stack: Closes everything that the process opens.
+        parts: The parts whose state is shown.
+        delivery: The delivery, whose state is shown and which takes the operator's orders.
+        checks: Readiness checks besides those of the queue and the lanes.
 
     Raises:
         OSError: when the address cannot be listened on.
@@ -184,7 +184,7 @@ async def listen_to_operator(
 
 async def examined(config: Config) -> Mapping[str, Any]:
     """Return the report of an examination of the proxy that runs in this process."""
-    from proxy import doctor  # noqa: PLC0415 - only whoever asks needs what it is made of
+    from proxy import doctor  # noqa: PLC0415 - its modules are loaded only when the report is asked for
 
     return doctor.report_json(await doctor.examine(config, doctor.Examining(is_own=True)))
 
@@ -197,13 +197,13 @@ class PublicParts(NamedTuple):
     metrics: Metrics
     conditions: Conditions
     wakes: Mapping[str, Callable[[], None]]
-    """By pixel, what tells its lane of an event; none where its lane is in another process."""
+    """By pixel, the function that tells its lane of a new event; no entry where the lane is in another process."""
     has_writer: bool = True
-    """Whether the queue is written in this process."""
+    """Whether the queue's writer thread is in this process."""
 
 
 def probe_door(installation: Installation) -> ProbeDoor:
-    """Return what tells the doctor of an installation what its proxy sees."""
+    """Return the door at which the doctor asks what this proxy sees of a request."""
     sites = installation.settings.site
     prefixes = [installation.prefixes(site)[0] for site in sites]
     return ProbeDoor(ProbeKeys(installation.secret), prefixes, sites, now=now_ms, version=__version__)
@@ -212,13 +212,13 @@ def probe_door(installation: Installation) -> ProbeDoor:
 async def listen_to_public(
     stack: AsyncExitStack, public_parts: PublicParts, limits: LimitSettings, sockets: Sequence[socket.socket] = ()
 ) -> tuple[Public, Address]:
-    """Answer strangers until the stack unwinds; return the doors and the address.
+    """Serve the public listener until the stack unwinds; return its doors and the address that it listens on.
 
     Args:
-        stack: Of everything that the process does.
-        public_parts: What it works with.
+        stack: Closes everything that the process opens.
+        public_parts: What the listener works with.
         limits: What one client may take of this process.
-        sockets: Listen already, where somebody else keeps them open.
+        sockets: Sockets that listen already and that another process keeps open; empty: the listener opens its own.
 
     Raises:
         OSError: when the address cannot be listened on.

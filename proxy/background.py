@@ -1,4 +1,4 @@
-"""Work beside the requests of a process: again and again, whatever goes wrong in between, until its context ends."""
+"""Background tasks of a process: repeated despite errors, and ended with their context."""
 
 import asyncio
 import logging
@@ -10,25 +10,25 @@ log = logging.getLogger(__name__)
 
 
 async def repeated(step: Callable[[], Awaitable[None]], *, every_s: float, what: str) -> None:
-    """Do something again and again until cancelled; an error that nobody foresaw is logged, and ends nothing.
+    """Call ``step`` again and again until cancelled; an error that it raises is logged and does not end the loop.
 
     Args:
-        step: What is done.
-        every_s: How long to wait after each time, in seconds.
-        what: What it is called in the log.
+        step: The work.
+        every_s: How many seconds to wait after each call.
+        what: The name of the work in the log.
     """
     while True:
         try:
             await step()
         except Exception:
-            # A task that ends would be silent for ever.
+            # Otherwise the task would end, and nobody would notice.
             log.exception("a fault of ours in %s", what)
         await asyncio.sleep(every_s)
 
 
 @asynccontextmanager
 async def in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """Run something until the context ends, then end it; ``name`` is that of its task."""
+    """Run a coroutine, as a task called ``name``, until the context ends; then cancel it."""
     task = asyncio.create_task(work, name=name)
     try:
         yield
@@ -37,9 +37,10 @@ async def in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIter
 
 
 async def end(task: asyncio.Task[None]) -> None:
-    """Cancel a task, and return when it has ended; its error, if it has one, is raised.
+    """Cancel a task and wait until it has ended; raise the error that it ended with, if any.
 
-    Whoever is cancelled while waiting for it is told so: ``await task`` could not tell which of the two was meant.
+    A caller that is cancelled meanwhile gets its own ``CancelledError``. ``await task`` would raise one in either case,
+    and the caller could not tell whether it or the task was cancelled.
     """
     task.cancel()
     await asyncio.wait([task])

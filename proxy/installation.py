@@ -45,7 +45,7 @@ class UnsafeInstallationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A configuration with the secrets that open what it stored."""
+    """A configuration, with the secrets that decrypt what was stored under it."""
 
     config: Config
     secret: str
@@ -62,7 +62,7 @@ class Installation:
 
     @classmethod
     def prepared(cls, config: Config) -> Self:
-        """Return the installation after a secret was made in ``data_dir``, where there was none.
+        """Return the installation; make a secret in ``data_dir`` first when there is none.
 
         Raises:
             OSError: when the secret cannot be read or written.
@@ -76,12 +76,12 @@ class Installation:
 
     @property
     def old_secrets(self) -> Sequence[str]:
-        """The earlier secrets, which still open what they sealed."""
+        """The earlier secrets, which still decrypt what was encrypted with them."""
         return [old.get_secret_value() for old in self.settings.server.old_secrets]
 
     @property
     def join_days(self) -> int:
-        """How long what a page left of its visitor may be of use to any site."""
+        """For how many days sightings are kept: the largest ``join_days`` of all sites, or 7 without a site."""
         return max((site.orders.join_days for site in self.settings.site), default=7)
 
     def prefixes(self, site: Site) -> Sequence[str]:
@@ -112,16 +112,16 @@ class Installation:
         return [person_key(secret) for secret in (self.secret, *self.old_secrets)]
 
     def install_checks(self) -> InstallChecks:
-        """Return what shows the owner's browser what the tag does."""
+        """Return the signer and verifier of install-check links."""
         return InstallChecks([self.secret, *self.old_secrets])
 
     def sealer(self) -> Sealer:
-        """Return what seals and opens the events that wait."""
+        """Return the object that encrypts and decrypts waiting events."""
         return Sealer(self.secret, self.old_secrets)
 
 
 def require_c_parser() -> None:
-    """Refuse to run on aiohttp's pure Python parser, which several request-smuggling defects were only found in.
+    """Refuse to run on aiohttp's pure Python parser: several request-smuggling defects were found in that parser alone.
 
     Raises:
         UnsafeInstallationError: when the C parser is missing.
@@ -132,11 +132,11 @@ def require_c_parser() -> None:
 
 @contextmanager
 def locked(config: Config) -> Iterator[Installation]:
-    """Hold the data directory of a configuration for this process, with a secret in it.
+    """Lock the data directory of a configuration for this process, and make a secret in it when there is none.
 
     Raises:
-        DataDirBusyError: when another process holds it.
-        OSError: when it cannot be made, read or written.
+        DataDirBusyError: when another process has locked it.
+        OSError: when the directory or its secret cannot be made, read or written.
     """
     lock = DataDirLock(config.data_dir)
     try:
@@ -146,7 +146,7 @@ def locked(config: Config) -> Iterator[Installation]:
 
 
 def _ignore(_error: QueueBrokenError) -> None:
-    """Take the break of a queue where the caller meets it anyway."""
+    """Do nothing when the queue breaks: the caller's next call to the queue raises the error anyway."""
 
 
 async def open_queue(
@@ -160,11 +160,11 @@ async def open_queue(
     """Open the queue of a locked installation.
 
     Args:
-        installation: Says where the queue is, what seals it and how much it may hold.
+        installation: Says where the queue is, which secrets encrypt it and how much it may hold.
         now: The server's clock in milliseconds.
-        on_broken: Called once, when nothing is stored any more.
-        conditions: Where the queue reports what is wrong with it though it goes on.
-        sieve: Is told who is suppressed, for processes that share its memory.
+        on_broken: Called once, when the queue breaks and stores nothing any more.
+        conditions: Where the queue reports troubles that do not stop it.
+        sieve: The filter of suppressed persons to fill, when its memory is shared with other processes.
 
     Raises:
         QueueBrokenError: when it cannot be opened.
@@ -190,10 +190,10 @@ async def open_queue(
 
 
 async def open_books(installation: Installation, now: Callable[[], int]) -> ClosedBooks:
-    """Open the books of a locked installation alone, for a command: nothing is delivered meanwhile.
+    """Open the books of a locked installation for a command, without delivering its events meanwhile.
 
     Args:
-        installation: Says where they are.
+        installation: Says where the books are.
         now: The server's clock in milliseconds.
 
     Raises:
@@ -207,7 +207,7 @@ async def open_books(installation: Installation, now: Callable[[], int]) -> Clos
 
 
 def _shared_place(installation: Installation, now: Callable[[], int]) -> tuple[ModuleType, Any]:
-    """Return the engine that needs a driver, which not every installation has, and where its queue is."""
+    """Return the module of the PostgreSQL engine, whose driver is an optional dependency, and where its queue is."""
     try:
         shared = import_module("proxy.queue.postgres.start")
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Receivers of alerts for tests: real servers on loopback that take messages, refuse them or hang."""
+"""Receivers of alerts for tests: real servers on loopback that accept messages, refuse them or hang."""
 
 import asyncio
 import ssl
@@ -25,7 +25,7 @@ HOOK_SECRET = "T000-B000-hook-KEEP-OUT"
 
 @dataclass
 class Hook:
-    """What a webhook was told, and how it answers."""
+    """A webhook: what it received, and how it answers."""
 
     url: str = ""
     status: int = 200
@@ -47,7 +47,7 @@ class Hook:
 
 @asynccontextmanager
 async def hook() -> AsyncIterator[Hook]:
-    """Serve a webhook under a path that holds its secret."""
+    """Serve a webhook whose path contains its secret."""
     taken = Hook()
     app = web.Application()
     app.router.add_post(f"/services/{HOOK_SECRET}", taken.answer)
@@ -58,7 +58,7 @@ async def hook() -> AsyncIterator[Hook]:
 
 @dataclass
 class MailServer:
-    """What a mail server was given, and how it answers."""
+    """A mail server: what it received, and how it answers."""
 
     port: int = 0
     answer: str = "250 taken"
@@ -77,7 +77,7 @@ class MailServer:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate of 127.0.0.1 that nobody but the test trusts."""
+    """A certificate for 127.0.0.1 that only the test trusts."""
 
     path: Path
 
@@ -93,7 +93,7 @@ class Certificate:
 
 
 def certificate(directory: Path) -> Certificate:
-    """Make a certificate."""
+    """Make a certificate in a directory."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     now = datetime.now(UTC)
@@ -113,7 +113,7 @@ def certificate(directory: Path) -> Certificate:
 async def mail_server(
     *, starttls: Certificate | None = None, tls: Certificate | None = None
 ) -> AsyncIterator[MailServer]:
-    """Serve SMTP on a free port of loopback; after STARTTLS it takes mail from ``USER`` alone."""
+    """Serve SMTP on a free port of loopback; after STARTTLS only ``USER`` may send mail."""
 
     def login(*arguments: Any) -> AuthResult:
         given = arguments[-1]

@@ -1,4 +1,4 @@
-"""Events of a backend that hold contact data wherever it may put them, good and bad ones."""
+"""Events of a backend, valid and invalid, with contact data wherever a backend might put it."""
 
 import time
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from support import PIXEL
 
 
 def _order(identity: str, **members: object) -> dict[str, object]:
-    """Return an event of a backend that hashes nothing."""
+    """Return an event of a backend that hashes no contact data."""
     known = {"client_ip_address": ADDRESS, "client_user_agent": AGENT, "fbp": FBP, "fbc": FBC}
     return {
         "event_name": "Purchase",
@@ -26,7 +26,7 @@ def _order(identity: str, **members: object) -> dict[str, object]:
 
 
 async def server_events(session: aiohttp.ClientSession, machine: Machine) -> bytes:
-    """Send events of a backend, good and bad, to both doors; return all that was answered."""
+    """Send events of a backend, valid and invalid, to both endpoints; return all answers."""
     old, answers = {"event_time": int(time.time()) - 30 * 86_400}, []
     odd = [EMAIL, {EMAIL: PHONE}, [NAME, EMAIL]]
     required = ("event_time", "action_source", "user_data", "custom_data")

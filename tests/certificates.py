@@ -1,4 +1,4 @@
-"""Certificates that a test makes, sound and otherwise."""
+"""Certificates for tests, valid or expired."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,12 +11,12 @@ from cryptography.x509.oid import NameOID
 
 
 def make_certificate(directory: Path, *names: str, days: int = 30) -> None:
-    """Make a certificate that vouches for itself, as ``certificate.pem`` and ``key.pem``.
+    """Make a self-signed certificate as ``certificate.pem`` and ``key.pem``.
 
     Args:
         directory: Where.
         *names: Of the servers.
-        days: How long it is valid from now on; less than none: it is over.
+        days: How many days from now it is valid; a negative number makes an expired one.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])

@@ -1,7 +1,7 @@
-"""The proxy and its commands within this process, where a claim is not about processes.
+"""The proxy and its commands within this process, for tests that are not about processes.
 
-To begin Python with all that a proxy imports takes longer than what most commands do then. What is said of a command
-here holds for ``python -m proxy`` too, which calls the same function: ``test_commands.py`` shows that.
+Starting Python and importing the proxy takes longer than most commands do. What a test shows of a command here holds
+for ``python -m proxy`` too, which calls the same function, as ``test_commands.py`` shows.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ class House(Machine):
         await self._stack.enter_async_context(running(load.load(self.config, {})))
 
     async def end(self) -> None:
-        """End it, if it runs."""
+        """End the proxy, if it runs."""
         await self._stack.aclose()
 
 
 def invoke(*arguments: str) -> Result:
-    """Run a command; what it does not foresee is raised."""
+    """Run a command; raise any exception except its exit."""
     done = CliRunner().invoke(main, arguments)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -40,7 +40,7 @@ def invoke(*arguments: str) -> Result:
 
 
 async def invoke_beside(*arguments: str) -> Result:
-    """Run a command beside what this event loop serves."""
+    """Run a command in a thread, while this event loop goes on serving."""
     return await asyncio.to_thread(invoke, *arguments)
 
 

@@ -1,4 +1,4 @@
-"""For all tests: one real Chromium for a worker, whose host names all lead to loopback; figures shown after the run."""
+"""Shared by all tests: one real Chromium a worker, whose host names all lead to loopback; figures after the run."""
 
 import os
 import shutil
@@ -11,18 +11,18 @@ import support
 from hypothesis import settings
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-# Without it each of the hundreds of processes that tests start would compile the program anew: a third of its start.
+# Without the cache each of hundreds of processes would compile the program again, a third of the time of its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-# The dashboard asks more rarely where the machine is slow, and the tests share it with others.
+# The dashboard polls more rarely on a slow machine, and the tests share the machine with others.
 expect.set_options(timeout=60_000)
-# A time limit for each example would say more about the others on the machine than about the code.
+# A time limit for each example would measure the machine's load instead of the code.
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 # `make quick` tries fewer examples, whatever a test asks for.
 MOST_EXAMPLES = int(os.environ.get("CAPI_PROXY_EXAMPLES", "0"))
 
-# Modules that kill processes, break disks or install packages, those first that take longest.
+# Modules that kill processes, break disks or install packages, the longest first.
 LONG = tuple(
     f"tests/{name}"
     for name in (
@@ -32,12 +32,12 @@ LONG = tuple(
     )
 )
 
-# The shop and its page that the browser tests share: fixtures "lab" and "here"; a queue: "queue" and its "clock"; and a
-# server of PostgreSQL: "postgres", with a "schema" and a "database" for each test.
+# Fixtures: "lab" and "here", the shop and its page for browser tests; "queue" and its "clock"; "postgres", a PostgreSQL
+# server, with a "schema" and a "database" for each test.
 pytest_plugins = ["lab", "stage", "dashboard", "postgres_server", "queues", "shared_books"]
 
 Say: TypeAlias = Callable[[str], None]
-# The real Pixel's bot checks notice "HeadlessChrome", so tests show an ordinary one.
+# The real Pixel's bot checks notice "HeadlessChrome", so tests present an ordinary user agent.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 ARGUMENTS = [
     "--no-sandbox",
@@ -53,7 +53,7 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="module", name="front", params=["fast", "aiohttp"])
 def _front(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run the tests of a module with both ways that a plain request can take: past aiohttp, and through it."""
+    """Run a module's tests with both ways for plain requests: past aiohttp, and through it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(support, "FAST_INGEST", request.param == "fast")
         yield request.param
@@ -83,12 +83,12 @@ async def _page(context: BrowserContext) -> Page:
 
 @pytest.fixture(name="say")
 def _say(request: pytest.FixtureRequest) -> Say:
-    """Keep a line for the end of the run."""
+    """Return a function that keeps a line for the end of the run."""
     return lambda text: request.node.user_properties.append(("figure", text))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Bound the examples of a property test; Hypothesis has no public way to do so from outside of the test."""
+    """Limit the examples of a property test; Hypothesis has no public way to do so from outside the test."""
     function = getattr(item, "obj", None)
     wanted = getattr(function, "_hypothesis_internal_use_settings", None)
     if MOST_EXAMPLES and wanted is not None and wanted.max_examples > MOST_EXAMPLES:
@@ -96,7 +96,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the modules that take longest, so that none is left for one worker while the others have ended."""
+    """Start with the modules that take longest, so that none is left for one worker when the others have ended."""
     items.sort(key=lambda item: _place(item.nodeid))
 
 
@@ -105,7 +105,7 @@ def _place(nodeid: str) -> int:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the lines that passed or failed tests kept."""
+    """Print the lines kept by tests that passed or failed."""
     reports = [report for end in ("passed", "failed") for report in terminalreporter.getreports(end)]
     lines = [str(text) for report in reports for name, text in report.user_properties if name == "figure"]
     if lines:

@@ -16,7 +16,7 @@ REFUSED = 1200
 
 
 async def fill(data_dir: Path) -> None:
-    """Leave more dead letters than one page holds, and one of another reason."""
+    """Store more dead letters than one page holds, one with another reason, and a finished event."""
     DataDirLock(data_dir).close()
     queue = LocalQueue.open(
         data_dir,

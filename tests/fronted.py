@@ -1,4 +1,4 @@
-"""A queue behind the socket: an engine, the back's end over it, and the front's end as an ``Intake``."""
+"""A queue behind the socket: an engine, the back's end on top of it, and the front's end as an ``Intake``."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -25,7 +25,7 @@ TOKEN = b"t" * 16
 
 
 class Source:
-    """What a front reports: a counter that the test moves."""
+    """The source of a front's reports: a counter that the test changes."""
 
     def __init__(self) -> None:
         self.count = self.told = 0.0
@@ -47,7 +47,7 @@ class Source:
 
 
 class Watch:
-    """What a back hears of its fronts."""
+    """What a back learns of its fronts."""
 
     def __init__(self) -> None:
         self.fronts: list[int] = []
@@ -113,7 +113,7 @@ class Fronted:
 async def fronted(
     directory: Path, clock: Clock, opened: Callable[[Sieve], Awaitable[SharedQueue]] | None = None
 ) -> AsyncIterator[Fronted]:
-    """Open an engine with a back over it; by default that of SQLite."""
+    """Open an engine with a back on top of it; without ``opened`` it is SQLite's."""
     directory.mkdir(exist_ok=True)  # noqa: ASYNC240 - of a test
     memory = mmap(-1, Sieve.BYTES)
     sieve = Sieve(memory)
@@ -140,5 +140,5 @@ async def started(front: RemoteQueue, link: BackLink) -> AsyncIterator[RemoteQue
 
 
 async def noticed_away(link: BackLink) -> None:
-    """Wait until a front knows that the back is gone."""
+    """Wait until a front has noticed that the back is gone."""
     await until(lambda: link.state is None, what="the front's notice")

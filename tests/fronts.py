@@ -1,4 +1,4 @@
-"""Both fronts side by side, with a door behind them that answers with what it was asked."""
+"""The two ways for requests, past aiohttp and through it, with a door that answers with what it read."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -19,7 +19,7 @@ from proxy.telemetry.metrics import Metrics
 
 PATH = "/shop/e"
 READ = ("host", "origin", "referer", "cookie", "user-agent", "x-forwarded-for", "x-a", "content-type")
-"""The headers that the door tells of."""
+"""The headers that the door answers with."""
 
 
 async def told(request: HttpRequest) -> HttpAnswer:
@@ -43,7 +43,7 @@ async def told(request: HttpRequest) -> HttpAnswer:
 
 
 class Front:
-    """A listener, and how many requests went which way."""
+    """A listener, and how many requests took each way."""
 
     def __init__(self) -> None:
         self.address = ("", 0)
@@ -66,7 +66,7 @@ class Front:
 
 @asynccontextmanager
 async def front(limits: LimitSettings, *, fast: bool) -> AsyncIterator[Front]:
-    """Listen on a free port of loopback."""
+    """Listen on a free port of loopback; ``fast`` allows the way past aiohttp."""
     made = Front()
     way = FastWay(PlainPosts([PATH]), made.fast_door) if fast else None
     terms = Terms("public", limits, Conditions(lambda: 0), made.metrics, Networks(), fast=way)
@@ -76,7 +76,7 @@ async def front(limits: LimitSettings, *, fast: bool) -> AsyncIterator[Front]:
 
 
 async def conversation(address: tuple[str, int], pieces: Iterable[bytes]) -> bytes:
-    """Send pieces one by one, and return all that is answered until the connection ends, without dates."""
+    """Send pieces one by one; return all answers until the connection ends, without their dates."""
     reader, writer = await asyncio.open_connection(*address)
     answered = asyncio.create_task(_read(reader))
     try:
@@ -100,7 +100,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
 
 
 def post(body: bytes = b"{}", *lines: str, path: str = PATH) -> bytes:
-    """Return a plain request with more headers."""
+    """Return a plain request; ``lines`` are further headers."""
     headers = ("Host: a.example", *lines, f"Content-Length: {len(body)}")
     return f"POST {path} HTTP/1.1\r\n{_lines(headers)}\r\n".encode("latin-1") + body
 

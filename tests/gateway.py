@@ -1,4 +1,4 @@
-"""A stand-in for the proxy's Gateway door: it counts what it is sent, and answers as a test says."""
+"""A stand-in for the proxy's Gateway endpoint: it records what it receives, and answers as a test says."""
 
 import asyncio
 from collections import Counter
@@ -13,26 +13,26 @@ KEY = "access-key-of-the-shop-KEEP-OUT"
 
 @dataclass
 class Gateway:
-    """What was received, and how it is answered."""
+    """What was received, and how requests are answered."""
 
     refuse: Callable[[dict[str, Any]], str] = lambda _event: ""
-    """The reason why an event is refused; empty for a good one."""
+    """Return the reason to refuse an event, empty to accept it."""
     troubles: list[web.Response] = field(default_factory=list)
-    """Answers to the next requests, none of which is read."""
+    """Answers to the next requests, whose bodies are not read."""
     most_bytes: int = 16 << 20
     delay: float = 0
     """Seconds before each answer."""
     ids: Counter[str] = field(default_factory=Counter)
-    """How often each event came, by its id."""
+    """How often each accepted event came, by its id."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
-    """What stood beside the events of each request."""
+    """The members besides the events, for each request."""
     sizes: list[int] = field(default_factory=list)
-    """Events of each request."""
+    """The number of events of each request."""
     events: list[dict[str, Any]] = field(default_factory=list)
-    """The latest events."""
+    """The latest accepted events, at most ten."""
 
     def app(self) -> web.Application:
-        """Return it as an application."""
+        """Return the stand-in as an application."""
         app = web.Application(client_max_size=64 << 20)
         app.router.add_post("/capi/{pixel}/events", self._answer)
         return app

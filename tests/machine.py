@@ -1,4 +1,4 @@
-"""A proxy as a process of its own: its configuration on disk, its start, its end, and what the system says of it.
+"""A proxy as a process of its own: its configuration, its start and end, and its resource use.
 
 Tests and benches share it. It imports nothing of the proxy, so that a bench can run another copy of it.
 """
@@ -38,10 +38,10 @@ connections_per_address = 4000
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on now.
+    """Return a port of loopback on which nothing listens now.
 
-    None of those that the system gives to whoever connects: who asks such a port again and again whether its server
-    listens by now is connected to itself in the end (TCP, simultaneous open), and the server finds the port taken.
+    It is none of the ports that the system assigns to clients: a client that tries such a port again and again is in
+    the end connected to itself (TCP, simultaneous open), and the server then finds its port taken.
     """
     first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     chance = random.SystemRandom()
@@ -53,7 +53,7 @@ def free_port() -> int:
 
 
 def lives(pid: int) -> bool:
-    """Tell whether a process runs; one that ended and that nobody asked for yet does not."""
+    """Tell whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -69,18 +69,18 @@ class Machine:
     pixels: Sequence[str] = (PIXEL,)
     prefix: str = "/shop-tools"
     timeout: float = 30.0
-    """Seconds for a whole request to Graph: so many that a busy machine is not taken for a Graph that hangs."""
+    """Seconds for a whole request to Graph, many enough that a busy machine is not taken for a hanging Graph."""
     limited: bool = False
-    """With the usual limits for one address, where most tests and benches send all they can from one."""
+    """Whether the usual limits for one address apply; most tests and benches send everything from one address."""
     workers: int = 1
     """Front processes; with more than one the proxy has a back, too."""
     asker: str = "127.0.0.1"
-    """The address from which it is asked how it is."""
+    """The address from which the health and status requests come."""
     port: int = field(default_factory=free_port)
     operator_port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
     tree: Path = ROOT
-    """Where the program is."""
+    """The directory of the program."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(exist_ok=True)
@@ -109,14 +109,14 @@ prefix = "{self.prefix}"
         )
 
     def command(self) -> tuple[str, ...]:
-        """Return what is run."""
+        """Return the command that is run."""
         return (sys.executable, "-m", "proxy", "serve", "--config", str(self.config))
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of what is run."""
+        """Return the environment of the command."""
         return {**os.environ, "PYTHONWARNINGS": "error", "PYTHONPATH": str(ROOT / "tests" / "faults")}
 
-    # -- its life
+    # -- start and end
 
     async def start(self) -> None:
         """Start the proxy and wait until it answers."""
@@ -137,11 +137,11 @@ prefix = "{self.prefix}"
             answer = await asyncio.wait_for(self._get(self.port, "/healthz"), _ANSWER_S)
         except TimeoutError:
             return False
-        # On a full disk it runs, and says that it takes nothing.
+        # On a full disk the proxy runs, and answers that it accepts nothing.
         return answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))
 
     async def kill(self) -> None:
-        """End it as a crash of the machine would, all its processes at once."""
+        """End all its processes at once with SIGKILL, as a crash of the machine would."""
         assert self.process
         children = [*self.children().values()]
         for pid in (self.process.pid, *children):
@@ -151,7 +151,7 @@ prefix = "{self.prefix}"
         await until(lambda: not any(map(lives, children)), what="the end of all processes")
 
     def children(self) -> dict[str, int]:
-        """Return the processes of fronts and back by their names, ``back`` and ``front-1``; none with one worker."""
+        """Return the ids of the fronts' and the back's processes by name, as ``front-1``; empty with one worker."""
         found: dict[str, int] = {}
         with suppress(OSError):
             for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
@@ -161,12 +161,12 @@ prefix = "{self.prefix}"
         return found
 
     async def terminate(self) -> int:
-        """End it as an operator would; return the exit code."""
+        """End it as an operator would, with SIGTERM; return the exit code."""
         assert self.process
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.process.wait(), END_S)
 
-    # -- what it says
+    # -- what it answers
 
     @property
     def public(self) -> str:
@@ -179,18 +179,18 @@ prefix = "{self.prefix}"
         return f"http://127.0.0.1:{self.operator_port}"
 
     def log(self) -> str:
-        """Return what the process wrote."""
+        """Return what the process wrote to its log."""
         return (self.directory / "log").read_text()
 
     async def waiting(self) -> int:
-        """Return how many events wait, as the operator listener says."""
+        """Return how many events wait, according to the operator listener."""
         document: dict[str, Any] = json.loads(
             (await self._get(self.operator_port, "/api/status")).partition(b"\r\n\r\n")[2]
         )
         return sum(lane["waiting"] for lane in document["lanes"])
 
     async def drained(self, seconds: float = 120.0) -> None:
-        """Wait until nothing waits.
+        """Wait until no event waits.
 
         Raises:
             TimeoutError: when it takes longer than ``seconds``.
@@ -211,22 +211,22 @@ prefix = "{self.prefix}"
             return b""
         return answer
 
-    # -- what the system says of it
+    # -- its resource use
 
     @property
     def pid(self) -> int:
-        """Return the number of the running process."""
+        """Return the id of the running process."""
         assert self.process, "the proxy does not run"
         return self.process.pid
 
     def cpu_s(self) -> float:
-        """Return the seconds of processor time that all its processes used so far."""
+        """Return the seconds of processor time that all its processes have used so far."""
         stats = [Path(f"/proc/{pid}/stat").read_text() for pid in (self.pid, *self.children().values())]
         fields = [stat.rpartition(")")[2].split() for stat in stats]
         return sum(int(times[11]) + int(times[12]) for times in fields) / _TICKS
 
     def memory_mb(self, *, peak: bool = False) -> float:
-        """Return the resident set, or the largest it ever was, in MB."""
+        """Return the resident set, or its largest size so far, in MB."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.split("VmHWM:" if peak else "VmRSS:")[1].split()[0]) * 1024 / 1e6
 

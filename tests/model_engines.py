@@ -1,7 +1,7 @@
-"""Queues as the model test uses them: each on its own store, with crashes, lost answers and a second proxy.
+"""Queues for the model test, one on SQLite and one on PostgreSQL, with crashes, lost answers and a second proxy.
 
-A crash leaves what was committed and nothing else: of SQLite a copy of the files as they are, of PostgreSQL a process
-that goes on without being heard, whose settlements may come late.
+A crash leaves exactly what was committed: of SQLite a copy of the files as they are; of PostgreSQL a process that goes
+on without being heard, whose settlements may come late.
 """
 
 import shutil
@@ -20,38 +20,38 @@ from proxy.queue.postgres.database import Role
 from proxy.queue.postgres.errors import DatabaseAwayError
 
 LOSSES = (None, None, None, "request", "answer")
-"""What of a call may get lost: nothing, mostly; what was asked, which is not done then; or the answer."""
-# Dead processes that go on at once, each with its connections.
+"""What of a call is lost: mostly nothing; the request, which then is not carried out; or the answer."""
+# How many dead processes may go on at once, each with its connections.
 _DEAD = 2
 
 
 class ModelEngine(Protocol):
-    """A queue that the model asks."""
+    """A queue that the model uses."""
 
     queue: Any
     clock: Clock
 
     async def start(self) -> None:
-        """Open it."""
+        """Open the queue."""
 
     async def crash(self) -> Any:
-        """End the process, begin another; return the queue of the dead one if it may still settle, else None."""
+        """End the process, and begin another; return the dead one's queue if it may still settle, else None."""
 
     async def append(self, records: Sequence[Record], loss: str | None) -> Stored | None:
-        """Store records; return None where nobody knows whether they were."""
+        """Store records; return None if it is not known whether they were stored."""
 
     def lose(self, loss: str | None) -> None:
-        """Lose something of the next call of a settlement or a claim."""
+        """Lose part of the next settlement or claim, as ``LOSSES`` says."""
 
     async def bury(self, most: int = 0) -> None:
-        """End the queues of dead processes for good, but for the last ones."""
+        """Close the queues of dead processes, except the last ``most``."""
 
     async def close(self) -> None:
-        """End everything."""
+        """Close everything."""
 
 
 class SqliteEngine:
-    """On a disk."""
+    """The engine on a disk."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -83,17 +83,17 @@ class SqliteEngine:
         return None if loss == "answer" else stored
 
     def lose(self, loss: str | None) -> None:
-        """Nothing is between this process and its file."""
+        """Do nothing: between this process and its file nothing is lost."""
 
     async def bury(self, most: int = 0) -> None:
-        """There are none."""
+        """Do nothing: there are no dead processes."""
 
     async def close(self) -> None:
         await self.queue.close()
 
 
 class PostgresEngine:
-    """In a database that a second proxy stores into as well."""
+    """The engine in a database into which a second proxy stores as well."""
 
     def __init__(self, cluster: Cluster, schema: str) -> None:
         self._where = (cluster, schema)
@@ -119,7 +119,7 @@ class PostgresEngine:
         return dead
 
     async def append(self, records: Sequence[Record], loss: str | None) -> Stored | None:
-        """At the one proxy or the other, in turn."""
+        """Store at the second proxy every third time, else at the first."""
         proxy = self._other if next(self._turns) % 3 == 0 else self.queue
         proxy.lose(loss)
         try:
@@ -145,7 +145,7 @@ class PostgresEngine:
 
 
 class _Lossy:
-    """A shared queue, of which a statement or its answer may get lost."""
+    """A shared queue of which a statement or its answer may be lost."""
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
@@ -174,7 +174,7 @@ class _Lossy:
         self._loss = loss
 
     async def silence(self) -> None:
-        """Let the others count this process as dead, though it goes on."""
+        """Make the other processes count this one as dead, though it goes on."""
         outbox = self._queue._outbox
         outbox.leases._task.cancel()
         await outbox._look_out.close()

@@ -1,4 +1,4 @@
-"""A name server on loopback that knows a few names."""
+"""A name server on loopback that knows only the names of its zone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,7 +13,7 @@ import dns.rdatatype
 import dns.rrset
 
 Zone = Mapping[str, Sequence[str]]
-"""By name its records, such as ``A 192.0.2.1``."""
+"""The records of each name, such as ``A 192.0.2.1``."""
 
 
 class _Answers(asyncio.DatagramProtocol):
@@ -48,10 +48,10 @@ class _Answers(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def name_server(zone: Zone, *, silent: bool = False) -> AsyncIterator[tuple[str, int]]:
-    """Serve a zone; yield where.
+    """Serve a zone; yield host and port.
 
     Args:
-        zone: What it knows; every other name does not exist.
+        zone: The names it knows; every other name does not exist.
         silent: It answers nothing at all.
     """
     loop = asyncio.get_running_loop()

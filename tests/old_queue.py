@@ -1,4 +1,4 @@
-"""A queue.db with something of everything in it, and what it holds as a shared queue would say it."""
+"""A queue.db with contents of every kind, and readers that show them as a shared queue would."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ def sale(number: int) -> Record:
 
 
 async def fill(directory: Path, clock: Clock, many: int = MANY) -> None:
-    """Leave segments of every kind, dead letters, suppressions, both memories and sightings."""
+    """Store segments of every kind, dead letters, suppressions, orders, known events and sightings."""
     queue = open_queue(directory, clock)
     await queue.append([record(number) for number in range(8)])
     refused = await queue.claim(PIXEL, most=1000)
@@ -66,7 +66,7 @@ async def fill(directory: Path, clock: Clock, many: int = MANY) -> None:
     )
     await queue.append([record(40, pixel="77", visitor=b"")])
     for number in range(many):
-        # Each in a commit, and so in a segment, of its own.
+        # Each in a commit of its own, and so in a segment of its own.
         await queue.append([record(1000 + number, pixel="78")])
     suspects = await queue.claim("77", most=10)
     await queue.settle(suspects, Settlement(suspects=((suspects[0].ref, 3),)))
@@ -78,7 +78,7 @@ async def fill(directory: Path, clock: Clock, many: int = MANY) -> None:
 
 
 def read(directory: Path, sql: str, name: str = "queue.db") -> list[Any]:
-    """Return rows of the file."""
+    """Return rows of a file in the directory."""
     db = open_stopped(directory / name)
     try:
         return db.execute(sql).fetchall()
@@ -91,7 +91,7 @@ def opened(pixel: str, sealed: bytes, sealer: Sealer | None = None) -> tuple[Rec
 
 
 def memory(directory: Path, name: str) -> set[bytes]:
-    """The keys of the duplicate memory."""
+    """Return the keys of the duplicate memory."""
     tables = (
         "SELECT key FROM event_0",
         "SELECT key FROM event_1",
@@ -102,7 +102,7 @@ def memory(directory: Path, name: str) -> set[bytes]:
 
 
 def segments(directory: Path, name: str = "queue.db") -> list[tuple[Any, ...]]:
-    """What waits: of each segment its history, the positions that are skipped, and its records."""
+    """Return each waiting segment: its history, the positions that are skipped, and its records."""
     sql = "SELECT pixel, n, attempts, strikes, at, suspect, oldest_s, not_before, skip, fields, sealed FROM segment"
     found = []
     for *facts, skip, fields, sealed in read(directory, sql, name):
@@ -112,7 +112,7 @@ def segments(directory: Path, name: str = "queue.db") -> list[tuple[Any, ...]]:
 
 
 async def dead_letters(directory: Path, clock: Clock) -> list[Any]:
-    """The dead letters, without their numbers."""
+    """Return the dead letters, without their numbers."""
     queue = open_queue(directory, clock)
     found = [replace(each, id=0) for each in await queue.dead(Filter(limit=1000))]
     await queue.close()

@@ -1,4 +1,4 @@
-"""Contact data, cookies and secrets of our own that no run may leave behind."""
+"""Contact data, cookies and secrets that are planted in a run, and must be found nowhere after it."""
 
 from functools import partial
 from hashlib import sha256

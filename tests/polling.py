@@ -1,4 +1,4 @@
-"""The wait that all tests share; it knows nothing of the proxy, so that benches can use it on another copy of it."""
+"""The polling that all tests share; it imports nothing of the proxy, so that benches can use it with another copy."""
 
 import asyncio
 import inspect

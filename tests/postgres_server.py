@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: one server for a worker, which keeps nothing safe, and a schema for each test.
+"""A PostgreSQL server for each worker of the tests, without durability, and a schema for each test.
 
 The programs are Debian's. They refuse to run as root, so then the server runs as the package's user ``postgres``.
 """
@@ -24,8 +24,8 @@ from proxy.queue.seal import Sealer
 
 USER = "capi"
 PASSWORD_USER = "secretive"
-"""Whom the server asks for a password, if a test makes this user."""
-# Nothing of it must survive, and three of them run beside everything else.
+"""The user whom the server asks for a password, if a test creates it."""
+# No data has to survive, and several of these servers run next to everything else.
 FAST = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -37,20 +37,20 @@ FAST = {
 
 
 def programs() -> Path:
-    """Return where the server's programs are; Debian keeps each version's apart."""
+    """Return the directory of the server's programs; Debian keeps each version separately."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     assert found, "PostgreSQL is missing: run `make unit`, which installs it"
     return found[-1].parent
 
 
 def as_server(*arguments: str | Path) -> list[str]:
-    """Return a command as the user that servers run as, which ends when this process does."""
+    """Return a command that runs as the servers' user and ends when this process does."""
     identity = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
     return ["setpriv", "--pdeathsig=QUIT", *identity, "--", *map(str, arguments)]
 
 
 def free_port() -> int:
-    """Return a port of loopback that nothing listens on."""
+    """Return a port of loopback on which nothing listens."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
@@ -58,18 +58,18 @@ def free_port() -> int:
 
 @dataclass
 class Cluster:
-    """The files of a server, and how it is reached."""
+    """The files of a server, and its address."""
 
     directory: Path
     port: int
 
     def url(self, user: str = USER, database: str = "capi") -> str:
-        """Return its address for a user, whom it takes without a password."""
+        """Return its address for a user, who needs no password."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
 
 def initialised(directory: Path) -> Cluster:
-    """Make the files of a server in a directory that is empty."""
+    """Create the files of a server in an empty directory."""
     if os.getuid() == 0:
         shutil.chown(directory, "postgres", "postgres")
     command = as_server(programs() / "initdb", "-D", directory / "data", "-U", "postgres", "-A", "trust", "-N")
@@ -91,13 +91,13 @@ def started(cluster: Cluster, settings: dict[str, str]) -> Iterator[subprocess.P
             wait_until_ready(cluster)
             yield server
         finally:
-            # Whoever is still connected, as after a failed test, is not waited for.
+            # Connections that are still open, as after a failed test, are not waited for.
             server.send_signal(signal.SIGINT)
             server.wait()
 
 
 def wait_until_ready(cluster: Cluster) -> None:
-    """Wait until a server takes connections."""
+    """Wait until a server accepts connections."""
     command = [str(programs() / "pg_isready"), "-h", "127.0.0.1", "-p", str(cluster.port), "-t", "1"]
     for _ in range(600):
         if subprocess.run(command, check=False, capture_output=True).returncode == 0:
@@ -106,7 +106,7 @@ def wait_until_ready(cluster: Cluster) -> None:
 
 
 def psql(cluster: Cluster, *statements: str, database: str = "postgres") -> str:
-    """Run statements as the owner of the server; return what they print."""
+    """Run statements as the server's superuser; return what they print."""
     options: Sequence[str] = [part for statement in statements for part in ("-c", statement)]
     command = [str(programs() / "psql"), "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]
     done = subprocess.run(
@@ -127,7 +127,7 @@ def _postgres() -> Iterator[Cluster]:
 
 @pytest.fixture(name="schema")
 def _schema(postgres: Cluster) -> Iterator[str]:
-    """The name of a schema that does not exist yet; whatever is made of it is dropped after the test."""
+    """Yield the name of a schema that does not exist yet; if the test creates it, it is dropped after the test."""
     name = f"t{uuid.uuid4().hex}"
     yield name
     psql(postgres, f"SET client_min_messages=warning; DROP SCHEMA IF EXISTS {name} CASCADE", database="capi")
@@ -135,7 +135,7 @@ def _schema(postgres: Cluster) -> Iterator[str]:
 
 @pytest.fixture(name="database")
 async def _database(postgres: Cluster, schema: str) -> AsyncIterator[Database]:
-    """A database that is here, with all tables, in a schema of the test's own."""
+    """Yield a connected database with all tables, in a schema of the test's own."""
     database = make_database(postgres.url(), Sealer(SECRET), schema=schema, commit_timeout=30.0)
     await database.start(patience=30.0)
     assert database.here, database.why_away

@@ -1,10 +1,10 @@
-"""Runs the rules with every way out of them watched: files, sockets, processes, clocks, chance, the environment.
+"""Runs the rules and reports every side effect: files, sockets, processes, clocks, randomness, the environment.
 
-    python purity.py              send requests and Graph's answers; print a digest of all that came of them
-    python purity.py --line CODE  run one line as if it stood in a rule, to see whether the watch sees it
+    python purity.py              send requests and Graph's answers; print a digest of all results
+    python purity.py --line CODE  run one line as if it were part of a rule, to test whether it is reported
 
-Ends with 1 and a line for each way out that was taken. What is beyond any watch from within Python: a C library that
-asks the kernel by itself. What is allowed: reading tables before the first request (``tables.prepare``).
+Exits with 1 and a line for each side effect. It cannot see a C library that calls the kernel by itself. Tables may be
+read before the first request (``tables.prepare``).
 """
 
 import datetime as dt
@@ -25,11 +25,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PURE = tuple(str(ROOT / "proxy" / room) for room in ("rules", "graph", "model"))
-# What Python tells an audit hook although nothing leaves the process: https://docs.python.org/3/library/audit_events.html
+# Audit events that are no side effects: https://docs.python.org/3/library/audit_events.html
 HARMLESS = {"builtins.id", "object.__getattr__", "object.__setattr__", "sys._getframe"}
 CLOCKS = ["clock_gettime", "localtime", "monotonic", "perf_counter", "process_time", "sleep", "thread_time", "time"]
 CALENDARS = ("ctime", "gmtime")
-# What no audit event tells.
+# Side effects that cause no audit event.
 SYSTEM: dict[object, Sequence[str]] = {
     os: ("access", "cpu_count", "getpid", "getrandom", "lstat", "stat", "urandom"),
     type(os.environ): ("__getitem__",),
@@ -41,14 +41,14 @@ REQUESTS = 400
 
 
 class Watch:
-    """Notes each way out that a rule takes."""
+    """Records the side effects of rules."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
         self._armed = self._looking = False
 
     def install(self) -> None:
-        """Replace clocks and chance, before anybody imports them, and listen to the audit events of all else."""
+        """Replace clocks and randomness, before anything imports them, and listen to audit events for the rest."""
         for name in [*CLOCKS, *(f"{name}_ns" for name in CLOCKS if hasattr(time, f"{name}_ns"))]:
             self._replace(time, name)
         for name in CALENDARS:
@@ -63,7 +63,7 @@ class Watch:
         sys.addaudithook(self._hear)
 
     def arm(self) -> None:
-        """Note from now on."""
+        """Record from now on."""
         self._armed = True
 
     def _replace(self, holder: object, name: str, only: Callable[[tuple[Any, ...]], bool] = bool) -> None:
@@ -109,7 +109,7 @@ class Watch:
             self.note(event, *arguments[:1])
 
     def note(self, what: str, *about: object) -> None:
-        """Note something that a rule, or what it called, does."""
+        """Record a side effect if a rule, or something it called, causes it."""
         if not self._armed or self._looking:
             return
         self._looking = True
@@ -128,7 +128,7 @@ def _frames() -> Iterator[FrameType]:
 
 
 def _run(watch: Watch) -> Iterator[object]:
-    """Answer the seeds, many made-up requests and those of servers, and judge answers of Graph; yield all results."""
+    """Send golden bodies, random requests and servers' ones, and judge answers of Graph; yield all results."""
     from maker import Chance  # noqa: PLC0415 - after the clocks were replaced
     from server_target import ServerDoor, golden_bodies  # noqa: PLC0415
     from target import Door, drawn, unpacked  # noqa: PLC0415
@@ -181,7 +181,7 @@ def _line(watch: Watch, code: str) -> Iterator[object]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run; print what was seen, or the digest; return the exit code."""
+    """Run; print the side effects, or else the digest; return the exit code."""
     watch = Watch()
     watch.install()
     digest = hashlib.sha256()

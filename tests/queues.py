@@ -1,7 +1,7 @@
-"""A queue of its own for a test, whose clock the test sets: on a disk, or in a schema of a PostgreSQL.
+"""Queues for tests, with a clock that the test sets: on a disk, or in a PostgreSQL schema.
 
-A test that asks for ``queue`` or ``opener`` runs on the engines it is marked with: ``both_engines`` (also of a whole
-module, from which ``only_sqlite`` takes out what looks into the file), else SQLite alone.
+A test with the fixture ``queue`` or ``opener`` runs on SQLite, and also on PostgreSQL if the test or its module is
+marked ``both_engines``; the mark ``only_sqlite`` excludes a test of such a module that looks into the file.
 """
 
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.engine import LocalQueue
 
 ENGINES = ("sqlite", "postgres")
-# No test waits for it: whoever ends in order gives its lanes back.
+# No test waits for the end of a lease: a queue that is closed gives its lanes back.
 LEASE_S = 15.0
 
 
@@ -37,7 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def open_queue(
     directory: Path, clock: Clock, retention: RetentionSettings | None = None, *, sieve: Sieve | None = None
 ) -> LocalQueue:
-    """Open a queue; that it breaks is nobody's concern."""
+    """Open a queue; nothing is done if it breaks."""
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
@@ -59,7 +59,7 @@ async def open_shared(
         schema: The schema's name.
         clock: The queue's clock.
         database_name: Which database of the server.
-        settings: Of ``SharedQueue``, where they are not the usual ones.
+        settings: Arguments of ``SharedQueue`` that differ from the usual ones.
     """
     sealer = Sealer(SECRET)
     database = make_database(cluster.url(database=database_name), sealer, schema=schema, commit_timeout=30.0)
@@ -77,27 +77,27 @@ async def open_shared(
 
 
 class Opener(Protocol):
-    """Opens the test's queue: once more after it was closed, or beside itself where the engine has that."""
+    """Opens the test's queue: again after it was closed, or, with PostgreSQL, a second time in parallel."""
 
     async def __call__(self, retention: RetentionSettings | None = None) -> WholeQueue:
-        """Return it; it is closed behind the test at the latest."""
+        """Return the queue; it is closed after the test at the latest."""
 
 
 async def rows_of(queue: WholeQueue, sql: str) -> list[Any]:
-    """Return what a statement that both engines understand returns."""
+    """Return the rows of a statement that both engines understand."""
     if isinstance(queue, SharedQueue):
         return [tuple(row) for row in await queue._database.run(Role.BOOKS, sql)]
     return await local(queue)._writer.do(lambda: local(queue)._store.tables.db.execute(sql).fetchall())
 
 
 async def tidy(queue: WholeQueue) -> None:
-    """Do what becomes due with time: a file does it with the next append, a database's tender every minute."""
+    """Run periodic upkeep: a database's at once; a file's runs with its next append."""
     if isinstance(queue, SharedQueue):
         await queue._tending.tend()
 
 
 def local(queue: WholeQueue) -> LocalQueue:
-    """Return a queue whose engine a test looks into."""
+    """Return a queue whose internals a test reads; it must be SQLite's."""
     assert isinstance(queue, LocalQueue)
     return queue
 

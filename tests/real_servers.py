@@ -1,4 +1,4 @@
-"""Real web servers before a proxy: nginx, Caddy and HAProxy."""
+"""Real web servers in front of a proxy: nginx, Caddy and HAProxy."""
 
 import asyncio
 import os
@@ -19,15 +19,15 @@ PREFIX = "/k7f2q9w3"
 
 @dataclass(frozen=True)
 class ServerSetup:
-    """What a web server's configuration is made of."""
+    """The values from which a web server's configuration is made."""
 
     directory: Path
     port: int
-    """Where the web server is to listen, with TLS."""
+    """The port on which the web server is to listen, with TLS."""
     upstream: str
-    """The proxy."""
+    """The address of the proxy."""
     site: str
-    """A web server with the site's own pages, for those that serve no files."""
+    """The address of a server with the site's own pages, for web servers that serve no files."""
 
     @property
     def certificate(self) -> Path:
@@ -47,7 +47,7 @@ class ServerSetup:
 
 
 def nginx(setup: ServerSetup, servers: str) -> list[str]:
-    """Return how to run nginx with these server blocks."""
+    """Return the command that runs nginx with these server blocks."""
     user = "user root;" if os.geteuid() == 0 else ""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = "\n".join(f"{kind}_temp_path {setup.directory}/{kind};" for kind in kinds)
@@ -61,13 +61,13 @@ def nginx(setup: ServerSetup, servers: str) -> list[str]:
 
 
 def caddy(setup: ServerSetup, site: str) -> list[str]:
-    """Return how to run Caddy with a site."""
+    """Return the command that runs Caddy with a site."""
     path = setup.write("Caddyfile", f"{{\n admin off\n auto_https off\n skip_install_trust\n}}\n{site}\n")
     return [program_path("caddy"), "run", "--adapter", "caddyfile", "--config", str(path)]
 
 
 def haproxy(setup: ServerSetup, text: str, mode: str, alpn: str = "h2,http/1.1") -> list[str]:
-    """Return how to run HAProxy with what stands in its only frontend, and the backends after it."""
+    """Return the command that runs HAProxy with this text in its only frontend, and the backends."""
     both = setup.write("both.pem", setup.certificate.read_text() + setup.key.read_text())
     path = setup.write(
         "haproxy.cfg",
@@ -89,7 +89,7 @@ backend site
 
 
 def program_path(program: str) -> str:
-    """Return a system program; Debian keeps some where only root looks."""
+    """Return the path of a system program; Debian keeps some in directories that only root searches."""
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/bin")
     assert path, f"{program} is missing: run `make unit`, which installs it"
     return path

@@ -10,12 +10,12 @@ from proxy.rules import browser
 from proxy.rules.policy import Policy
 from proxy.rules.request.client_address import Networks, came_by_https, client_of, host_asked_for
 
-# What the listener works out from the peer and the forwarding headers.
+# Members that the listener derives from the peer and the forwarding headers.
 _FOUND_OUT = {"client", "host", "secure"}
 
 
 class Received(NamedTuple):
-    """The peer and the headers of a request, before anything is known of them."""
+    """The peer and the headers of a request, before the listener derives anything from them."""
 
     now: int
     entropy: int
@@ -37,7 +37,7 @@ class Received(NamedTuple):
     body: bytes = b""
 
     def arrived(self, trusted: Networks | None = None, *, header: str = "X-Forwarded-For") -> BrowserRequest:
-        """Return what the rules judge, as the listener makes it."""
+        """Return the request that the rules judge, as the listener makes it."""
         proxies = Networks() if trusted is None else trusted
         client = client_of(self.peer, self.forwarded, proxies, header=header, pseudo=self.forwarded_pseudo)
         unchanged = {name: getattr(self, name) for name in BrowserRequest._fields if name not in _FOUND_OUT}
@@ -50,10 +50,10 @@ class Received(NamedTuple):
 
 
 def ingest(received: Received, policy: Policy, trusted: Sequence[str] = ()) -> Decision:
-    """Judge what came to the collect door, through proxies of these networks."""
+    """Judge a request to the collect endpoint; ``trusted`` are the networks of trusted proxies."""
     return browser.ingest(received.arrived(Networks(map(ip_network, trusted))), policy)
 
 
 def ingest_image(received: Received, policy: Policy, trusted: Sequence[str] = ()) -> Decision:
-    """Judge what came to the image door, likewise."""
+    """Judge a request to the image endpoint; ``trusted`` are the networks of trusted proxies."""
     return browser.ingest_image(received.arrived(Networks(map(ip_network, trusted))), policy)

@@ -1,4 +1,4 @@
-"""Servers of the tests on free ports; what stands in for Graph fails a test whose proxy sends what it must not."""
+"""Servers for tests on free ports; a stand-in for Graph fails the test if it receives what it should not."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -31,10 +31,10 @@ async def served(app: web.Application) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def stand_in(app: web.Application) -> AsyncIterator[str]:
-    """Serve a Graph of the test's own; yield its address.
+    """Serve a stand-in for Graph; yield its address.
 
     Raises:
-        AssertionError: at the end, when it was asked for a path or with a method that it does not have.
+        AssertionError: at the end, if it got a request with a path or method that it does not have.
     """
     unexpected: list[str] = []
     app.middlewares.append(_watching(unexpected))
@@ -55,13 +55,13 @@ def _watching(unexpected: list[str]) -> web.middleware:  # type: ignore[valid-ty
 
 @asynccontextmanager
 async def simulator(*, expected: Collection[int] = ()) -> AsyncIterator[str]:
-    """Serve the simulator, to which every pixel has ``TOKEN``; yield its address.
+    """Serve the simulator, with ``TOKEN`` for every pixel; yield its address.
 
     Args:
-        expected: Graph's codes of those refusals that the test wants; what a fault refuses is wanted anyway.
+        expected: Graph's error codes that the test expects; a refusal by an ordered fault is always expected.
 
     Raises:
-        AssertionError: at the end, when it was asked for an unknown path, or refused something for another reason.
+        AssertionError: at the end, if it got an unknown path, or refused something for another reason.
     """
     app = make_app()
     parts = app[SIMULATOR]
@@ -73,7 +73,7 @@ async def simulator(*, expected: Collection[int] = ()) -> AsyncIterator[str]:
 
 
 class _EveryPixel(dict[str, str]):
-    """The tokens of all pixels there could be."""
+    """A mapping of every possible pixel to its token."""
 
     def __init__(self) -> None:
         super().__init__({"": TOKEN})
@@ -87,18 +87,18 @@ class _EveryPixel(dict[str, str]):
 
 @dataclass(frozen=True)
 class _Watched(EventsEdge):
-    """Graph, which notes what it refused unasked.
+    """A Graph that records its unexpected refusals.
 
     Attributes:
-        expected: codes that are not noted.
-        unexpected: the errors that were.
+        expected: error codes that are not recorded.
+        unexpected: the errors that were recorded.
     """
 
     expected: frozenset[int] = frozenset()
     unexpected: list[object] = field(default_factory=list)
 
     def receive(self, posted: Posted, trace: str, extra: Extra | None = None) -> Answer:
-        """Accept all events of a request or none."""
+        """Accept all events of a request or none, and record an unexpected refusal."""
         ordered: list[ApiError] = []
 
         def asked(events: list[Event]) -> ApiError | None:

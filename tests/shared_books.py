@@ -1,4 +1,4 @@
-"""The books of a shared queue, as one proxy keeps them and as another on the same database does."""
+"""Ledger, dead letters and suppressions of a shared queue, from one proxy or from another on the same database."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 
@@ -37,7 +37,7 @@ def row(number: int, *, at: int = NOON, status: Status = Status.DELIVERED, visit
 
 
 class Books:
-    """One proxy's ledger and its reader."""
+    """Ledger, dead letters and suppressions of one proxy, and their reader."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.sealer = sealer = Sealer(SECRET)
@@ -51,7 +51,7 @@ class Books:
 
     @property
     def archive(self) -> SharedArchive:
-        """What the operator of this proxy sees."""
+        """Return what the operator of this proxy sees."""
         return SharedArchive(
             self.database,
             self.sealer,
@@ -74,14 +74,14 @@ class Books:
         return await self.database.transact(Role.DELIVER, work)
 
     async def store(self, records: Sequence[Record], *, skip: Sequence[int] = ()) -> None:
-        """Let records wait in one segment, of which some positions are repeats."""
+        """Store records that wait in one segment, of which the positions in ``skip`` are repeats."""
         row = row_of(sealed_segment(records[0].pixel, records, 0, self.sealer), self.clock())
         await self.database.run(Role.BOOKS, INSERT, *columns([row]))
         change = "UPDATE segment SET skip = $2, n = n - cardinality($2::int2[]) WHERE id = $1"
         await self.database.run(Role.BOOKS, change, row.id, list(skip))
 
     async def waiting(self) -> list[list[Record]]:
-        """What waits, a list for each segment, without repeats."""
+        """Return the waiting records of each segment, without repeats."""
         rows = await self.database.run(Role.BOOKS, "SELECT lane, n, skip, sealed FROM segment ORDER BY lane, id")
         found = []
         for segment in rows:

@@ -1,4 +1,4 @@
-"""Deliveries of several proxies from one PostgreSQL, whose clocks the test sets."""
+"""Outboxes of several proxies on one PostgreSQL, with clocks that the test sets."""
 
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -28,7 +28,7 @@ LEASE_S = 1.0
 
 
 class Proxy:
-    """What of a proxy delivers, and a short way to store events."""
+    """The delivering part of a proxy, and a short way to store events."""
 
     def __init__(self, database: Database, clock: Clock, lease_s: float) -> None:
         self.database = database
@@ -49,7 +49,7 @@ class Proxy:
         )
 
     async def store(self, records: Sequence[Record], *, at: int | None = None, not_before: int = 0) -> None:
-        """Store events of one pixel as an append does, but without a look for repeats."""
+        """Store events of one pixel as an append does, but without looking for repeats."""
         rows = [
             segment_table.row_of(
                 sealed_segment(records[0].pixel, some, not_before, self.sealer), self.clock() if at is None else at
@@ -60,16 +60,16 @@ class Proxy:
         self.outbox.arrived([StoredSegment(row.lane, row.n, row.at, row.not_before, row.fields) for row in rows])
 
     async def claimed(self, most: int = 1000, pixel: str = PIXEL, **how: Any) -> list[str]:
-        """Claim, and return the ids of the events."""
+        """Claim, and return the ids of the claimed events."""
         segments = await self.outbox.claim(pixel, most=most, **how)
         return [record.id for segment in segments for record in segment.records]
 
     async def ids(self, statement: str, *arguments: object) -> Sequence[Any]:
-        """Ask the database."""
+        """Run a statement in the database; return its rows."""
         return await self.database.run(Role.BOOKS, statement, *arguments)
 
     async def crash(self) -> None:
-        """End as a process that is killed: nothing is given back."""
+        """End like a killed process, which gives no lane or claim back."""
         await self.outbox._look_out.close()
         if task := self.outbox.leases._task:
             task.cancel()
@@ -80,7 +80,7 @@ class Proxy:
 async def proxy_on(
     postgres: Cluster, schema: str, clock: Clock, lease_s: float = LEASE_S, **settings: Any
 ) -> AsyncIterator[Proxy]:
-    """Run what of a proxy delivers."""
+    """Run the delivering part of a proxy until the context ends."""
     settings = {"commit_timeout": 30.0} | settings
     database = make_database(postgres.url(), Sealer(SECRET), schema=schema, **settings)
     await database.start(patience=30.0)
@@ -97,5 +97,5 @@ async def proxy_on(
 
 
 def unique() -> int:
-    """Return a number for an event that no other has."""
+    """Return a random number for an event, which no other event has."""
     return int.from_bytes(os.urandom(6), "big")

@@ -1,4 +1,4 @@
-"""Contact data of our own in webhooks of every kind, where shops write it; and such hooks, each member spoiled."""
+"""Planted contact data in webhooks of every kind, where shops write it, and such hooks with a member spoiled."""
 
 import base64
 import hashlib
@@ -64,7 +64,7 @@ MATCH = {
     "zp": POSTCODE,
     "external_id": "115310627314723954",
 }
-"""What a page tells of the same person."""
+"""The match keys that a page sends of the same person."""
 _PERSON = {"first_name": FIRST, "last_name": LAST, "name": f"{FIRST} {LAST}", "company": COMPANY, "phone": PHONE}
 _SHOPIFY = _PERSON | {"address1": STREET, "address2": SECOND_LINE, "city": CITY, "zip": POSTCODE, "country_code": "DE"}
 _WOO = _PERSON | {"email": EMAIL, "address_1": STREET, "address_2": SECOND_LINE, "city": CITY, "postcode": POSTCODE}
@@ -121,7 +121,7 @@ MEMBERS: Mapping[str, Mapping[str, Any]] = {
 
 
 def hook(name: str) -> tuple[str, str, dict[str, Any]]:
-    """Return kind, topic and body of a hook that happened now, with our contact data wherever its shop writes such."""
+    """Return kind, topic and body of a hook that happened now, with planted contact data in its members."""
     found = orjson.loads((HOOKS / f"{name}.hook.json").read_bytes())
     kind, topic, body = found["kind"], found["topic"], found["body"]
     now = datetime.now(UTC).replace(microsecond=0)
@@ -135,7 +135,7 @@ def hook(name: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def headers(kind: str, body: bytes, topic: str, secret: str = "") -> dict[str, str]:
-    """Return the headers of a hook that is genuine, or signed with another secret."""
+    """Return the headers of a hook, signed with its shop's secret or with ``secret``."""
     key = (secret or SECRETS[kind]).encode()
     if kind == "stripe":
         now = int(time.time())
@@ -158,11 +158,11 @@ SPOILING = (
     *(EMAIL, PHONE, f"{FIRST} {LAST}", f"{STREET}, {POSTCODE} {CITY}", NOTE, f"mailto:{EMAIL}"),
     *({"x": EMAIL}, [PHONE, None], -1.5, None, True),
 )
-"""What stands in the place of a member in a shape that nobody foresaw."""
+"""Values of unforeseen shapes that replace members."""
 
 
 def spoiled(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a body with each of its members, one at a time, replaced by something else; ids by everything."""
+    """Yield a body with one member at a time replaced by a spoiling value; members with ids get every such value."""
     for number, path in enumerate(_paths(body)):
         changed = deepcopy(body)
         *parents, last = path

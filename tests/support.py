@@ -1,4 +1,4 @@
-"""What tests share: sample records, a polling wait that raises, a proxy with its simulator on free ports."""
+"""Helpers that tests share: sample records, polling, a proxy with its simulator on free ports."""
 
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -25,19 +25,19 @@ from proxy.rules.payload.names import Allowed
 PIXEL, TOKEN, SECRET = machine.PIXEL, machine.TOKEN, machine.SECRET
 until = polling.until
 ORIGIN = "https://shop.example"
-# A public address, so that it may be sent; nobody is contacted.
+# A public address, so that it may be sent; nothing connects to it.
 VISITOR_ADDRESS = "93.184.216.34"
 FAST_INGEST = True
-"""Whether plain requests go the short way past aiohttp; the tests of the edge run with both."""
+"""Whether plain requests go past aiohttp; the tests of the edge run with both."""
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 
 
-# One moment for all samples of a run, so that two of the same number are equal whenever they were made.
+# One time for all samples of a run, so that two with the same number are equal whenever they are made.
 _STARTED = int(time.time())
 
 
 def clean_url(url: str, allowed: Allowed, effort: Effort) -> CleanAddress:
-    """Return what may leave of one address."""
+    """Return one address in the form that may leave."""
     return clean_urls((url,), allowed, effort)[0]
 
 
@@ -89,7 +89,7 @@ def raw_config(graph_url: str, data_dir: Path, **site: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Installation:
-    """A proxy and its simulator, both real servers."""
+    """A proxy in this process and its simulator, both real servers."""
 
     session: aiohttp.ClientSession
     graph: str
@@ -118,7 +118,7 @@ class Installation:
             assert answer.status == 200, await answer.text()
 
     async def counted(self, count: int, *, seconds: float = 120.0) -> dict[str, Any]:
-        """Wait until the simulator counts so many events."""
+        """Wait until the simulator has counted this many events; return its report."""
 
         async def enough() -> dict[str, Any] | None:
             report = await self.report()
@@ -177,7 +177,7 @@ async def installation(
     Args:
         directory: Where it keeps its files.
         more: Settings by table.
-        refused_with: Graph's codes of those refusals that the test wants.
+        refused_with: Graph's error codes that the test expects.
         others: Further sites.
         **site: Settings of the site.
     """

@@ -1,4 +1,4 @@
-"""Work that goes on beside requests: no error ends it, and the end of its context does."""
+"""Background tasks: an error does not end one, but the end of its context does."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from proxy.background import end, in_background, repeated
 
 
 async def test_an_error_that_nobody_foresaw_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged with what the work is called, and the next time comes."""
+    """The error is logged with the task's name, and the task goes on."""
     times: list[int] = []
 
     async def step() -> None:
@@ -25,7 +25,7 @@ async def test_an_error_that_nobody_foresaw_ends_nothing(caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_the_end_of_the_context_is_the_end_of_the_work(fails: bool) -> None:  # noqa: FBT001
-    """Whether the context ends well or by an error, its task is over, and the error goes on its way."""
+    """The task ends whether its context ends normally or by an error, and the error is raised."""
     begun, never = asyncio.Event(), asyncio.Event()
 
     async def wait() -> None:
@@ -45,7 +45,7 @@ async def test_the_end_of_the_context_is_the_end_of_the_work(fails: bool) -> Non
 
 
 async def test_who_waits_for_the_end_of_work_can_be_cancelled() -> None:
-    """A cancellation of the one that waits is not taken for that of the work."""
+    """A cancellation of the caller that waits is not mistaken for the task's own."""
     begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def slow_to_end() -> None:
@@ -69,7 +69,7 @@ async def test_who_waits_for_the_end_of_work_can_be_cancelled() -> None:
 
 
 async def test_an_error_of_work_is_raised_at_its_end() -> None:
-    """What went wrong before or while it ended is not lost."""
+    """An error that a task raises before or while it ends is raised to the caller that ends it."""
 
     async def fail() -> None:
         raise LookupError

@@ -1,4 +1,4 @@
-"""What strangers send is not kept in memory: every cache holds few short keys, and none holds what may be a secret."""
+"""Caches keep little of what strangers send: few short keys, and none that may be a secret."""
 
 import gc
 import importlib
@@ -37,7 +37,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def caches() -> list["_lru_cache_wrapper[Any]"]:
-    """Return all caches of ours, those of methods and objects too."""
+    """Return all caches of the project, including those of methods and objects."""
     list(modules())
     return [value for value in gc.get_objects() if isinstance(value, _lru_cache_wrapper) and _is_ours(value)]
 
@@ -47,7 +47,7 @@ def _is_ours(cache: "_lru_cache_wrapper[Any]") -> bool:
 
 
 def cached_texts(cache: "_lru_cache_wrapper[Any]") -> Iterator[str | bytes]:
-    """Yield every text that a cache holds, in keys and values, however deep."""
+    """Yield every text in the keys and values of a cache, however deep."""
     waiting: list[Any] = gc.get_referents(cache)
     seen = {id(vars(cache))}  # its name and docstring
     while waiting:
@@ -62,7 +62,7 @@ def cached_texts(cache: "_lru_cache_wrapper[Any]") -> Iterator[str | bytes]:
 
 
 def strangers() -> None:
-    """Send thousands of requests, each with long texts of its own wherever there is room for them."""
+    """Send thousands of requests with long texts of their own in every place."""
     site = Site.model_validate(
         {"name": "shop", "domains": ["shop.example"], "pixel": [{"id": "1", "access_token": "t"}]},
         context={"resolve": str},
@@ -104,7 +104,7 @@ def strangers() -> None:
 
 @pytest.fixture(scope="module")
 def filled() -> Mapping[str, list[str | bytes]]:
-    """Return what each cache holds after strangers came by."""
+    """Return the texts in each cache after many requests of strangers."""
     tables.prepare()
     strangers()
     found = itertools.groupby(sorted(caches(), key=_name), key=_name)
@@ -115,7 +115,7 @@ def _name(cache: "_lru_cache_wrapper[Any]") -> str:
     return f"{cache.__module__}.{getattr(cache, '__qualname__', '')}"
 
 
-# Built from our own tables and configuration, not from what strangers send.
+# Filled from our own tables and configuration, not from requests.
 OURS = {
     "proxy.queue.postgres.plain_append._text",
     "proxy.queue.postgres.seen._find",
@@ -137,7 +137,7 @@ OURS = {
 
 
 def test_every_cache_is_bounded() -> None:
-    """No cache grows without end, in whatever module it will be."""
+    """No cache of any module is unbounded."""
     found = caches()
 
     assert len(found) >= len(OURS)
@@ -145,7 +145,7 @@ def test_every_cache_is_bounded() -> None:
 
 
 def test_no_cache_holds_long_texts(filled: Mapping[str, list[str | bytes]]) -> None:
-    """What a stranger can put into a cache is no longer than a host name, and all of it less than a megabyte."""
+    """A text from a request in a cache is no longer than a host name, and all of them are less than a megabyte."""
     theirs = {name: texts for name, texts in filled.items() if name not in OURS}
 
     assert {name for name, texts in theirs.items() for text in texts if len(text) > _LONGEST_HOST} == set()
@@ -153,7 +153,7 @@ def test_no_cache_holds_long_texts(filled: Mapping[str, list[str | bytes]]) -> N
 
 
 def test_caches_hold_hosts_but_never_addresses(filled: Mapping[str, list[str | bytes]]) -> None:
-    """No path, query, cookie, user agent, name, id or contact data of a request stays behind; hosts and IPs may."""
+    """Caches may keep hosts and IP addresses, but no path, query, cookie, user agent, name, id or contact data."""
     texts = [text for held_texts in filled.values() for text in held_texts if isinstance(text, str)]
 
     assert [text for text in texts if SECRET in text and not text.endswith(".shop.example")] == []
@@ -161,7 +161,7 @@ def test_caches_hold_hosts_but_never_addresses(filled: Mapping[str, list[str | b
 
 
 def test_hosts_in_other_letters_are_few() -> None:
-    """Their cache is bounded too, and long names do not reach it."""
+    """The cache of hosts in other scripts is bounded too, and long names are not kept in it."""
     for number in range(1000):
         ascii_host(f"é{number}" * 20)
 

@@ -1,4 +1,4 @@
-"""The dashboard has words for whatever the program may show there, and makes no markup of what others wrote."""
+"""The dashboard has words for everything the program may show there, and makes no markup of others' texts."""
 
 import re
 from typing import get_args
@@ -14,7 +14,7 @@ from proxy.static_files import static_file, static_names
 
 
 def test_every_reason_has_plain_words() -> None:
-    """Each status, status of a browser copy, drop reason and cause of a pause or retry is spelled out by the page."""
+    """Each event status, browser copy status, drop reason and cause of a pause or retry has words in the page."""
     script = static_file("operator-words.js").decode()
     causes = {*law.PAUSE_CODES.values(), *law.RETRY_CODES.values(), "transient", "timeout", "network", "systemic"}
     findings = {"repaired", "unusable", "doubtful", "missing", "misplaced"}
@@ -24,7 +24,7 @@ def test_every_reason_has_plain_words() -> None:
 
 
 def test_every_match_key_has_a_name() -> None:
-    """Each match key that the ledger may name is called by words."""
+    """Each match key in the ledger has a name in words."""
     script = static_file("operator-names.js").decode()
 
     assert [key for key in MATCH_KEYS if not re.search(rf"^  {key}: ", script, re.MULTILINE)] == []
@@ -32,13 +32,13 @@ def test_every_match_key_has_a_name() -> None:
 
 @pytest.mark.parametrize("name", static_names("operator*.js"))
 def test_a_script_of_the_dashboard_is_short(name: str) -> None:
-    """No script is longer than people read at once; what is but words may be a little longer."""
+    """A script has at most 250 lines, or 350 if it consists of words."""
     assert static_file(name).decode().count("\n") <= (350 if name == "operator-words.js" else 250)
 
 
 @pytest.mark.parametrize("name", static_names("operator*"))
 def test_no_markup_is_made_of_text(name: str) -> None:
-    """Nothing turns text into elements, styles or code, and nothing names another host."""
+    """No script turns text into elements, styles or code, and none names another host."""
     text = static_file(name).decode().replace("http://www.w3.org/2000/svg", "").replace("https://shop.example", "")
     makers = r"(?:inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(|new Function|\bstyle=|\son\w+="
 
@@ -47,7 +47,7 @@ def test_no_markup_is_made_of_text(name: str) -> None:
 
 
 def test_every_place_of_a_condition_is_of_one() -> None:
-    """The overview sends nobody anywhere for a condition that is gone."""
+    """Every condition that has a place on the overview still exists."""
     script = static_file("operator-conditions.js").decode()
     listed = script[script.index("PLACES = {") : script.index("};")]
 

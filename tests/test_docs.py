@@ -31,13 +31,13 @@ def table(heading: str, page: str = "operating.md") -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("reason", DropReason)
 def test_every_reason_to_drop_is_documented(reason: DropReason) -> None:
-    """Whoever finds a reason in the ledger finds it explained, in the page and on the dashboard."""
+    """Every reason in the ledger is explained, in the page and on the dashboard."""
     assert table("Why an event is dropped", "how-it-works.md")[reason]
     assert f"\n  {reason}: " in (ROOT / "static" / "operator-words.js").read_text()
 
 
 def test_every_metric_has_its_row() -> None:
-    """The table of metrics names each metric that is shown, with its type and labels, and none that is gone."""
+    """The table of metrics has exactly the metrics that are shown, with their types and labels."""
     metrics = Metrics()
     families = {family.name: family for family in text_string_to_metric_families(metrics.render(Stats({}, 0)).decode())}
     labels = {
@@ -60,7 +60,7 @@ def test_every_metric_has_its_row() -> None:
 
 @pytest.mark.parametrize("code", get_args(ConditionCode))
 def test_every_condition_is_explained(code: str) -> None:
-    """Whoever meets a condition finds it in the page about operating, and in plain words on the dashboard."""
+    """Every condition is explained in the page about operating, and in plain words on the dashboard."""
     readiness = "fails" if code in FAILS_READINESS else "degraded"
 
     assert table("Conditions")[code][1] == readiness
@@ -68,7 +68,7 @@ def test_every_condition_is_explained(code: str) -> None:
 
 
 def test_every_address_of_the_api_has_its_row() -> None:
-    """The table of the API names each address that the operator listener answers, with its method."""
+    """The table of the API has exactly the addresses of the operator listener, with their methods."""
     source = "".join(path.read_text() for path in (ROOT / "proxy" / "operator").glob("*.py"))
     routes = {f"{method.upper()} {path}" for method, path in re.findall(r'add_(get|post)\("(/[^"]+)"', source)}
 
@@ -76,7 +76,7 @@ def test_every_address_of_the_api_has_its_row() -> None:
 
 
 def test_no_condition_is_explained_that_is_gone() -> None:
-    """The table of conditions, the words of the dashboard and the source speak of the same codes."""
+    """The table of conditions, the dashboard's words and the source have the same codes."""
     source = [path for path in (ROOT / "proxy").rglob("*.py") if path.name != "condition.py"]
     words = {
         node.value
@@ -93,21 +93,21 @@ def test_no_condition_is_explained_that_is_gone() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    """Every link to a file of the project leads to one."""
+    """Every link to a file of the project leads to an existing one."""
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
 
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
 def test_the_commands_of_the_documents_exist() -> None:
-    """No document speaks of a command that the program lacks."""
+    """The documents name only commands that exist."""
     named = {word for path in DOCUMENTS for word in re.findall(r"capi-proxy ([a-z]+) --", path.read_text())}
 
     assert named - set(MODULES) == set()
 
 
 def test_both_commands_stand_in_the_first_screen() -> None:
-    """A newcomer sees how to run and how to test it without scrolling."""
+    """The first 20 lines of the README say how to run and how to test the project."""
     first = "\n".join((ROOT / "README.md").read_text().splitlines()[:20])
 
     assert "make demo" in first
@@ -116,7 +116,7 @@ def test_both_commands_stand_in_the_first_screen() -> None:
 
 @pytest.mark.parametrize("code", get_args(ConditionCode))
 def test_every_condition_has_its_place_to_look_up(code: ConditionCode) -> None:
-    """The page of conditions has a section for each code, with the advice that alerts give too."""
+    """The page of conditions has a section for each code, with the same advice as the alerts."""
     page = (ROOT / "docs" / "conditions.md").read_text()
     section = " ".join(page.partition(f"\n## `{code}`\n")[2].partition("\n## ")[0].split())
 

@@ -1,4 +1,4 @@
-"""What every public function must say of itself."""
+"""What the docstring of every public function must contain."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ MODULES = sorted((ROOT / "proxy").rglob("*.py"))
 def public_functions(
     body: list[ast.stmt], prefix: str = ""
 ) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Yield functions and methods that others may call, by their qualified names."""
+    """Yield public functions and methods, with their qualified names."""
     for node in body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield from public_functions(node.body, f"{prefix}{node.name}.")
@@ -29,12 +29,12 @@ def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
 
 
 def is_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Tell whether click makes a command of it: its options have help of their own."""
+    """Tell whether click makes a command of a function; its options have help texts of their own."""
     return any("command" in ast.unparse(decorator) for decorator in function.decorator_list)
 
 
 def promises() -> dict[str, list[str]]:
-    """Return the parameters of every method, by its qualified name: what ``See`` may point to."""
+    """Return the parameters of every method by its qualified name, which ``See`` may refer to."""
     return {
         name: parameters(function)
         for path in MODULES
@@ -46,7 +46,7 @@ PROMISES = promises()
 
 
 def keeps_a_promise(name: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Tell whether a method only refers to the protocol that says what it does, with the same parameters."""
+    """Tell whether a method's docstring only refers to a protocol whose method has the same parameters."""
     promise = re.match(r"See ``(\w+)``", ast.get_docstring(function) or "")
     if promise is None:
         return False
@@ -56,7 +56,7 @@ def keeps_a_promise(name: str, function: ast.FunctionDef | ast.AsyncFunctionDef)
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_functions_of_three_parameters_explain_them(path: Path) -> None:
-    """Meaning, units and shapes stand in ``Args``, each parameter by its name; of a protocol's method once, there."""
+    """Functions of three or more parameters explain each in ``Args``; methods of a protocol do so in the protocol."""
     silent = [
         (name, parameter)
         for name, function in public_functions(ast.parse(path.read_text()).body)

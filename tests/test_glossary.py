@@ -1,4 +1,4 @@
-"""The project has few words of its own: each is explained and used, and no older one is left."""
+"""The glossary: each of its words is explained and used, and no former word is left."""
 
 import re
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ ROOT = Path(__file__).resolve().parent.parent
 GLOSSARY = ROOT / "docs" / "glossary.md"
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 TERMS = re.findall(r"^\*\*([^*]+)\*\*", GLOSSARY.read_text(), re.MULTILINE)
-# What users read besides the pages.
+# Texts that users read besides the pages.
 TEXTS = sorted([*(ROOT / "static").glob("*.html"), *(ROOT / "static").glob("operator*.js")])
 
 # Former names of the visitor cookie, a browser copy's status and updates, the operator client and suppressions.
 OLD = re.compile(r"\b(?:keepers?|fates?|pixel_copy|news|books|marks)\b", re.IGNORECASE)
-# A batch, or a dead letter; letters of the alphabet come in the plural.
+# The word for a batch or a dead letter; letters of the alphabet are written in the plural.
 LETTER = re.compile(r"(?<!dead )\bletter\b", re.IGNORECASE)
 
 
@@ -43,7 +43,7 @@ def test_the_glossary_has_its_words_in_order() -> None:
 
 @pytest.mark.parametrize("term", TERMS)
 def test_a_word_of_the_glossary_is_used(term: str) -> None:
-    """A word that no other page uses needs no explanation."""
+    """Each word is used in a page other than the glossary; otherwise it would need no explanation."""
     used = [
         page.name for page in PAGES if page != GLOSSARY and re.search(rf"\b{term}s?\b", page.read_text(), re.IGNORECASE)
     ]
@@ -53,13 +53,13 @@ def test_a_word_of_the_glossary_is_used(term: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_has_no_old_word(page: Path) -> None:
-    """One thing has one name in all pages."""
+    """No page uses a former name."""
     assert OLD.findall(page.read_text()) + LETTER.findall(page.read_text()) == []
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_what_the_browser_shows_has_no_old_word(path: Path) -> None:
-    """The opt-out page and the operator's page say what the pages say; names in their scripts are not held here."""
+    """No text of the opt-out page and the operator's page uses a former name; names in their scripts may."""
     shown = " ".join(re.findall(r"\"[^\"\n]*\"|`[^`]*`|>[^<>]+<", path.read_text()))
 
     assert OLD.findall(shown) == []
@@ -67,5 +67,5 @@ def test_what_the_browser_shows_has_no_old_word(path: Path) -> None:
 
 @pytest.mark.parametrize("name", HELPS)
 def test_a_help_text_has_no_old_word(name: str) -> None:
-    """So do the commands."""
+    """No help text of a command uses a former name."""
     assert OLD.findall(HELPS[name]) == []

@@ -1,4 +1,4 @@
-"""The import table: who may know whom. An arrow that is not here does not exist."""
+"""The import table: which package of the program may import which other ones."""
 
 import ast
 import os
@@ -106,7 +106,7 @@ TABLE: dict[str, set[str]] = {
     },
     "__main__": {"cli"},
 }
-# All but the wiring speak with the queue by its contract; which engine answers is the wiring's business.
+# All rooms except the wiring use the queue through its contract; the wiring chooses the engine.
 CONTRACT = "proxy.queue.contract"
 BEFORE_THE_QUEUE = {"alerts", "watch", "telemetry", "delivery", "edge", "operator"}
 
@@ -140,7 +140,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_room_imports_only_what_it_may(path: Path) -> None:
-    """Every import within the project stands in the table."""
+    """Every import within the project is in the table."""
     room = room_of(name_of(path))
     used = {room_of(module) for module in imports(path) if module.split(".")[0] == "proxy"}
 
@@ -148,7 +148,7 @@ def test_a_room_imports_only_what_it_may(path: Path) -> None:
 
 
 def test_doors_know_no_server() -> None:
-    """Only ``edge/net`` imports aiohttp; a door speaks of requests and answers that any server can give."""
+    """Only ``edge/net`` imports aiohttp; doors use requests and answers that any server could provide."""
     doors = [path for path in MODULES if path.is_relative_to(ROOT / "proxy" / "edge") and path.parent.name != "net"]
     with_server = [name_of(path) for path in doors if "aiohttp" in {name.split(".")[0] for name in imports(path)}]
 
@@ -157,7 +157,7 @@ def test_doors_know_no_server() -> None:
 
 
 def test_the_driver_is_known_to_its_engine_alone() -> None:
-    """Only ``queue/postgres`` imports asyncpg, which not every installation has."""
+    """Only ``queue/postgres`` imports asyncpg, which is not part of every installation."""
     engine = ROOT / "proxy" / "queue" / "postgres"
     with_driver = [path for path in MODULES if "asyncpg" in {name.split(".")[0] for name in imports(path)}]
 
@@ -166,7 +166,7 @@ def test_the_driver_is_known_to_its_engine_alone() -> None:
 
 
 def _watched(*arguments: str, hash_seed: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run ``purity.py``, in which every way out of the rules is watched."""
+    """Run ``purity.py``, which reports the side effects of the rules."""
     path = os.pathsep.join(str(ROOT / part) for part in ("", "tests", "tests/fuzz"))
     return subprocess.run(
         [sys.executable, str(ROOT / "tests" / "purity.py"), *arguments],
@@ -178,9 +178,9 @@ def _watched(*arguments: str, hash_seed: int = 0) -> subprocess.CompletedProcess
 
 
 def test_rules_are_pure() -> None:
-    """Requests and answers of Graph go through the rules without a look at a clock, a file, a socket or any chance.
+    """The rules handle requests and Graph's answers without a clock, a file, a socket or randomness.
 
-    Run again with other hashes of texts, so that sets come in another order, all results are the same.
+    With another hash seed, so that sets have another order, all results are the same.
     """
     first, second = (_watched(hash_seed=seed) for seed in (1, 2))
 
@@ -212,7 +212,7 @@ def test_rules_are_pure() -> None:
     ],
 )
 def test_an_impure_rule_is_seen(line: str, seen: str) -> None:
-    """Each way out of a rule is found, so that finding none means something."""
+    """Each kind of side effect is reported, so that an empty report means something."""
     done = _watched("--line", line)
 
     assert done.returncode == 1
@@ -223,18 +223,18 @@ def test_an_impure_rule_is_seen(line: str, seen: str) -> None:
     "line", ["sum([1, 2])", "import time; time.gmtime(0)", "import datetime; datetime.date(1, 1, 1)"]
 )
 def test_a_pure_rule_passes(line: str) -> None:
-    """What only computes is let through."""
+    """A line without side effects is not reported."""
     assert _watched("--line", line).returncode == 0
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if room_of(name_of(path)) in BEFORE_THE_QUEUE], ids=name_of)
 def test_the_engine_is_known_to_the_wiring_alone(path: Path) -> None:
-    """Behind the contract any engine may stand."""
+    """Rooms in front of the queue import only its contract, so that any engine can be behind it."""
     assert {module for module in imports(path) if module.startswith("proxy.queue")} <= {CONTRACT}
 
 
 def test_the_table_names_every_room() -> None:
-    """No room escapes the table, and the table names none that is gone."""
+    """The table has every room, and only rooms that exist."""
     assert {room_of(name_of(path)) for path in MODULES} == set(TABLE)
 
 
@@ -243,12 +243,12 @@ TESTS = sorted(ROOT.glob("tests/**/*.py"))
 
 @pytest.mark.parametrize("path", TESTS, ids=name_of)
 def test_no_test_module_is_imported(path: Path) -> None:
-    """What tests share stands in plain modules, so that each test can be changed without a look at another."""
+    """Tests share only plain modules, so that a test can be changed without looking at others."""
     assert {module for module in imports(path) if module.startswith("test_")} == set()
 
 
 def test_no_two_classes_share_a_name() -> None:
-    """One word, one meaning: a class is found by its name alone, in all of the program."""
+    """A class can be found by its name alone, in all of the program."""
     names = Counter(
         node.name
         for path in MODULES
@@ -268,7 +268,7 @@ def test_no_two_classes_share_a_name() -> None:
     ],
 )
 def test_modules_import_alone(module: str) -> None:
-    """Each entrance imports in a fresh interpreter with warnings as errors: no import cycle, no deprecation."""
+    """Each entry module imports in a fresh interpreter with warnings as errors: no import cycle, no deprecation."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"import {module}"], cwd=ROOT, capture_output=True, check=False
     )

@@ -1,4 +1,4 @@
-"""What is installed is what was tested: exact versions, complete files, from any directory."""
+"""The package installs what was tested: exact versions, complete files, in any directory."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ NOT_SOURCE = shutil.ignore_patterns(".git", ".venv*", "node_modules", "build", "
 
 @pytest.mark.parametrize("name", ["requirements", "requirements-postgres"])
 def test_pins_and_lock_agree(name: str) -> None:
-    """The versions the package asks for are those of the hashed lock file, and the tests' lock holds them too."""
+    """The package requires the versions of the hashed lock file, which are also in the tests' lock file."""
     done = subprocess.run(
         [sys.executable, "-c", f"import pins, pathlib; print(pins.pins(pathlib.Path('{name}.lock').read_text()))"],
         cwd=ROOT,
@@ -49,7 +49,7 @@ def test_pins_and_lock_agree(name: str) -> None:
     ],
 )
 def test_locks_hold_hashes_and_no_addresses(name: str) -> None:
-    """Lock files name versions and hashes, never where to download from."""
+    """Lock files have versions and hashes, but no download addresses."""
     text = (ROOT / name).read_text()
 
     assert "--hash=sha256:" in text or '"integrity": "sha512-' in text
@@ -59,7 +59,7 @@ def test_locks_hold_hashes_and_no_addresses(name: str) -> None:
 
 @pytest.fixture(name="wheel", scope="module")
 def _wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the project where an earlier build left a file in build/ whose source is gone."""
+    """Build the project in a tree whose build/ has a file from an earlier build that has no source any more."""
     directory = tmp_path_factory.mktemp("wheel")
     source = directory / "source"
     shutil.copytree(ROOT, source, ignore=NOT_SOURCE)
@@ -77,13 +77,13 @@ def _installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True)
     programs = directory / "bin"
-    # What is imported is compiled then; pip would compile ten times as much.
+    # Modules are compiled when they are imported; pip would compile ten times as many.
     subprocess.run([*PIP, "--python", str(programs / "python"), "install", "--no-compile", str(wheel)], check=True)
     return programs
 
 
 async def test_an_installed_proxy_serves_the_tag_from_anywhere(installed: Path, tmp_path: Path) -> None:
-    """Installed into an empty environment, it serves from another directory: the tag is there."""
+    """Installed into an empty environment and started in another directory, the proxy serves the tag."""
     port, operator = free_port(), free_port()
     (tmp_path / "c.toml").write_text(
         f'[server]\nlisten = "127.0.0.1:{port}"\noperator_listen = "127.0.0.1:{operator}"\n'
@@ -103,7 +103,7 @@ async def test_an_installed_proxy_serves_the_tag_from_anywhere(installed: Path, 
                 except aiohttp.ClientError:
                     return b""
 
-            # Its first start compiles all that it imports.
+            # The first start compiles everything that it imports.
             tag = await until(lambda: fetched(f"http://127.0.0.1:{port}/word/m.js"), seconds=300, what="the tag")
             page = await fetched(f"http://127.0.0.1:{operator}/")
     finally:
@@ -116,7 +116,7 @@ async def test_an_installed_proxy_serves_the_tag_from_anywhere(installed: Path, 
 
 
 def test_the_console_script_and_the_demo_are_installed(installed: Path, tmp_path: Path) -> None:
-    """``capi-proxy`` runs, and the demo's pages and the simulator are part of what is installed."""
+    """``capi-proxy`` runs, and the demo's pages and the simulator are installed."""
     version = subprocess.run([installed / "capi-proxy", "--version"], capture_output=True, text=True, check=True)
     code = (
         "from proxy.simulator.shop.app import ShopSettings, make_shop; from proxy.simulator.graph.app import make_app;"
@@ -131,7 +131,7 @@ def test_the_console_script_and_the_demo_are_installed(installed: Path, tmp_path
 
 
 def test_a_wheel_takes_nothing_from_an_earlier_build(wheel: Path) -> None:
-    """Files that an earlier build left in build/, whose sources are gone, stay out of the wheel."""
+    """Files in build/ that have no source any more are not part of the wheel."""
     with zipfile.ZipFile(wheel) as built:
         names = built.namelist()
         metadata = built.read(next(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
@@ -145,7 +145,7 @@ def test_a_wheel_takes_nothing_from_an_earlier_build(wheel: Path) -> None:
 
 
 def test_the_locked_versions_are_installed(installed: Path) -> None:
-    """Plain ``pip install`` brings exactly the locked versions."""
+    """Plain ``pip install`` installs exactly the locked versions."""
     code = "from importlib.metadata import distributions as d; print(*(f'{each.name}=={each.version}' for each in d()))"
     listed = subprocess.run([installed / "python", "-c", code], capture_output=True, text=True, check=True).stdout
     frozen = listed.lower().replace("_", "-").split()
@@ -156,7 +156,7 @@ def test_the_locked_versions_are_installed(installed: Path) -> None:
 
 
 def test_the_image_is_built_from_files_that_reach_its_build() -> None:
-    """Every file that the Dockerfile copies from the project exists and is let through by .dockerignore."""
+    """Every file that the Dockerfile copies from the project exists, and .dockerignore lets it through."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     copied = {
         name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]
@@ -168,7 +168,10 @@ def test_the_image_is_built_from_files_that_reach_its_build() -> None:
 
 
 def test_units_keep_core_dumps_off_and_memory_bounded() -> None:
-    """Both ways to run it set the limits: a core dump would hold tokens, and a runaway would take the machine along."""
+    """The systemd unit and the compose file both set the limits.
+
+    A core dump would contain tokens, and unbounded memory would affect the whole machine.
+    """
     unit = (ROOT / "deploy" / "capi-proxy.service").read_text().splitlines()
     compose = (ROOT / "deploy" / "compose.yaml").read_text()
     proxy = compose[compose.index("  proxy:") : compose.index("  caddy:")]

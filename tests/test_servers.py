@@ -1,4 +1,4 @@
-"""The servers of the tests: a request that no test expects fails it, and a fault that was ordered does not."""
+"""The tests' servers fail a test for unexpected requests, but not for faults that it ordered."""
 
 import aiohttp
 import pytest
@@ -24,14 +24,14 @@ async def _sent(graph: str, path: str = "/v26.0/1/events", **body: object) -> in
     ids=["path", "token", "event"],
 )
 async def test_what_no_test_expects_fails_it(path: str, body: dict[str, object], words: str) -> None:
-    """An unknown path, a wrong token and an event that Graph refuses are told at the end."""
+    """An unknown path, a wrong token and a refused event raise an error at the end."""
     with pytest.raises(AssertionError, match=words):
         async with simulator() as graph:
             assert await _sent(graph, path, **body) >= 400
 
 
 async def test_what_a_test_expects_passes() -> None:
-    """A refusal that the test names, and one that it ordered, are no surprise."""
+    """A refusal whose code the test expects, or whose fault it ordered, raises no error."""
     async with simulator(expected={190}) as graph:
         assert await _sent(graph, access_token="stale", data=[EVENT]) == 401
         assert await _sent(graph, "/sim/faults", mode="500") == 200
@@ -39,7 +39,7 @@ async def test_what_a_test_expects_passes() -> None:
 
 
 async def test_a_stand_in_has_the_paths_it_names() -> None:
-    """A Graph of a test's own fails it likewise, when a method is not its own."""
+    """A stand-in fails the test for a path or method that it does not have."""
 
     async def answer_known(_request: web.Request) -> web.Response:
         return web.Response()

@@ -1,4 +1,4 @@
-"""The page about the configuration has one row for each setting, with its default and unit, and none besides."""
+"""The configuration page has exactly one row for each setting, with its default and unit."""
 
 import re
 import tomllib
@@ -14,9 +14,9 @@ from proxy.config.address import Address
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 ROW = re.compile(r"^\| `(?P<key>[a-z0-9_]+)` \| (?P<default>.+?) \| (?P<meaning>.+) \|$", re.MULTILINE)
 HEADING = re.compile(r"^## `\[+(?P<section>[a-z.]+)\]+`$", re.MULTILINE)
-# How a unit is written in the name of a key, and in the meaning of its row; some keys of the contract name none.
+# The last word of a key → the unit that its row must name; keys without such a word need none.
 UNITS = {"seconds": "second", "days": "day", "bytes": "byte", "timeout": "second"}
-# Defaults that no short literal says; the row says it in words.
+# Settings whose default is no short literal; their rows describe it in words.
 IN_WORDS = {
     ("site", "cmp"),
     ("site", "orders"),
@@ -28,7 +28,7 @@ SETTINGS = [(path, key) for path, key in KEYS if path]
 
 
 def rows() -> dict[tuple[str, str], tuple[str, str]]:
-    """Return default and meaning of every row by section and key."""
+    """Return default and meaning of every row, by section and key."""
     _, *parts = HEADING.split(PAGE.read_text())
     found = [
         ((section, row["key"]), (row["default"], row["meaning"]))
@@ -40,7 +40,7 @@ def rows() -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def in_toml(default: Any) -> Any:
-    """Return a default as TOML would hold it."""
+    """Return a default as TOML would represent it."""
     if isinstance(default, Address):
         return default.authority
     if isinstance(default, SecretStr):
@@ -49,14 +49,14 @@ def in_toml(default: Any) -> Any:
 
 
 def test_each_setting_has_its_own_row_and_no_row_is_of_a_key_that_is_gone() -> None:
-    """Rows and keys are the same, section by section, and each section stands under its heading."""
+    """Each section has a heading, and exactly the rows of its keys."""
     assert sorted(rows()) == sorted(SETTINGS)
     assert set(HEADING.findall(PAGE.read_text())) == set(models()) - {""}
 
 
 @pytest.mark.parametrize(("path", "key"), SETTINGS, ids=[".".join(setting) for setting in SETTINGS])
 def test_a_row_tells_default_and_unit(path: str, key: str) -> None:
-    """The default is the program's, as TOML has it; a number of seconds, days or bytes is told as such."""
+    """A row has the program's default, as in TOML, and the unit of a number of seconds, days or bytes."""
     default, meaning = rows()[path, key]
     field = models()[path].model_fields[key]
     unit = UNITS.get(key.rpartition("_")[2], "")

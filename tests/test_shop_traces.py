@@ -1,4 +1,4 @@
-"""What webhooks of every kind leave behind, genuine, refused, failed and spoiled ones: no contact data."""
+"""Webhooks of every kind, genuine, refused, failed and spoiled, leave no contact data behind."""
 
 import asyncio
 import logging
@@ -37,14 +37,14 @@ found_in = partial(sought, PLANTED)
 
 
 class Shops:
-    """Sends webhooks, and keeps what was answered."""
+    """Sends webhooks, and keeps the answers."""
 
     def __init__(self, session: aiohttp.ClientSession, machine: Machine) -> None:
         self._session, self._machine = session, machine
         self.answers: list[bytes] = []
 
     async def send(self, kind: str, body: object, topic: str, **more: str) -> int:
-        """Send a hook, genuine unless ``secret`` says otherwise; return the status of its answer."""
+        """Send a hook, with a genuine signature unless ``secret`` is given; return the answer's status."""
         data = body if isinstance(body, bytes) else orjson.dumps(body)
         address = f"{self._machine.public}/hooks/shop/{kind}"
         async with self._session.post(address, data=data, headers=headers(kind, data, topic, **more)) as answer:
@@ -52,7 +52,7 @@ class Shops:
             return answer.status
 
     async def visit(self, name: str, identity: str, order: str) -> int:
-        """Send a page's copy of an order of the same person; return the status of its answer."""
+        """Send a page's copy of an order of the same person; return the answer's status."""
         data = {"value": 29.35, "currency": "EUR", "order_id": order}
         body = wire({"name": name, "id": identity, "data": data}, match={PIXEL: MATCH}, fbp=FBP, fbc=FBC)
         more = browser_headers(X_Forwarded_For=ADDRESS, User_Agent=AGENT)
@@ -61,7 +61,7 @@ class Shops:
             return answer.status
 
     async def unsigned(self, kind: str, body: object) -> int:
-        """Send a hook without a signature; return the status of its answer."""
+        """Send a hook without a signature; return the answer's status."""
         address = f"{self._machine.public}/hooks/shop/{kind}"
         async with self._session.post(address, json=body) as answer:
             self.answers.append(await answer.read())
@@ -69,9 +69,9 @@ class Shops:
 
 
 async def _sent(shops: Shops) -> None:
-    """Send every hook as it is, with a wrong signature, with none, not as JSON, and with each member spoiled.
+    """Send every hook unchanged, with a wrong and without a signature, as invalid JSON, and with each member spoiled.
 
-    Pages told of one of the orders before, of another after.
+    Pages send their copies of two of the orders before, and of another one after.
     """
     assert await shops.visit("Purchase", "order-shop-727", "727") == 204
     assert await shops.visit("InitiateCheckout", "checkout-1", "820982911946154508") == 204
@@ -102,7 +102,7 @@ def _another_order(name: str, order: object) -> tuple[str, str, dict[str, object
 
 
 async def _lived(session: aiohttp.ClientSession, machine: Machine, graph: str, shops: Shops) -> None:
-    """Let every kind of end come: delivered, dropped, repeated, dead, and waiting while Graph refuses the token."""
+    """Produce an event of every outcome: delivered, dropped, duplicate, dead, and waiting for a refused token."""
     await _sent(shops)
     await machine.drained()
     await _ended(session, machine, "delivered")
@@ -119,7 +119,7 @@ async def _lived(session: aiohttp.ClientSession, machine: Machine, graph: str, s
 
 
 async def _full(shops: Shops) -> None:
-    """Send every hook while nothing can be stored; those of which nothing comes are answered all the same."""
+    """Send every hook while nothing can be stored; hooks that make no event are still answered with success."""
     statuses = set()
     for name in NAMES:
         kind, topic, body = hook(name)
@@ -153,7 +153,7 @@ async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tra
 
 
 def test_nothing_of_a_webhook_is_left_behind(traces: Traces, say: Say) -> None:
-    """No file, log line, metric, page, answer or command shows any of it."""
+    """No file, log line, metric, page, answer or command output contains any planted text."""
     size = sum(map(len, traces.places.values()))
     say(f"{len(PLANTED)} planted texts sought in {len(traces.places)} places, {size} bytes in all")
 
@@ -161,13 +161,13 @@ def test_nothing_of_a_webhook_is_left_behind(traces: Traces, say: Say) -> None:
 
 
 def test_no_shape_is_unforeseen(traces: Traces) -> None:
-    """Whatever stands in a member's place, reading it is no error of ours."""
+    """Reading a member of an unforeseen shape causes no fault."""
     assert b"# TYPE capi_proxy_faults_total" in traces.places["/metrics"]
     assert b"\ncapi_proxy_faults_total{" not in traces.places["/metrics"]
 
 
 def test_the_webhooks_were_real(traces: Traces) -> None:
-    """Their contact data did come through to Graph, hashed, and hooks of every end are on the books."""
+    """The contact data reached Graph, hashed, and there are events of every outcome."""
     expected = {"client address", "user agent", "fbp", "click id", f"hash of {EMAIL}", f"hash of {LAST.lower()}"}
     assert expected <= found_in(traces.at_graph)
     assert not {"street", "note", "card", "company", "mail address"} & found_in(traces.at_graph)
@@ -184,7 +184,7 @@ def test_the_webhooks_were_real(traces: Traces) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_hook_brings_contact_data(name: str) -> None:
-    """Each of them holds a name, a street, a note and card data, so that finding none means something."""
+    """Each hook has a name, a street, a note and card data, so that a search without a result means something."""
     wanted = {"mail address", "phone number", "surname", "street", "note", "card", "client address"}
 
     assert wanted <= found_in(orjson.dumps(hook(name)[2]) + hook(name)[0].encode())
@@ -202,7 +202,7 @@ def test_every_hook_brings_contact_data(name: str) -> None:
 async def test_an_error_of_ours_quotes_nothing_of_a_webhook(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
-    """Whatever of us breaks over a body, it is told where, and never what was in it."""
+    """An error of ours while a body is read is reported with its place, but with nothing of the body."""
 
     def fail(*arguments: object, **_more: object) -> object:
         raise ValueError(f"{EMAIL} {arguments}")

@@ -1,4 +1,4 @@
-"""The built tag: fresh, small, and with exactly one place for the settings."""
+"""The built tag: up to date, small, and with exactly one place for the settings."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ STATIC = ROOT / "static"
 
 
 def test_the_committed_tag_is_fresh() -> None:
-    """What is committed is what the build makes of the source."""
+    """The committed files are what the build makes of the source."""
     node = shutil.which("node")
     assert node, "node is missing: run `make tag`"
     command = [node, "tools/build.mjs", "--check"]
@@ -37,7 +37,7 @@ def test_the_committed_tag_is_fresh() -> None:
     ],
 )
 def test_each_setting_has_one_place(file: str, places: list[str]) -> None:
-    """The server finds each placeholder once."""
+    """Each placeholder of the server occurs exactly once."""
     source = (STATIC / file).read_text(encoding="utf-8")
 
     assert sorted(re.findall('"__([A-Z]+)__"', source)) == places
@@ -72,14 +72,14 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", SETTINGS)
 def test_the_settings_of_a_site_stand_in_its_tag(case: str) -> None:
-    """What the tag must know of a site stands in what that site is served."""
+    """The tag served for a site has the site's settings."""
     settings, part = SETTINGS[case]
 
     assert part in tag_of(site(**settings)).bodies[""].decode()
 
 
 def test_extras_cost_only_the_sites_that_use_them() -> None:
-    """What few sites need is not in the tag of the others."""
+    """A tag contains parts that few sites need only if its site uses them."""
     assert b"Object.assign((" not in tag_of(site()).bodies[""]
     assert b"Object.assign((" in tag_of(site(forwarded_pixel=True)).bodies[""]
     assert b"LDU" in tag_of(site(gpc="ldu")).bodies[""]
@@ -87,7 +87,7 @@ def test_extras_cost_only_the_sites_that_use_them() -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"gpc": "ldu"}, {"load_pixel": True}])
 def test_only_the_owners_tag_tells_what_it_does(settings: dict[str, Any]) -> None:
-    """The tag of visitors has no trace of the overlay, whatever the site asks for; the owner's has it whole."""
+    """The visitors' tag contains nothing of the overlay, whatever the site's settings; the owner's contains all."""
     usual = tag_of(site(**settings)).bodies[""]
     checked = checked_tag_of(site(**settings), 1000, "/k/end")
 
@@ -99,7 +99,7 @@ def test_only_the_owners_tag_tells_what_it_does(settings: dict[str, Any]) -> Non
 
 
 BUDGET = 2200
-# The shortest name, a usual one, and of some thousand long ones without order those that compressed worst.
+# The shortest name, a usual one, and the worst to compress of some thousand long random ones.
 NAMES = [
     "s",
     "shop",
@@ -113,13 +113,13 @@ NAMES = [
 @pytest.mark.parametrize("consent", ["pixel", "required"])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_tag_keeps_its_budget(name: str, consent: str) -> None:
-    """As served, with the settings of a site in it, the tag stays within its budget, whatever the site's name."""
+    """As served, with a site's settings, the tag stays within its budget, whatever the site's name."""
     assert len(tag_of(site(name=name, consent=consent)).bodies["br"]) <= BUDGET
 
 
 @pytest.mark.parametrize("load_pixel", [False, True])
 def test_the_tag_keeps_its_budget_with_all_adapters(*, load_pixel: bool) -> None:
-    """Everything a site can ask for, asked for at once, stays within its budget."""
+    """With everything switched on that a site can use, the tag stays within a larger budget."""
     sources = {"consent": "required", "consent_from": list(CONSENT_MANAGERS), "gpc": "ldu", "forwarded_pixel": True}
     words = {"cmp": {"borlabs_service": "facebook-pixel", "didomi_vendor": "c:facebook", "klaro_service": "facebook"}}
 
@@ -127,11 +127,11 @@ def test_the_tag_keeps_its_budget_with_all_adapters(*, load_pixel: bool) -> None
 
 
 def test_the_base_code_is_short() -> None:
-    """A tag that brings the Pixel along is little larger."""
+    """A tag that loads the Pixel itself is at most 300 bytes larger."""
     assert len(tag_of(site(load_pixel=True)).bodies["br"]) - len(tag_of(site()).bodies["br"]) <= 300
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_trap_keeps_its_budget(name: str) -> None:
-    """The script that stands in every page is short, whatever the site's name."""
+    """The script that is inlined in every page is short, whatever the site's name."""
     assert len(trap_of(site(name=name))) <= 680

@@ -1,4 +1,4 @@
-"""The tools of those who change the project: the list of targets, and the program that is started again."""
+"""The developers' tools: the list of make targets, and the restart after a change."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_help_shows_every_target() -> None:
-    """Whatever can be made is in ``make help``, with a line about it."""
+    """``make help`` has a line about every target."""
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     shown = subprocess.run(
@@ -30,7 +30,7 @@ def test_help_shows_every_target() -> None:
 
 
 async def test_a_change_starts_the_program_again(tmp_path: Path) -> None:
-    """After a change it is built and started anew, not after a build that failed; interrupted, the program ends too."""
+    """After a change the program is built and restarted, but not if the build fails; an interrupt ends both."""
     watched, starts = tmp_path / "watched", tmp_path / "starts"
     watched.mkdir()
     (watched / "a.py").write_text("1")

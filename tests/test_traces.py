@@ -1,4 +1,4 @@
-"""What a run leaves behind holds no contact data, address, cookie, token or secret: not in clear, nor in disguise."""
+"""A run leaves no contact data, address, cookie, token or secret behind, neither in clear nor encoded."""
 
 import asyncio
 import base64
@@ -70,7 +70,7 @@ url = "{}"
     ids=["plain", "percent", "upper", "hex", "base64", "base64 later", "base64 within"],
 )
 def test_the_search_finds(what: str, disguise: Callable[[str], bytes]) -> None:
-    """Each planted text is found in each disguise, so that finding none means something."""
+    """Each planted text is found in each encoding, so that a search without a result means something."""
     assert what in found_in(b"...." + disguise(PLANTED[what]) + b"....")
 
 
@@ -98,7 +98,7 @@ async def _ended(session: aiohttp.ClientSession, machine: Machine, identity: str
 
 
 async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) -> bytes:
-    """Let every kind of thing happen: delivered, dropped, refused, foreign, malformed, dead, erased, waiting.
+    """Produce events of every outcome: delivered, dropped, refused, foreign, malformed, dead, erased, waiting.
 
     Returns what backends were answered.
     """
@@ -127,7 +127,7 @@ async def _live(session: aiohttp.ClientSession, machine: Machine, graph: str) ->
 
 
 async def _ordered(session: aiohttp.ClientSession, machine: Machine) -> bytes:
-    """Give every order about a pixel, good and bad, and return what was answered."""
+    """Send every order about a pixel, valid and invalid; return all answers."""
     answers = b""
     for word, order in (
         *(("pause", {}), ("resume", {}), ("token", {}), ("test", {"code": "TEST1"}), ("test", {"code": ""})),
@@ -140,7 +140,7 @@ async def _ordered(session: aiohttp.ClientSession, machine: Machine) -> bytes:
 
 
 async def _seek_to_be_tallied(session: aiohttp.ClientSession, machine: Machine) -> None:
-    """Come from pages that are refused, and with a tag that nobody made, each named after a person."""
+    """Send requests of refused pages, and of an unknown tag, that name a person, so that they might be tallied."""
     for _ in range(4):
         assert await _post(session, machine, _visit("foreign"), Origin=f"https://{EMAIL}") == 403
         assert await _post(session, machine, _visit("address"), Origin=f"https://{ADDRESS}") == 403
@@ -191,7 +191,7 @@ async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tra
         places["dead list"] = await said(machine, "dead", "list", "--json")
         places["check"] = await said(machine, "check")
         await machine.start()
-        # What is tallied is written when the proxy ends in order.
+        # Tallies are written when the proxy ends in order.
         await _seek_to_be_tallied(owner, machine)
         assert await machine.terminate() == 0
         places["alerts"] = repr(receiver.bodies).encode()
@@ -205,7 +205,7 @@ async def _traces(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tra
 
 
 def test_nothing_planted_is_left_behind(traces: Traces, say: Say) -> None:
-    """No file, log line, metric, page, API answer or command shows any of it."""
+    """No file, log line, metric, page, API answer or command output contains any planted text."""
     size = sum(map(len, traces.places.values()))
     say(f"{len(PLANTED)} planted texts sought in {len(traces.places)} places, {size} bytes in all")
 
@@ -213,7 +213,7 @@ def test_nothing_planted_is_left_behind(traces: Traces, say: Say) -> None:
 
 
 def test_the_run_was_real(traces: Traces) -> None:
-    """What was planted did come through: Graph has it, and events of every end are on the books."""
+    """The planted data reached Graph, and there are events of every outcome."""
     expected = {"client address", "IPv6 address", "user agent", "fbp", "click id", f"hash of {EMAIL}"}
     assert expected <= found_in(traces.at_graph)
     assert {"queue.db at work", "queue.db-wal at work", "queue.db after a crash", "queue.db at rest"} <= set(
@@ -237,7 +237,7 @@ def test_the_run_was_real(traces: Traces) -> None:
 
 
 def test_the_keeper_shows_nothing() -> None:
-    """The cookie that holds the ids shows none of them."""
+    """The visitor cookie, which holds the ids, shows none of them."""
     keys = VisitorCookieKeys(SECRET)
     value = keys.seal(VisitorCookie("ab" * 16, fbp=FBP, fbc=FBC), "shop", now=1_764_000_000_000, entropy=1)
 

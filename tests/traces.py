@@ -1,4 +1,4 @@
-"""How contact data is sought in all that a run of the proxy leaves behind: in clear, and in disguise."""
+"""The search for contact data in everything that a run of the proxy leaves behind, in clear and encoded."""
 
 import asyncio
 import base64
@@ -20,25 +20,25 @@ OPERATOR = (
     *("/api/events?limit=1000", "/api/waiting?limit=1000", "/api/dead?limit=1000", "/api/dead/export"),
     *("/api/pixels", "/api/sources", "/api/suppressions?limit=1000"),
 )
-"""All that the operator's listener tells."""
+"""The paths of everything that the operator listener answers."""
 
 
 @dataclass(frozen=True)
 class Traces:
-    """All that a run left, by where it stands."""
+    """Everything that a run left behind, by its place."""
 
     places: Mapping[str, bytes]
     at_graph: bytes
 
 
 def disguises(text: str) -> Iterator[bytes]:
-    """Yield the forms in which a text may stand somewhere: plain, percent-encoded, hex, base64, a hash's bytes."""
+    """Yield the encodings in which a text may occur: plain, percent-encoded, hex, base64, a hash's bytes."""
     plain = text.encode()
     for form in (plain, quote(text).encode(), quote(text, safe="").encode(), plain.hex().encode()):
         yield form.lower()
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + plain)
-        # The first and last characters depend on the neighbours.
+        # The first and last characters depend on the neighbouring bytes.
         yield whole[-(-before * 8 // 6) : len(whole) // 4 * 4 - 4]
         yield base64.urlsafe_b64encode(b"\0" * before + plain)[-(-before * 8 // 6) : len(whole) // 4 * 4 - 4]
     if len(text) == 64:
@@ -46,9 +46,9 @@ def disguises(text: str) -> Iterator[bytes]:
 
 
 def sought(planted: Mapping[str, str], haystack: bytes) -> set[str]:
-    """Return what of the planted, by its name, stands in some bytes, in whatever disguise and case."""
+    """Return the names of the planted texts that occur in some bytes, in whatever encoding and case."""
     lower = haystack.lower()
-    # What has capitals is base64, in which they count, or a digest.
+    # A form with capitals is base64, where case matters, or a digest.
     return {
         what
         for what, text in planted.items()
@@ -57,7 +57,7 @@ def sought(planted: Mapping[str, str], haystack: bytes) -> set[str]:
 
 
 async def told_by_operator(session: aiohttp.ClientSession, machine: Machine) -> dict[str, bytes]:
-    """Ask the operator's listener for all it has."""
+    """Return everything that the operator listener answers, by path."""
     told = {}
     for path in OPERATOR:
         async with session.get(machine.operator + path) as answer:
@@ -66,7 +66,7 @@ async def told_by_operator(session: aiohttp.ClientSession, machine: Machine) -> 
 
 
 async def stories(session: aiohttp.ClientSession, machine: Machine) -> dict[str, bytes]:
-    """Ask for the story of each event that is listed, finished or waiting."""
+    """Return the story of each event that is listed as finished or waiting."""
     told = {}
     for kind in ("events", "waiting"):
         for event in (await get_json(session, f"{machine.operator}/api/{kind}?limit=1000"))[kind]:
@@ -78,7 +78,7 @@ async def stories(session: aiohttp.ClientSession, machine: Machine) -> dict[str,
 
 @asynccontextmanager
 async def overheard(session: aiohttp.ClientSession, machine: Machine) -> AsyncIterator[bytearray]:
-    """Listen to what the operator's listener tells as it happens."""
+    """Yield what the operator listener's stream sends, as it grows."""
     heard = bytearray()
 
     async def listen(answer: aiohttp.ClientResponse) -> None:
@@ -96,13 +96,13 @@ async def overheard(session: aiohttp.ClientSession, machine: Machine) -> AsyncIt
 
 
 async def fault(session: aiohttp.ClientSession, graph: str, **order: object) -> None:
-    """Let the simulator answer otherwise from now on."""
+    """Make the simulator answer with a fault from now on."""
     async with session.post(f"{graph}/sim/faults", json=order) as answer:
         assert answer.status == 200
 
 
 async def paused(session: aiohttp.ClientSession, machine: Machine) -> None:
-    """Wait until a pixel's events wait because nothing is sent."""
+    """Wait until a lane is paused and has waiting events."""
 
     async def is_paused() -> bool:
         status = await get_json(session, f"{machine.operator}/api/status")
@@ -112,7 +112,7 @@ async def paused(session: aiohttp.ClientSession, machine: Machine) -> None:
 
 
 async def said(machine: Machine, *words: str) -> bytes:
-    """Run a command and return all it prints and logs."""
+    """Run a command; return all that it prints and logs."""
     with _logged() as lines:
         done = await invoke_beside(*words, "--config", str(machine.config))
     return f"{done.output}{lines.getvalue()}".encode()
@@ -132,5 +132,5 @@ def _logged() -> Iterator[StringIO]:
 
 
 def files(directory: Path, when: str) -> dict[str, bytes]:
-    """Read the data directory; the ballast is zeros, which hide nothing."""
+    """Read the data directory's files; zeros at the ends, of which the ballast consists, are removed."""
     return {f"{path.name} {when}": path.read_bytes().strip(b"\0") for path in directory.rglob("*") if path.is_file()}

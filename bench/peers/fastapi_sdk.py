@@ -18,7 +18,7 @@ app = FastAPI(openapi_url=None)
 
 
 def user_data(request: Request, visit: dict[str, Any], match: dict[str, str]) -> UserData:
-    """Return who the visitor is, as the headers and the page say."""
+    """Return the SDK's description of the visitor, from the request's headers and the page's data."""
     contact = {
         "email": match.get("em"),
         "phone": match.get("ph"),
@@ -39,7 +39,7 @@ def user_data(request: Request, visit: dict[str, Any], match: dict[str, str]) ->
 
 
 def custom_data(data: dict[str, Any]) -> CustomData:
-    """Return what happened to which goods."""
+    """Return the SDK's description of the purchase, or of whatever happened, with its goods."""
     contents = [
         Content(product_id=item.get("id"), quantity=item.get("quantity"), item_price=item.get("item_price"))
         for item in data.get("contents", [])
@@ -59,7 +59,7 @@ def custom_data(data: dict[str, Any]) -> CustomData:
 
 @app.post("/bench/e")  # type: ignore[untyped-decorator] # its types are in the environment of the peers
 async def collect(request: Request) -> Response:
-    """Do all but send."""
+    """Build, normalise and hash all events of a request, without sending them."""
     visit = await request.json()
     for event in visit["events"]:
         data = event["data"]

@@ -52,10 +52,10 @@ def node_peer() -> dict[str, str]:
 
 
 def nginx() -> str:
-    """Return where nginx is.
+    """Return the path of nginx.
 
     Raises:
-        NotInstalledError: when it is not.
+        NotInstalledError: when nginx is not installed.
     """
     if found := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin"):
         return found

@@ -23,17 +23,17 @@ http {{
 
 @dataclass
 class Peer(PinnedMachine):
-    """A server that is run like the proxy, and needs only its port of the configuration."""
+    """A server that is run like the proxy, but needs only the port of the proxy's configuration."""
 
     words: Sequence[str] = ()
     """The command, to which the port is added."""
 
     def command(self) -> tuple[str, ...]:
-        """Return what is run."""
+        """Return the command line."""
         return (*self.words, str(self.port))
 
     def environment(self) -> dict[str, str]:
-        """Return an environment in which Node.js finds what was installed, and Express serves for production."""
+        """Return an environment in which Node.js finds the installed packages, and Express runs in production mode."""
         return {**super().environment(), "NODE_ENV": "production", "NODE_PATH": str(install.MODULES)}
 
     async def _accepts(self) -> bool:
@@ -41,17 +41,17 @@ class Peer(PinnedMachine):
 
 
 class Nginx(Peer):
-    """The quickest server at hand, which shows how much load could be made."""
+    """nginx, the fastest server at hand: it shows how much load the generator can make."""
 
     def command(self) -> tuple[str, ...]:
-        """Return what is run, after its configuration is written."""
+        """Write the configuration of nginx, and return the command line."""
         config = self.directory / "nginx.conf"
         config.write_text(_NGINX.format(port=self.port))
         return (*self.words, "-e", "stderr", "-p", str(self.directory), "-c", str(config))
 
 
 def bare(place: Path, *, parse: bool = False) -> Peer:
-    """Return aiohttp that answers 204, after it has read the body as JSON if wanted."""
+    """Return aiohttp that answers 204; with ``parse``, after it has read the body as JSON."""
     flags = ("--parse",) if parse else ()
     name = "aiohttp-parse" if parse else "aiohttp"
     return Peer(place / name, "http://127.0.0.1:1", words=(sys.executable, str(_HERE / "bare.py"), *flags))

@@ -1,1 +1,1 @@
-"""Alerts: somebody is told of what stands on the board of conditions, and of what is over."""
+"""Alerts: messages to receivers about conditions that stand on the board, and about those that are over."""

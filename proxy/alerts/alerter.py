@@ -1,4 +1,4 @@
-"""Watches the board and tells whoever is to be told; a task of its own, which nothing waits for."""
+"""Watches the board of conditions and sends alerts, in a task of its own that no other part waits for."""
 
 import asyncio
 import hashlib
@@ -33,7 +33,7 @@ Figures = Callable[[int, int], Awaitable[Sequence[str]]]
 
 
 class Alerter:
-    """Tells receivers of conditions, once each."""
+    """Tells each receiver once of every condition that becomes an alert."""
 
     def __init__(  # noqa: PLR0913 - what it looks at, and where it remembers
         self,
@@ -49,17 +49,17 @@ class Alerter:
         sender: AlertSender,
         now: Callable[[], int],
     ) -> None:
-        """Go on as the last process left it.
+        """Continue from the stored state of the last process.
 
         Args:
-            settings: Of what somebody is told, and when.
-            receivers: Who is told.
-            look: Returns the conditions, after a new look at everything.
-            known: Returns those that stand on the board, without one.
-            figures: Returns what a summary says.
-            board: Hears when a receiver takes nothing.
-            file: Where this machine's state rests.
-            lane: Where the state rests of what several proxies find; None where one process has the queue to itself.
+            settings: Which conditions become alerts, and when.
+            receivers: The receivers of messages.
+            look: Returns the conditions after new checks.
+            known: Returns the conditions that stand on the board, without new checks.
+            figures: Returns the lines of a summary.
+            board: Is told when a receiver takes no messages.
+            file: Stores this machine's state.
+            lane: Stores the state about conditions that all proxies of a queue find; None for a queue of one process.
             sender: What the messages say of the proxy.
             now: Server clock in milliseconds.
         """
@@ -72,7 +72,7 @@ class Alerter:
         self._sender = sender
         self._now = now
         self.sent: deque[Sent] = deque(maxlen=_MOST_SENT)
-        """What became of the last messages, the oldest first."""
+        """The outcomes of the latest messages, the oldest first."""
         names = _names(receivers)
         self.posts = [
             Post(name, receiver, board=board, now=now, sent=self.sent)
@@ -88,7 +88,7 @@ class Alerter:
         await repeated(self.tick, every_s=EVERY_S, what="the alerts")
 
     async def tick(self) -> None:
-        """Look once, and begin to tell whoever has not heard."""
+        """Check the conditions once, and begin to send the news to receivers that lack them."""
         conditions = await self._conditions()
         now = self._now()
         if self._lane:
@@ -101,42 +101,42 @@ class Alerter:
         await self._keep()
 
     async def close(self) -> None:
-        """Give up what is under way; what was not taken is told after the next start."""
+        """Cancel messages under way; news that were not taken are sent after the next start."""
         for post in self.posts:
             await post.close()
         self._file.keep(self._own.state)
         await self._file.close(_CLOSE_S)
 
     async def test(self) -> Mapping[str, ReceiverAnswer]:
-        """Send each receiver a test, and return what it answered."""
+        """Send a test message to each receiver; return the answers by its name."""
         async with self._testing:
             message = check_message(secrets.token_hex(12), self._sender, self._now())
             answers = await asyncio.gather(*(post.try_now(message) for post in self.posts))
         return {post.name: answer for post, answer in zip(self.posts, answers, strict=True)}
 
     def alerts(self) -> list[Alert]:
-        """Return what stands or is on its way to it, the oldest first."""
+        """Return the alerts that have fired or may fire soon, the oldest first."""
         books = [self._own, *([self._shared] if self._shared else [])]
         alerts = [alert for book in books for alert in book.state.alerts.values()]
         return sorted(alerts, key=lambda alert: (alert.since, alert.key))
 
     def is_waiting(self, post: Post) -> bool:
-        """Tell whether a receiver has not heard everything."""
+        """Tell whether there is news that a receiver has not taken."""
         return bool(self._news(post, self._now()))
 
-    # -- a look
+    # -- conditions
 
     async def _conditions(self) -> Sequence[Condition]:
-        """Look anew; what cannot be looked at, as a disk or a database hangs, is no reason to tell nothing."""
+        """Return the conditions after new checks; without, when these fail or take too long, as when a disk hangs."""
         try:
             async with asyncio.timeout(_LOOK_S):
                 return await self._look()
-        except Exception as error:  # noqa: BLE001 - whatever a look meets
+        except Exception as error:  # noqa: BLE001 - any error of a check
             log.warning("alerts go by what was found before (%s)", type(error).__name__)
             return self._known()
 
     async def _share(self, lane: StateLane, conditions: Sequence[Condition], now: int) -> None:
-        """Tell of what all proxies find, while this is the proxy that does."""
+        """Take care of conditions that all proxies find, while this proxy is the one that tells of them."""
         term = lane.term
         if term != self._term:
             self._shared, self._term = None, term
@@ -155,13 +155,13 @@ class Alerter:
         if self._lane and self._shared:
             await self._lane.keep(self._shared.state)
 
-    # -- to tell
+    # -- messages
 
     def _news(self, post: Post, now: int) -> News:
         news = self._own.news(post.key, now)
         if self._shared:
             news = news.joined(self._shared.news(post.key, now))
-        # That it takes nothing is no news to a receiver that takes something.
+        # A receiver that takes this message need not be told that it took none.
         return News(
             [alert for alert in news.began if not _is_about(alert, post)],
             [told for told in news.still if not _is_about(told.alert, post)],
@@ -190,13 +190,13 @@ class Alerter:
         self._file.keep(self._own.state)
 
     def _summary_day(self, book: AlertBook, post: Post, now: int) -> str:
-        """Return the day whose summary is due; empty where none is."""
+        """Return the day, as YYYY-MM-DD, whose summary is due now; empty when none is."""
         if not self._settings.summary_at:
             return ""
         local = self._local(now)
         day, time = local.strftime("%Y-%m-%d"), local.strftime("%H:%M")
         last = book.state.summaries.get(post.key)
-        if last is None:  # a start after the hour does not bring a summary at once
+        if last is None:  # after the first start past that hour, no summary is sent at once
             book.state.summaries[post.key] = day if time >= self._settings.summary_at else "begun"
             return ""
         return day if time >= self._settings.summary_at and last != day else ""
@@ -210,17 +210,17 @@ class Alerter:
         try:
             async with asyncio.timeout(_LOOK_S):
                 return await self._figures(int(day_before.timestamp() * 1000), now)
-        except Exception as error:  # noqa: BLE001 - a summary without figures still says what stands
+        except Exception as error:  # noqa: BLE001 - a summary without figures still lists the conditions
             log.warning("no figures for the summary (%s)", type(error).__name__)
             return ("The figures of the day cannot be read now.",)
 
 
 def _identity(receiver: str, told: News | str) -> str:
-    """Return a name for a message, the same for all tries of it."""
+    """Return the id of a message, the same each time that it is tried."""
     facts = told
     if isinstance(told, News):
         begun = [(alert.key, alert.fired_at) for alert in told.began]
-        # With the time of the last reminder, or each would pass for a repeat of the message before.
+        # With the time of the last reminder, or each reminder would have the id of the one before.
         still = [(each.alert.key, each.at) for each in told.still]
         facts = repr((begun, still, [(each.alert.key, each.ended_at) for each in (*told.over, *told.missed)]))
     return hashlib.sha256(f"{receiver} {facts}".encode()).hexdigest()[:24]
@@ -231,7 +231,7 @@ def _is_about(alert: Alert, post: Post) -> bool:
 
 
 def _part(news: News, *, of_all: bool) -> News:
-    """Return the news of what all proxies find, or the others."""
+    """Return the news about conditions that all proxies find, or with ``of_all`` False all others."""
 
     def is_part(alert: Alert) -> bool:
         return (alert.code in OF_ALL_PROXIES) == of_all

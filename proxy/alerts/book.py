@@ -1,8 +1,8 @@
 """When a condition becomes an alert, and when it is over: once each, without flapping. No I/O, no clock.
 
-A condition fires when it has stood for a while, and is over when it has been away for a while; what comes back before
-that never went. Each receiver has receipts of its own, so that whoever could not be reached hears what stands now, and
-what is over, in one message, and nobody hears anything twice.
+A condition fires when it has stood for a while, and is over when it has been away for a while; one that comes back
+before that counts as never gone. The book keeps receipts for each receiver, so that one that could not be reached is
+told in one message what stands now and what is over, and no receiver is told anything twice.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,25 +14,25 @@ from proxy.model.condition import Condition, ConditionCode
 from proxy.model.units import DAY_MS
 
 _MOST_A_DAY: Final = 20
-"""Alerts of one code in a day; the rest is on the dashboard alone."""
+"""How many alerts of one code fire in a day; further ones are only on the dashboard."""
 _MOST_BY_STRANGERS: Final = 3
 BY_STRANGERS: Final[frozenset[ConditionCode]] = frozenset({"foreign_origin", "insecure_origin", "unknown_host"})
-"""Whose subjects anybody can make up."""
+"""The codes whose subjects anybody can make up; of each, ``_MOST_BY_STRANGERS`` alerts fire in a day."""
 _AFTER_START_MS: Final = 15 * 60_000
-"""What stood before a restart has so long to be found again: some conditions show themselves with the next request."""
+"""For so long after a restart earlier alerts do not end: some conditions are found again only with the next request."""
 
 
 class News(NamedTuple):
-    """What a receiver has not heard yet."""
+    """What a receiver has not been told yet."""
 
     began: Sequence[Alert] = ()
     still: Sequence[ToldAlert] = ()
-    """Told of before, and due to be told of again."""
+    """Alerts that it was told of before, and of which a reminder is due."""
     over: Sequence[ToldAlert] = ()
     missed: Sequence[ToldAlert] = ()
 
     def __bool__(self) -> bool:
-        """Tell whether there is any."""
+        """Tell whether there is any news."""
         return any(self)
 
     def joined(self, more: "News") -> "News":
@@ -46,16 +46,16 @@ class News(NamedTuple):
 
 
 class AlertBook:
-    """Keeps a state up to date with the board."""
+    """Keeps the state of alerts up to date with the board."""
 
     def __init__(self, settings: AlertSettings, receivers: Collection[str], state: AlertState, started: int) -> None:
-        """Go on from a state.
+        """Continue from a state.
 
         Args:
-            settings: What becomes an alert, and when.
-            receivers: The keys of those that are told.
-            state: As an earlier process left it.
-            started: Server clock in milliseconds.
+            settings: Which conditions become alerts, and when.
+            receivers: The keys of the receivers.
+            state: The state as an earlier process left it.
+            started: When this process started: server clock in milliseconds.
         """
         self._settings = settings
         self._receivers = receivers
@@ -75,7 +75,7 @@ class AlertBook:
             self._is_away(alerts[key], now)
 
     def news(self, receiver: str, now: int) -> News:
-        """Return what a receiver has not heard yet, what fails readiness first."""
+        """Return what a receiver has not been told yet; alerts that fail readiness come first."""
         receipts, repeat_ms = self.state.receipts[receiver], self._settings.repeat_hours * 3_600_000
         fired = sorted(
             (alert for alert in self.state.alerts.values() if alert.fired_at),
@@ -95,11 +95,11 @@ class AlertBook:
         )
 
     def heard(self, receiver: str, news: News, now: int) -> None:
-        """Take note that a receiver has taken news, whatever happened while they were on their way.
+        """Note that a receiver has taken news, even if alerts have changed while the message was under way.
 
         Args:
-            receiver: Its key.
-            news: As this book gave them.
+            receiver: The key of the receiver.
+            news: The news as this book returned them.
             now: Server clock in milliseconds.
         """
         receipts = self.state.receipts[receiver]
@@ -113,7 +113,7 @@ class AlertBook:
         receipts.missed = [each for each in receipts.missed if not any(each is told for told in news.missed)]
 
     def _forget_unwanted(self) -> None:
-        """Forget what the settings have left out since: it may stand still, so nobody is told that it is over."""
+        """Forget alerts that the settings now leave out; no receiver is told that they are over, as they may stand."""
         self.state.alerts = {key: alert for key, alert in self.state.alerts.items() if self._wants(alert)}
         for receipts in self.state.receipts.values():
             receipts.told = {key: told for key, told in receipts.told.items() if self._wants(told.alert)}

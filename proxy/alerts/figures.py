@@ -1,4 +1,4 @@
-"""What the summary of a day says beside the conditions: the figures of the dashboard's first page."""
+"""The figures in the summary of a day: those of the dashboard's first page."""
 
 from collections.abc import Sequence
 
@@ -16,12 +16,12 @@ class DayFigures:
         self._queue = queue
 
     async def lines(self, since_ms: int, until_ms: int) -> Sequence[str]:
-        """Return what happened between two moments, a line each: of the hours that begin and end there or before.
+        """Return lines with the figures of whole hours: from the hour of one moment until before the hour of the other.
 
-        So what a summary leaves out, as its hour is not over, is in the next.
+        The hour that is not over when a summary is made is in the next summary.
 
         Raises:
-            QueueError: when it cannot be read.
+            QueueError: when the figures cannot be read.
         """
         query = RollupQuery(since_ms // HOUR_MS, until_ms // HOUR_MS)
         found = figures_of(merged(by_cell(await self._queue.rollups(query)).values()))

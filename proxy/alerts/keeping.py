@@ -1,4 +1,4 @@
-"""Where the state of alerts rests: a file of this machine, and for what all proxies of a queue share, the queue."""
+"""Where the state of alerts is stored: in a file of this machine, and in the queue for what all its proxies share."""
 
 import asyncio
 import logging
@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 
 STATE_FILE: Final = "alerts.json"
 LANE: Final = "@alerts"
-"""The lane whose leader tells of what all proxies of a queue share; its state is kept as that of a pixel's lane is."""
+"""The name of a lane without a pixel: its leader alerts for all proxies of a queue, and stores their state in it."""
 _MOST_BYTES = 4 << 20
 
 
 class StateFile:
-    """Keeps a state in a file, replaced whole; nobody waits for the disk, so that a write that hangs delays nothing."""
+    """Keeps a state in a file, replaced as a whole; it is written in a thread, so that a slow disk delays nothing."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / STATE_FILE
@@ -28,7 +28,7 @@ class StateFile:
         self._fails = False
 
     def read(self) -> AlertState:
-        """Return the state as it was written last; an empty one where there is none, or none that can be read."""
+        """Return the state as it was written last; an empty one when there is none, or it cannot be read."""
         try:
             with self._path.open("rb") as file:
                 return decoded(file.read(_MOST_BYTES))
@@ -36,13 +36,13 @@ class StateFile:
             return AlertState()
 
     def keep(self, state: AlertState) -> None:
-        """Write a state soon."""
+        """Start to write a state in the background, unless it is written already."""
         self._latest = encoded(state)
         if self._latest != self._written and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._write(), name="alert state")
 
     async def close(self, seconds: float) -> None:
-        """Wait until what was to be written is, at most so long."""
+        """Wait for the write under way, at most ``seconds``."""
         if self._task:
             await asyncio.wait([self._task], timeout=seconds)
 
@@ -52,7 +52,7 @@ class StateFile:
             try:
                 await asyncio.to_thread(self._replace, latest)
             except OSError as error:
-                # A full disk is what alerts may be about: they go on, and a restart would repeat some.
+                # Alerts may be about this very disk: they go on, and a restart may repeat some.
                 if not self._fails:
                     log.warning("the state of alerts cannot be written (%s)", error.strerror)
                 self._fails = True
@@ -69,26 +69,26 @@ class StateFile:
 
 
 class StateLane:
-    """Keeps a state in the queue, for whichever proxy tells of it next."""
+    """Keeps a state in the queue, for the proxy that next becomes the one that alerts for all."""
 
     def __init__(self, queue: Outbox) -> None:
         self._queue = queue
 
     @property
     def term(self) -> int:
-        """A number, another one each time that this proxy begins to tell; 0 while another one does."""
+        """A number that changes each time this proxy becomes the one that alerts for all; 0 while another one does."""
         return self._queue.term(LANE)
 
     async def wish(self) -> None:
-        """Take part in the choice of who tells."""
+        """Try to become the proxy that alerts for all: keeping the state of a lane also asks for its lease."""
         try:
             state = await self._queue.lane_state(LANE)
             await self._queue.keep_lane_state(LANE, state)
         except QueueError:
-            pass  # as long as the database is away nobody tells; it is asked again
+            pass  # while the database is away no proxy alerts for all; the next tick tries again
 
     async def read(self) -> AlertState | None:
-        """Return the state as whoever told before left it; None while the queue cannot tell."""
+        """Return the state as the earlier leader left it; None while the queue cannot be read."""
         try:
             state = await self._queue.lane_state(LANE)
         except QueueError:
@@ -96,7 +96,7 @@ class StateLane:
         return decoded(state.last_error.encode()) if state.last_error else AlertState()
 
     async def keep(self, state: AlertState) -> None:
-        """Write a state; what cannot be written now is, with the next change."""
+        """Store a state; after an error it is stored with the next call."""
         try:
             await self._queue.keep_lane_state(LANE, DeliveryState(last_error=encoded(state).decode()))
         except QueueError as error:

@@ -1,4 +1,4 @@
-"""What a message says: facts first, then one text of them that every kind of receiver can show. No I/O, no clock."""
+"""What a message says: its facts, and a plain text of them that every kind of receiver can show. No I/O, no clock."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -11,14 +11,14 @@ from proxy.model.condition_advice import ADVICE
 
 MessageKind: TypeAlias = Literal["alert", "test", "summary"]
 MOST_ITEMS: Final = 20
-"""Alerts that a message tells of in full; of more it tells the number."""
+"""How many alerts a message describes; it only gives the number of the others."""
 _MOST_DETAIL = 300
 _TEST_TITLE = "Test of the alerts"
 _TEST_TEXT = "This is a test. Nothing is wrong: alerts of this proxy reach you here."
 
 
 class AlertSender(NamedTuple):
-    """Who tells, and how it writes."""
+    """The proxy that sends messages, and the time zone in which it writes times."""
 
     proxy: str
     """The name of the machine."""
@@ -35,14 +35,14 @@ class Item(NamedTuple):
     detail: str
     since: int
     ended: int
-    """0 while it stands."""
+    """When it was over; 0 while it stands."""
     failing: bool
     title: str
     to_do: str
 
 
 class Message(NamedTuple):
-    """What one receiver is told at once."""
+    """One message to one receiver."""
 
     id: str
     """The same each time that the message is tried, so that a receiver can tell a repeat."""
@@ -51,7 +51,7 @@ class Message(NamedTuple):
     sender: AlertSender
     title: str
     lines: Sequence[str] = ()
-    """Of a summary or a test."""
+    """The text of a summary or a test; empty in an alert."""
     began: Sequence[Item] = ()
     still: Sequence[Item] = ()
     over: Sequence[Item] = ()
@@ -65,12 +65,12 @@ class Message(NamedTuple):
 
 
 def alert_message(identity: str, sender: AlertSender, news: News, now: int) -> Message:
-    """Return the message of what a receiver has not heard yet.
+    """Return the message of news that a receiver has not been told yet.
 
     Args:
         identity: See ``Message.id``.
-        sender: Who tells.
-        news: What is told.
+        sender: The proxy that sends it.
+        news: The news.
         now: Server clock in milliseconds.
     """
     began, still = list(map(_item, news.began)), [_item(told.alert) for told in news.still]
@@ -79,11 +79,11 @@ def alert_message(identity: str, sender: AlertSender, news: News, now: int) -> M
 
 
 def check_message(identity: str, sender: AlertSender, now: int) -> Message:
-    """Return a message that only shows that messages arrive.
+    """Return a test message, which only shows that messages arrive.
 
     Args:
         identity: See ``Message.id``.
-        sender: Who tells.
+        sender: The proxy that sends it.
         now: Server clock in milliseconds.
     """
     return Message(identity, "test", now, sender, _TEST_TITLE, (_TEST_TEXT,))
@@ -92,13 +92,13 @@ def check_message(identity: str, sender: AlertSender, now: int) -> Message:
 def summary_message(
     identity: str, sender: AlertSender, lines: Sequence[str], standing: Sequence[Alert], now: int
 ) -> Message:
-    """Return the message of a day.
+    """Return the daily summary.
 
     Args:
         identity: See ``Message.id``.
-        sender: Who tells.
+        sender: The proxy that sends it.
         lines: The figures of the day.
-        standing: What is wrong now.
+        standing: The alerts that stand now.
         now: Server clock in milliseconds.
     """
     still = list(map(_item, standing))
@@ -143,12 +143,12 @@ def _item_lines(heading: str, item: Item, time_zone: str) -> Iterator[str]:
 
 
 def name_of(item: Item) -> str:
-    """Return a condition in words, with what it is about."""
+    """Return the title of a condition, with its subject if it has one."""
     return f"{item.title}: {item.subject}" if item.subject else item.title
 
 
 def clock_text(at: int, time_zone: str) -> str:
-    """Return a moment as people of a time zone write it; ``at`` is in milliseconds."""
+    """Return a moment, given in milliseconds, as date and time of a time zone."""
     try:
         return datetime.fromtimestamp(at / 1000, ZoneInfo(time_zone)).strftime("%Y-%m-%d %H:%M %Z")
     except (OverflowError, ValueError, OSError):
@@ -162,7 +162,7 @@ def _item(alert: Alert, ended: int = 0) -> Item:
 
 
 def _plain(text: str, most: int) -> str:
-    """Return a text without what moves a cursor, begins a line or hides; some of it comes from strangers and Meta."""
+    """Return a text, cut to ``most``, without control and invisible characters: parts come from strangers and Meta."""
     return "".join(c if c.isprintable() else " " for c in text)[:most]
 
 

@@ -1,4 +1,4 @@
-"""The way to one receiver: a message at a time, not too many, ever more rarely while it takes none."""
+"""Sends messages to one receiver: one at a time, a limited number an hour, and with back-off while it takes none."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from proxy.model.condition import ConditionBoard
 log = logging.getLogger(__name__)
 
 BETWEEN_MS: Final = 60_000
-"""What begins within it comes in one message."""
+"""The least time between two messages; what begins within it is told in one message."""
 MOST_AN_HOUR: Final = 12
 _HOUR_MS = 3_600_000
 _FIRST_BACKOFF_MS, _LONGEST_BACKOFF_MS = 30_000, 30 * 60_000
@@ -22,7 +22,7 @@ _FAILURES_TO_TELL = 3
 
 
 class Sent(NamedTuple):
-    """What became of a message."""
+    """The outcome of a message."""
 
     at: int
     receiver: str
@@ -33,32 +33,32 @@ class Sent(NamedTuple):
 
 
 class Post:
-    """Hands messages to a receiver, each in a task of its own, so that nobody waits for it."""
+    """Hands messages to a receiver, each in a task of its own, so that a slow receiver delays nothing."""
 
     def __init__(
         self, name: str, receiver: AlertReceiver, *, board: ConditionBoard, now: Callable[[], int], sent: deque[Sent]
     ) -> None:
-        """Send nothing yet.
+        """Begin without messages.
 
         Args:
-            name: What people know the receiver by.
+            name: The name of the receiver for people.
             receiver: Takes the messages.
-            board: Hears when it takes none.
+            board: Is told when the receiver takes none.
             now: Server clock in milliseconds.
-            sent: Remembers what became of messages.
+            sent: Where the outcomes of messages are added.
         """
         self.name = name
         self.key = receiver.key
         self.failures = 0
-        """In a row."""
+        """How many messages in a row the receiver did not take."""
         self.next_at = 0
-        """Before it nothing is tried."""
+        """Before this moment no message is tried: server clock in milliseconds."""
         self._receiver = receiver
         self._board = board
         self._now = now
         self._sent = sent
         self._times: deque[int] = deque(maxlen=MOST_AN_HOUR)
-        """When the last messages went out."""
+        """When the latest messages were taken."""
         self._task: asyncio.Task[None] | None = None
 
     def is_free(self) -> bool:
@@ -66,7 +66,7 @@ class Post:
         now = self._now()
         if self._task and not self._task.done():
             return False
-        if now < self.next_at <= now + _HOUR_MS:  # what is further away was said by a clock that has stepped back
+        if now < self.next_at <= now + _HOUR_MS:  # further away it was set before the clock stepped back
             return False
         last, full = max(self._times, default=-BETWEEN_MS), len(self._times) == MOST_AN_HOUR
         if 0 <= now - last < BETWEEN_MS:
@@ -77,13 +77,13 @@ class Post:
         """Send a message.
 
         Args:
-            message: What to tell.
-            taken: Called when the receiver has it.
+            message: The message.
+            taken: Called when the receiver has taken it.
         """
         self._task = asyncio.create_task(self._send(message, taken), name=f"alert to {self.key}")
 
     async def try_now(self, message: Message) -> ReceiverAnswer:
-        """Send a message that somebody waits for, whatever came before."""
+        """Send a message at once, even during a back-off, and return the answer."""
         answer = await self._receiver.send(message)
         self._remember(message, answer)
         if answer.taken:
@@ -91,13 +91,13 @@ class Post:
         return answer
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel the message that is under way."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def done(self) -> None:
-        """Wait for the end of what is under way."""
+        """Wait until no message is under way."""
         if self._task:
             await asyncio.wait([self._task])
 

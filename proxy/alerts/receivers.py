@@ -1,6 +1,6 @@
-"""Who is told: webhooks and people with an e-mail address. Whatever a receiver does becomes an answer in our words.
+"""The receivers of alerts: webhooks and e-mail. Every outcome, errors too, becomes an answer in our words.
 
-A receiver's address may be its secret, and so may be what its server repeats of it: neither is shown or logged.
+A receiver's address may be a secret, and its server may repeat the address: neither copy is shown or logged.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from proxy.alerts.shapes import hook_body, mail
 from proxy.config.alerts import AlertHook, AlertMail, AlertSettings
 
 SECONDS: Final = 20.0
-"""For one message, to the last word of the answer."""
+"""How long one message may take, until its whole answer has come."""
 _MOST_ANSWER = 2_000
 _MOST_SHOWN = 200
 _LONG_SECRET = 6
@@ -37,28 +37,28 @@ _CAUSES: Final = {
 
 
 class ReceiverAnswer(NamedTuple):
-    """What became of a message."""
+    """Whether a receiver took a message, and how it answered."""
 
     taken: bool
     text: str
-    """In our words, with what the receiver said."""
+    """The answer in our words, with what the receiver said."""
     retry_seconds: float = 0.0
-    """How long it asks to be left alone."""
+    """How many seconds the receiver asks to wait before the next message."""
 
 
 class AlertReceiver(Protocol):
-    """Takes messages."""
+    """A receiver of messages."""
 
     @property
     def name(self) -> str:
-        """What people know it by; no secret."""
+        """The name of the receiver for people; holds no secret."""
 
     @property
     def key(self) -> str:
-        """What the state knows it by."""
+        """The key of the receiver in the stored state; holds no secret."""
 
     async def send(self, message: Message) -> ReceiverAnswer:
-        """Hand over a message; nothing is raised, whatever the receiver does."""
+        """Send a message and return the answer; errors of the receiver are not raised."""
 
 
 def receivers_of(settings: AlertSettings) -> list[AlertReceiver]:
@@ -67,7 +67,7 @@ def receivers_of(settings: AlertSettings) -> list[AlertReceiver]:
 
 
 class HookReceiver:
-    """Posts to an address."""
+    """A webhook to which messages are posted."""
 
     def __init__(self, settings: AlertHook) -> None:
         self._kind = settings.kind
@@ -87,7 +87,7 @@ class HookReceiver:
 
     async def _post(self, session: aiohttp.ClientSession, body: bytes) -> ReceiverAnswer:
         headers = {hdrs.CONTENT_TYPE: "application/json", hdrs.USER_AGENT: f"capi-proxy/{__version__}"}
-        # What answers behind a redirect is not what the owner named.
+        # The target of a redirect is not the address that the owner configured.
         async with session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
             said = (await answer.content.read(_MOST_ANSWER)).decode(errors="replace")
             parts = urlsplit(self._url)
@@ -100,14 +100,14 @@ class HookReceiver:
 
 
 class MailReceiver:
-    """Sends an e-mail by SMTP."""
+    """People who get messages as e-mails by SMTP."""
 
     def __init__(self, settings: AlertMail, tls: ssl.SSLContext | None = None) -> None:
-        """Take whom to write to.
+        """Store the server and the recipients.
 
         Args:
-            settings: The server, and the people.
-            tls: Whose certificates are trusted; without it, those that this machine trusts.
+            settings: The server and the recipients.
+            tls: The TLS context; without it, the certificates that this machine trusts are accepted.
         """
         self._settings = settings
         self._tls = tls
@@ -126,7 +126,7 @@ class MailReceiver:
         except aiosmtplib.SMTPResponseException as error:
             return ReceiverAnswer(False, f"SMTP {error.code}{self._quoted(error.message)}")
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            # That the server lacks STARTTLS or logins is said in the text of the plainest class alone.
+            # Only the text of the base class says that the server lacks STARTTLS or logins.
             lacks = str(error) if type(error) is aiosmtplib.SMTPException else ""
             return ReceiverAnswer(False, f"no SMTP connection ({lacks or _cause(error)})")
         if refused:
@@ -156,7 +156,7 @@ class MailReceiver:
 
 
 def _cause(error: Exception) -> str:
-    """Return why there is no connection; an error's own text may hold the address."""
+    """Return in our words why there is no connection: an error's own text may hold the secret address."""
     causes = [getattr(error, "certificate_error", None), getattr(error, "os_error", None), error.__cause__, error]
     cause = next(cause for cause in causes if cause)
     return next((words for kind, words in _CAUSES.items() if isinstance(cause, kind)), type(cause).__name__)
@@ -167,12 +167,12 @@ def _session() -> aiohttp.ClientSession:
 
 
 def _key(kind: str, *texts: str) -> str:
-    """Return a name for a receiver that reveals nothing of it."""
+    """Return the key of a receiver, a hash that reveals nothing of its address."""
     return f"{kind}-{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]}"
 
 
 def _quoted(said: str, secrets: Iterable[str]) -> str:
-    """Return what a receiver said, after a colon, without what must not be shown."""
+    """Return a colon and what a receiver said, without secrets and cut short; empty when it said nothing."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _LONG_SECRET:
             said = said.replace(secret, "…")
@@ -181,5 +181,5 @@ def _quoted(said: str, secrets: Iterable[str]) -> str:
 
 
 def _seconds(retry_after: str) -> float:
-    """Return how long to wait, as far as it is said in seconds; a day at most."""
+    """Return the seconds of a ``Retry-After`` header, a day at most; 0 for a date or no header."""
     return float(min(int(retry_after), 86_400)) if retry_after.isdecimal() and len(retry_after) < 9 else 0.0

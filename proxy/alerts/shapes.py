@@ -1,4 +1,4 @@
-"""A message in the shape of its receiver: JSON of our own, Slack's, Discord's, or an e-mail. No I/O, no clock."""
+"""A message in the format of its receiver: our own JSON, Slack's, Discord's, or an e-mail. No I/O, no clock."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _DISCORD_MARKS = re.compile(r"([\\*_~`|>#\[\]()-])")
 
 
 def hook_body(kind: Literal["json", "slack", "discord"], message: Message) -> Mapping[str, Any]:
-    """Return what is posted to a receiver of a kind."""
+    """Return the JSON document that is posted to a webhook of a kind."""
     match kind:
         case "json":
             return _json(message)
@@ -40,7 +40,7 @@ def mail(message: Message, settings: AlertMail) -> EmailMessage:
     letter["To"] = ", ".join(settings.to)
     letter["Date"] = format_datetime(datetime.fromtimestamp(message.at / 1000, UTC))
     letter["Message-ID"] = f"<{message.id}@{settings.sender.rpartition('@')[2]}>"
-    # So that nobody's absence note answers (RFC 3834).
+    # So that automatic absence notes do not answer (RFC 3834).
     letter["Auto-Submitted"] = "auto-generated"
     letter.set_content(text_of(message))
     return letter
@@ -80,7 +80,7 @@ def _discord(message: Message) -> Mapping[str, Any]:
 
 
 def _slack(text: str) -> str:
-    """Return a text as Slack shows it, and mentions nobody (Slack, escaping text)."""
+    """Return a text escaped for Slack, so that it mentions no person or channel (Slack, escaping text)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

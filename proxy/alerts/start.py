@@ -19,13 +19,13 @@ from proxy.queue.contract import Archive, Outbox
 
 
 def sender_of(settings: AlertSettings) -> AlertSender:
-    """Return what messages say of this proxy."""
+    """Return the sender of this proxy's messages."""
     name = "".join(c for c in socket.gethostname() if c.isprintable())[:60] or "capi-proxy"
     return AlertSender(name, settings.dashboard_url, settings.time_zone)
 
 
 class AlertQueue(Archive, Outbox, Protocol):
-    """What alerts ask of the queue."""
+    """The part of the queue that alerts use."""
 
 
 @asynccontextmanager
@@ -39,15 +39,15 @@ async def alerting(  # noqa: PLR0913 - what it looks at, and where it remembers
     board: ConditionBoard,
     now: Callable[[], int],
 ) -> AsyncIterator[Alerter | None]:
-    """Tell whoever is to be told until the context ends; None where nobody is.
+    """Send alerts until the context ends; yield the alerter, or None when no receiver is configured.
 
     Args:
-        settings: Who is told of what.
-        data_dir: Where this machine's state rests.
-        look: Returns the conditions, after a new look at everything.
-        known: Returns those that stand on the board, without one.
-        queue: Has the figures of a summary; where several proxies share it, they agree by it on who tells.
-        board: Hears when a receiver takes nothing.
+        settings: The receivers, and what they are told.
+        data_dir: Where this machine's state is stored.
+        look: Returns the conditions after new checks.
+        known: Returns the conditions that stand on the board, without new checks.
+        queue: Has the figures of a summary; proxies that share it agree by it on the one that alerts for all.
+        board: Is told when a receiver takes no messages.
         now: Server clock in milliseconds.
     """
     receivers = receivers_of(settings.alerts)

@@ -10,7 +10,7 @@ MOST_MISSED: Final = 20
 
 
 class Alert(msgspec.Struct, kw_only=True):
-    """A condition on its way to whoever is told of it; all times are of the server's clock, in milliseconds."""
+    """A condition that has become an alert, or may do so; all times are of the server's clock, in milliseconds."""
 
     code: ConditionCode
     subject: str
@@ -18,11 +18,11 @@ class Alert(msgspec.Struct, kw_only=True):
     since: int
     failing: bool
     seen_at: int
-    """When it was seen first."""
+    """When the condition was first seen."""
     gone_at: int = 0
     """Since when it has not been seen; 0 while it stands."""
     fired_at: int = 0
-    """When it had stood long enough to be told of; 0 before."""
+    """When it had stood long enough to become an alert; 0 before."""
 
     @property
     def key(self) -> str:
@@ -31,21 +31,21 @@ class Alert(msgspec.Struct, kw_only=True):
 
 
 class ToldAlert(msgspec.Struct):
-    """What a receiver was told of an alert, as it was then."""
+    """An alert that a receiver was told of; ``at`` is when, 0 if it was not."""
 
     alert: Alert
     at: int
     ended_at: int = 0
-    """When it was over, of which the receiver has not heard yet."""
+    """When the alert was over, which the receiver has not been told yet; 0 while it stands."""
 
 
 class Receipts(msgspec.Struct):
-    """What a receiver knows."""
+    """What a receiver has been told."""
 
     told: dict[str, ToldAlert] = {}
     """By the key of the alert."""
     missed: list[ToldAlert] = []
-    """What fired and was over before the receiver could be told of it: the last 20."""
+    """Alerts that fired and were over before the receiver could be told: the last 20."""
 
 
 class AlertState(msgspec.Struct):
@@ -62,12 +62,12 @@ class AlertState(msgspec.Struct):
 
 
 def encoded(state: AlertState) -> bytes:
-    """Return a state as it rests."""
+    """Return a state in the form in which it is stored."""
     return msgspec.json.encode(state)
 
 
 def decoded(text: bytes) -> AlertState:
-    """Return a state that rested; an empty one for what cannot be read, so that alerts go on."""
+    """Return a stored state; an empty one when it cannot be decoded, so that alerts go on."""
     try:
         return msgspec.json.decode(text, type=AlertState)
     except msgspec.MsgspecError:

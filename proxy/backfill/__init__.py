@@ -1,1 +1,1 @@
-"""Events of the past from files: read, mapped, named by stable ids, and judged before anything is sent. Pure."""
+"""Reads events of the past from files: maps columns, gives stable ids, and finds what Meta would refuse. Pure."""

@@ -1,4 +1,4 @@
-"""Which events travel together, and how far a file is done when they have arrived."""
+"""Which events are sent in one request, and how far a file is done when they have arrived."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -11,25 +11,25 @@ from proxy.backfill.progress import Progress
 from proxy.model.server_request import RequestFields
 
 MOST_EVENTS = 1000
-"""Of one request, as with Meta."""
+"""The most events of one request; Meta's limit too."""
 MOST_BYTES = 4 << 20
-"""Of one request: a quarter of what a server door reads."""
+"""The most bytes of events in one request: a quarter of the body that the proxy accepts from servers."""
 
 
 class Reached(NamedTuple):
     """How far a file is done."""
 
     end: int = 0
-    """Bytes whose lines are done."""
+    """Bytes of the file up to the last line of which everything is done."""
     beyond: int = 0
-    """Events and other results done of the line behind them."""
+    """How many results of the next line are done: events, sent or left out."""
 
     def after(self, item: Ready | NotSent, line_end: int) -> "Reached":
-        """Return the place behind one more result.
+        """Return the place that is reached when one more result is done.
 
         Args:
             item: The result.
-            line_end: Where the line of the result before it ended.
+            line_end: Where the line of the previous result ended, in bytes of the file.
         """
         return Reached(self.end, self.beyond + 1) if item.end == line_end else Reached(line_end, 1)
 
@@ -42,7 +42,7 @@ class EventBatch(NamedTuple):
     """Each as JSON."""
     fields: RequestFields
     place: Reached
-    """What is done once they have arrived."""
+    """How far the file is done once they have arrived."""
 
     def body(self) -> bytes:
         """Return the body of the request."""
@@ -50,18 +50,18 @@ class EventBatch(NamedTuple):
         return b'{"data":[' + b",".join(self.events) + b"]" + (b"," + orjson.dumps(said)[1:-1] if said else b"") + b"}"
 
     def halves(self) -> tuple["EventBatch", "EventBatch"]:
-        """Return two batches of half the size; only when both have arrived the place of this one is reached."""
+        """Split the batch in two; both halves keep its ``place``, which is reached when both have arrived."""
         middle = len(self.events) // 2
         first = self._replace(lines=self.lines[:middle], events=self.events[:middle])
         return first, self._replace(lines=self.lines[middle:], events=self.events[middle:])
 
 
 def remaining(items: Iterable[Ready | NotSent], progress: Progress) -> Iterator[tuple[Ready | NotSent, Reached]]:
-    """Yield what an earlier run has not done, each with the place behind it.
+    """Yield the results that no earlier run has done, each with the place that is reached when it is done.
 
     Args:
         items: All results of a file, in its order.
-        progress: What the earlier run reached.
+        progress: How far earlier runs came.
     """
     place, line_end = Reached(), 0
     for item in items:
@@ -71,13 +71,13 @@ def remaining(items: Iterable[Ready | NotSent], progress: Progress) -> Iterator[
 
 
 def batches(items: Iterable[tuple[Ready | NotSent, Reached]], fields: RequestFields) -> Iterator[EventBatch]:
-    """Yield the events in batches; events whose request fields differ never share one.
+    """Yield the events in batches; events whose request fields differ never share a batch.
 
-    The last may have no events, only a place that is reached: the end of the last line, for nothing is left of it.
+    The place of the last batch is the end of the last line, as nothing is left of the file. It may have no events.
 
     Args:
-        items: Results with the place behind each.
-        fields: What is said of all events where their own line says nothing.
+        items: Results, each with the place that is reached when it is done.
+        fields: Request fields of all events; a field that an event's own line sets comes first.
     """
     lines: list[int] = []
     events: list[bytes] = []

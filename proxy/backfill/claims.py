@@ -1,4 +1,4 @@
-"""What a line of a file comes to: an event that somebody claims, or the reason why it is none."""
+"""What is read from a line of a file: an event as the file claims it, or the reason why it is not sent."""
 
 from collections.abc import Mapping
 from datetime import tzinfo
@@ -15,26 +15,26 @@ class Line(NamedTuple):
     number: int
     """From 1."""
     content: bytes
-    """Without its end."""
+    """Without the line end."""
     end: int
-    """Bytes of the file up to and with its end."""
+    """Bytes of the file up to the end of this line, its line end included."""
 
 
 class Claim(NamedTuple):
     """An event as the file claims it, in Meta's names; contact data may still be raw."""
 
     line: int
-    """Where it begins."""
+    """The number of the line where it begins."""
     end: int
     """Bytes of the file up to the end of its last line."""
     event: Mapping[str, Any]
     content: bytes
-    """What makes it this event and no other, for an id where nothing better names it."""
+    """What the file says of the event; its hash makes the id of an event without an event id and an order id."""
     fields: RequestFields = NO_FIELDS
 
 
 class LeftOut(StrEnum):
-    """Why a line is not sent."""
+    """Why a line or an event is not sent."""
 
     REFUSED = "refused"
     """Something is wrong with it."""
@@ -45,31 +45,31 @@ class LeftOut(StrEnum):
 
 
 class NotSent(NamedTuple):
-    """A line of which nothing is sent."""
+    """A line, or one event of a line, that is not sent."""
 
     line: int
     end: int
     why: str
-    """In words that hold none of the line's contact data."""
+    """The reason, in words that contain none of the line's contact data."""
     kind: LeftOut = LeftOut.REFUSED
     action_source: str = ""
 
 
 class Wishes(NamedTuple):
-    """What the owner says of a file besides the file itself."""
+    """How the owner wants a file to be read, by options of the command ``send``."""
 
     columns: Mapping[str, str] = MappingProxyType({})
-    """The place that a column, by its plain name, has; empty for a column that is left out."""
+    """The place of each column, by the column's plain name; an empty place leaves the column out."""
     constants: Mapping[str, str] = MappingProxyType({})
-    """What a place holds where the file does not say it."""
+    """By place: the value where the file has none."""
     zone: tzinfo | None = None
-    """Of moments that have no offset."""
+    """The time zone of moments without an offset."""
     decimal: Literal["", ".", ","] = ""
-    """What stands before decimals; empty when each amount must show it."""
+    """The decimal separator; empty when each amount must show by itself which it is."""
 
 
 class UnreadableFileError(Exception):
-    """The file as a whole is not what the command reads; the text says why and what to do."""
+    """The whole file cannot be read or sent; the text says why and what to do."""
 
 
 class WrongValueError(ValueError):

@@ -1,8 +1,9 @@
 """Which column means what: names of columns in exports, and the place of each in an event, as data.
 
-A place is written with a dot: ``user_data.em``, ``custom_data.value``, ``item.id`` of an order's line, ``order.status``
-of what only decides; a name without a dot is a member of the event. Shopify's names are those of its order export;
-WooCommerce's are those of the three export plugins in use (Advanced Order Export, WebToffee, WooCommerce.com).
+A place is written with a dot: ``user_data.em``, ``custom_data.value``, ``item.id`` for an item of an order; places such
+as ``order.status`` are not sent, they only decide how an order is read. A name without a dot is a member of the event.
+Shopify's names are those of its order export; WooCommerce's are those of the three export plugins in use (Advanced
+Order Export, WebToffee, WooCommerce.com).
 """
 
 import re
@@ -25,7 +26,7 @@ LEAVES = frozenset({
     *(f"order.{key}" for key in ("key", "status", "cancelled", "created", "source")),
 })  # fmt: skip
 ROOMS = ("", "user_data", "custom_data")
-"""Of an event; places elsewhere only help to read an order."""
+"""The parts of an event that a place can be in; ``item.…`` and ``order.…`` are only for reading an order."""
 CUSTOM = re.compile(r"custom_data\.[A-Za-z0-9_]{1,60}", re.ASCII)
 
 _FLAT = {
@@ -128,7 +129,7 @@ class ExportKind(NamedTuple):
     marks: tuple[frozenset[str], ...]
     """A file with all columns of one of these sets is of this kind."""
     names: Mapping[str, str]
-    """The plain names of the columns of each place, the best first."""
+    """By place: the plain names of the columns that can hold it, separated by blanks, the best first."""
     paid: frozenset[str] = frozenset()
     """Statuses of orders that are sales; empty where rows are no orders."""
 
@@ -153,9 +154,10 @@ FLAT = ExportKind("events", (), _FLAT)
 
 
 def plain(column: str) -> str:
-    """Return the name of a column without capitals, blanks and signs: ``Email (Billing)`` is ``email_billing``.
+    """Return the plain name of a column: ``Email (Billing)`` becomes ``email_billing``.
 
-    Letters of any alphabet stay, and so does a name that is nothing but signs, or all such columns would be one.
+    Letters of any alphabet are kept, in lower case; an underscore replaces blanks and signs. A name of nothing but
+    signs stays as it is, or all such columns would have the same name.
     """
     name = unicodedata.normalize("NFKC", column).lower()
     return re.sub(r"\W+", "_", name).strip("_") or column.strip()
@@ -168,12 +170,12 @@ def kind_of(columns: Iterable[str]) -> ExportKind:
 
 
 def places(columns: Sequence[str], kind: ExportKind) -> dict[str, tuple[int, ...]]:
-    """Return which columns, by their index, say what belongs in each place of an event, the best first.
+    """Return for each place of an event the indexes of the columns that can hold its value, the best first.
 
     Args:
-        columns: Their plain names.
-        kind: The kind of export. In flat files ``user_email`` is an e-mail address as ``email`` is, and
-            ``custom_colour`` a property of the event.
+        columns: The plain names of all columns.
+        kind: The kind of export. In flat files the prefixes ``user_`` and ``custom_`` are understood too:
+            ``user_email`` is read as ``email`` is, and ``custom_colour`` becomes ``custom_data.colour``.
     """
     found = {
         place: tuple(columns.index(name) for name in names.split() if name in columns)
@@ -193,7 +195,7 @@ def _prefixed(column: str) -> str | None:
     if inside is None or column in _FLAT_NAMES:
         return None
     found = next((place for place, names in _FLAT.items() if rest in names.split() and place.startswith(inside)), None)
-    # Meta's own names are of ASCII.
+    # Meta's own names are ASCII, so other characters become underscores.
     own = f"custom_data.{re.sub(r'[^0-9a-z_]+', '_', rest).strip('_')}"
     return found or (own if prefix == "custom" and is_place(own) else None)
 
@@ -204,7 +206,7 @@ def is_place(text: str) -> bool:
 
 
 def place_named(text: str) -> str | None:
-    """Return the place that a person means by a text: the place itself, or a name that flat files have for it."""
+    """Return the place that a text names, by itself or by a column name of flat files; None when there is none."""
     if is_place(text):
         return text
     return next((place for place, names in _FLAT.items() if plain(text) in names.split()), None)

@@ -1,4 +1,4 @@
-"""Ids that are the same in every run: given, or from the order, or from what the line says and how often it says it."""
+"""Event ids that are the same in every run: from the file, else from the order id, else from the line's content."""
 
 import hashlib
 from array import array
@@ -11,10 +11,10 @@ _FULL = 0.6
 
 
 class Occurrences:
-    """Counts how often each of very many contents came, in at most 40 bytes for each.
+    """Counts how often each content has come, for millions of contents, in at most 40 bytes for each.
 
     A dictionary would take 150 bytes, and files of a million lines are usual. Contents are told apart by 63 bits of
-    their hash, so that among a million of them two are confused once in ten million files.
+    their hash: two of a million are confused once in ten million files.
     """
 
     def __init__(self) -> None:
@@ -55,15 +55,15 @@ class Occurrences:
 
 
 def _zeros(kind: Literal["Q", "I"], places: int) -> "array[int]":
-    # Not from as many bytes, which would be there twice for a moment.
+    # Not from a bytes object of the full size, which would need the memory twice for a moment.
     return array(kind, (0,)) * places
 
 
 class Namer:
-    """Gives each event its id; lines must come in the order of the file, and all of them.
+    """Gives each event its id. It must be asked for all events of the file, in their order.
 
     Args:
-        site: The site's name, which is part of an order's id, as in the tag.
+        site: The site's name, which is part of an id made of an order id, as in the tag.
     """
 
     def __init__(self, site: str) -> None:
@@ -71,7 +71,10 @@ class Namer:
         self._occurrences = Occurrences()
 
     def event_id(self, claim: Claim) -> str:
-        """Return the id of an event."""
+        """Return the id of an event: its own, else one made of its order id, else one made of its content.
+
+        An id made of content includes how often the same content has come by now, so that repeated lines differ.
+        """
         given = _id(claim.event.get("event_id"))
         order = _id(_inside(claim.event, "custom_data").get("order_id"))
         return given or (f"order-{self._site}-{order}" if order else self._from_content(claim.content))

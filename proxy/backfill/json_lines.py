@@ -1,4 +1,4 @@
-"""JSON Lines: an event a line in Graph's shape, or a copied request body, whose ``data`` holds several."""
+"""JSON Lines: each line is one event in Graph's format, or a whole request body whose ``data`` holds several."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,10 +13,10 @@ _IDS = (("", "event_id"), ("user_data", "lead_id"), ("user_data", "external_id")
 
 
 def json_claims(lines: Iterator[Line]) -> Iterator[Claim | NotSent]:
-    """Yield what the lines of a file claim; blank lines claim nothing.
+    """Yield the events of a file's lines; blank lines are skipped.
 
     Args:
-        lines: Of the file, from its first.
+        lines: All lines of the file.
 
     Raises:
         UnreadableFileError: When the file is one JSON document over several lines.
@@ -50,7 +50,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _decoded(value: Any) -> Any:
-    """Return what a text says in JSON, as bodies of forms have it; any other value as it is."""
+    """Return the value that a text holds as JSON, as in bodies of forms; any other value and text as it is."""
     try:
         return orjson.loads(value) if isinstance(value, str) else value
     except orjson.JSONDecodeError:

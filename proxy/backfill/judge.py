@@ -1,4 +1,4 @@
-"""Which events can be sent: what Meta would refuse for certain is told before anything leaves."""
+"""Which events can be sent; those that Meta would certainly refuse are reported before anything is sent."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from proxy.model.server_request import RequestFields
 
 _AHEAD_S = 60
 _MARGIN_S = 3600
-"""Events wait before they are sent; the youngest that would grow too old meanwhile are not begun with."""
+"""Events may wait before they are sent; one that would become too old within this time is not sent."""
 
 
 class Ready(NamedTuple):
@@ -29,11 +29,13 @@ class Ready(NamedTuple):
 
 
 def without_done(claims: Iterable[Claim | NotSent], namer: Namer, done: int) -> Iterator[Claim | NotSent]:
-    """Yield the claims; those that an earlier run has done are only named, since later ids depend on them.
+    """Yield the claims, with a ``NotSent`` in place of each that an earlier run has done.
+
+    A claim that is done is given its id all the same, as the ids of later claims depend on it.
 
     Args:
         claims: In the order of the file.
-        namer: Gives the ids; the same that judges the others.
+        namer: Gives the ids; ``judged`` must get the same one.
         done: Bytes of the file whose events are done.
     """
     for claim in claims:
@@ -50,15 +52,15 @@ def judged(claims: Iterable[Claim | NotSent], namer: Namer, wishes: Wishes, now_
     Args:
         claims: In the order of the file.
         namer: Gives the ids.
-        wishes: What the owner says of the file.
-        now_s: The clock, in Unix seconds.
+        wishes: How the owner wants the file to be read.
+        now_s: The current time, in Unix seconds.
     """
     for claim in claims:
         yield claim if isinstance(claim, NotSent) else _judged(claim, namer, wishes, now_s)
 
 
 def _judged(claim: Claim, namer: Namer, wishes: Wishes, now_s: int) -> Ready | NotSent:
-    # Named before it is judged: a line's occurrence must not depend on the age that others have today.
+    # It gets its id before it is judged: the count of equal lines must not depend on which of them are too old today.
     event = {**_completed(claim.event, wishes.constants), "event_id": namer.event_id(claim)}
     try:
         time_s = event["event_time"] = _checked(event, wishes.zone)

@@ -1,4 +1,4 @@
-"""How far a file was sent, as the text of a small file that survives a killed process. It holds no contact data."""
+"""How far a file was sent, kept in a small file, so that it survives a killed process. It holds no contact data."""
 
 import hashlib
 from typing import Self
@@ -9,21 +9,21 @@ _FORMAT = 1
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """What a run has reached.
+    """How far a run has come.
 
-    The part that was sent is known by its length and its hash, so that a file that grew is continued, and one that was
-    edited is noticed.
+    The part that was sent is identified by its length and its hash, so that a file that has grown is continued, and
+    one that was edited is noticed.
     """
 
     format: int
     asked: str
-    """A hash of what decides about events besides the file: site, pixel, mapping, constants."""
+    """A hash of everything besides the file that determines the events: site, pixel, mapping, constants and so on."""
     end: int = 0
-    """Bytes of the file whose events are all sent, or known not to be."""
+    """Bytes from the beginning of the file whose events are all done: sent, refused or left out."""
     sha256: str = ""
     """Of these bytes."""
     beyond: int = 0
-    """Events sent of the line behind these bytes, which holds several."""
+    """How many events of the next line, which holds several, are done too."""
     sent: int = 0
     """Events that the proxy acknowledged, in all runs."""
     refused: int = 0
@@ -31,7 +31,7 @@ class Progress(msgspec.Struct, frozen=True):
 
     @classmethod
     def start(cls, asked: str) -> Self:
-        """Return the progress of a file of which nothing is sent."""
+        """Return the progress of a file of which nothing was sent yet."""
         return cls(_FORMAT, asked, sha256=hashlib.sha256().hexdigest())
 
     def text(self) -> bytes:
@@ -40,7 +40,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 def read_progress(text: bytes) -> Progress | None:
-    """Return what a text says, or None when it is no progress of this version."""
+    """Return the progress that a text holds; None when it is not in the format of this version."""
     try:
         found = msgspec.json.decode(text, type=Progress)
     except msgspec.MsgspecError:

@@ -23,7 +23,7 @@ class Report:
     too_old: Counter[str] = field(default_factory=Counter)
     """By action source."""
     reasons: dict[tuple[LeftOut, str], list[int]] = field(default_factory=dict)
-    """The first lines of each reason."""
+    """By reason: the numbers of the first lines that are left out for it."""
     counts: Counter[tuple[LeftOut, str]] = field(default_factory=Counter)
     oldest_s: int = 0
     newest_s: int = 0

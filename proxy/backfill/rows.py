@@ -1,4 +1,4 @@
-"""From rows of a table to events: a flat file has an event a row, an order export an order over several rows."""
+"""From rows of a table to events: a flat file has one event per row, an order export one order in several rows."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ _IDS = frozenset({
     "user_data.subscription_id", "user_data.fb_login_id", "user_data.ph", "user_data.zp", "user_data.page_id",
 })  # fmt: skip
 _MOST_ROWS = 1000
-"""Rows of one order; more is a table whose first column is empty."""
+"""The most rows of one order; a longer group comes from a table whose column of order numbers is empty."""
 _NOBODY = frozenset({"0", "guest", "null", "undefined"})
 """What shops write for a buyer without an account."""
 
@@ -29,27 +29,27 @@ class Reading(NamedTuple):
 
     kind: ExportKind
     places: Mapping[str, tuple[int, ...]]
-    """Which columns say what belongs in each place, the best first."""
+    """By place: the indexes of the columns that can hold its value, the best first."""
     constants: Mapping[str, str]
-    """What a place holds where no column says it."""
+    """By place: the value where no column has one."""
     zone: tzinfo | None = None
     decimal: Decimal = ""
 
     def text(self, row: Row, place: str) -> str:
-        """Return what a row says of a place, else the constant; empty when neither says anything."""
+        """Return the value that a row has for a place, else the constant; empty when there is neither."""
         cells = (row.cells[index] for index in self.places.get(place, ()))
         return next(filter(None, cells), self.constants.get(place, ""))
 
     def texts(self, row: Row, place: str) -> list[str]:
-        """Return everything that a row says of a place, each text once."""
+        """Return all values that a row has for a place, each once."""
         return list(dict.fromkeys(filter(None, (row.cells[index] for index in self.places.get(place, ())))))
 
 
 def row_claims(rows: Iterable[Row | NotSent], reading: Reading) -> Iterator[Claim | NotSent]:
-    """Yield what the rows claim, those of one order together.
+    """Yield the events of the rows; the rows of one order make one event.
 
     Args:
-        rows: Of a table, in their order.
+        rows: All rows of a table, in their order.
         reading: How their cells are read.
     """
     for group in _groups(rows, reading):
@@ -57,7 +57,10 @@ def row_claims(rows: Iterable[Row | NotSent], reading: Reading) -> Iterator[Clai
 
 
 def _groups(rows: Iterable[Row | NotSent], reading: Reading) -> Iterator[list[Row] | NotSent]:
-    """Yield the rows that follow each other and name the same order, or no order at all."""
+    """Yield the rows in groups, each of one order: a row continues the group if it has the same order number or none.
+
+    In a flat file each row is a group of its own.
+    """
     group: list[Row] = []
     for row in rows:
         is_more = isinstance(row, Row) and bool(group) and _continues(row, group[0], reading)
@@ -67,7 +70,8 @@ def _groups(rows: Iterable[Row | NotSent], reading: Reading) -> Iterator[list[Ro
         if isinstance(row, NotSent):
             yield row
         elif not (group and row.cells == group[-1].cells):
-            # Exports repeat whole rows now and then; goods bought twice are one line with a quantity.
+            # A row that repeats the last one exactly is dropped: exports repeat whole rows now and then, and goods that
+            # were bought twice are one row with a quantity.
             group.append(row)
         else:
             group[-1] = group[-1]._replace(end=row.end)
@@ -170,7 +174,7 @@ def _complete_order(event: dict[str, Any], group: Sequence[Row], reading: Readin
 
 
 def _item(row: Row, reading: Reading) -> dict[str, Any]:
-    """Return an order's line; nothing without an article number, by which alone catalogues know goods."""
+    """Return an item of an order; empty when it has no article number, as a catalogue knows goods only by that."""
     names = ("id", "title", "quantity", "item_price")
     texts = {name: text for name in names if (text := reading.text(row, f"item.{name}"))}
     if "id" not in texts:

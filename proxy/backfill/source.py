@@ -22,20 +22,20 @@ class Source(NamedTuple):
     used: Mapping[str, str]
     """The place of each column that is read, by the name in the file."""
     unused: Sequence[str]
-    """Columns that nothing is known of."""
+    """Columns that are not read: nothing is known of them, or the owner leaves them out."""
 
     @classmethod
     def of(cls, name: str, lines: Iterator[Line], encoding: str, wishes: Wishes) -> Self:
-        """Return what a file holds.
+        """Return a file as a source of events.
 
         Args:
-            name: Of the file, whose ending says what it is.
-            lines: Of the file.
-            encoding: Of its text, where it is a table.
-            wishes: What the owner says of it.
+            name: The name of the file; its ending says what the file holds.
+            lines: All lines of the file.
+            encoding: The encoding of its text; used only for tables.
+            wishes: How the owner wants it to be read.
 
         Raises:
-            UnreadableFileError: When it is nothing that the command reads.
+            UnreadableFileError: When the command cannot read such a file.
         """
         ending = PurePath(name).suffix.lower()
         if ending in _JSON:
@@ -65,7 +65,7 @@ class Source(NamedTuple):
 
 
 def wished_columns(texts: Sequence[str]) -> dict[str, str]:
-    """Return which column has which place, from texts such as ``Net total=value``; ``Notes=`` leaves a column out.
+    """Return the place of each column, from texts such as ``Net total=value``; ``Notes=`` leaves a column out.
 
     Raises:
         ValueError: With the text that is not understood.
@@ -74,7 +74,7 @@ def wished_columns(texts: Sequence[str]) -> dict[str, str]:
 
 
 def wished_constants(texts: Sequence[str]) -> dict[str, str]:
-    """Return what places hold, from texts such as ``currency=EUR``.
+    """Return the constant value of each place, from texts such as ``currency=EUR``.
 
     Raises:
         ValueError: With the text that is not understood.

@@ -14,7 +14,7 @@ _SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
 
 
 class Row(NamedTuple):
-    """A row of a table, perhaps of several lines."""
+    """A row of a table, which may extend over several lines of the file."""
 
     line: int
     end: int
@@ -43,8 +43,8 @@ class Table:
     """The rows of a file.
 
     Args:
-        lines: Of the file, from its first.
-        encoding: Of its text.
+        lines: All lines of the file.
+        encoding: The encoding of its text.
 
     Raises:
         UnreadableFileError: When it has no header.
@@ -64,7 +64,7 @@ class Table:
             raise UnreadableFileError("the file is empty: the first line of a CSV file names its columns")
 
     def rows(self) -> Iterator[Row | NotSent]:
-        """Yield the rows; blank rows are none.
+        """Yield the rows without the blank ones.
 
         Raises:
             UnreadableFileError: When a quote is opened and never closed.
@@ -80,7 +80,7 @@ class Table:
             cells = next(self._rows, None)
         except csv.Error as error:
             raise _unreadable(begin, _OPEN if "limit" in str(error) else "a line end of another kind") from None
-        # Only inside a quote does a row ask for more lines than there are; csv would hand over all of them as its cell.
+        # A row reaches the end of the file only inside an open quote; csv would return all lines up to there as a cell.
         if cells and self._lines.is_over:
             raise _unreadable(begin, _OPEN)
         return cells

@@ -29,10 +29,10 @@ def cell_text(cell: str) -> str:
 
 
 def id_text(text: str, field: str) -> str:
-    """Return an id; a spreadsheet that showed a long number as 1.23E+12 has lost most of its digits.
+    """Return an id as it is, unless a spreadsheet has turned it into a number such as 1.23E+12.
 
     Raises:
-        WrongValueError: When that happened.
+        WrongValueError: When it has: most digits are lost then.
     """
     if _SCIENTIFIC.fullmatch(text):
         raise WrongValueError(
@@ -47,7 +47,7 @@ def amount(text: str, field: str, decimal: Decimal = "") -> float:
 
     Args:
         text: Digits, with a decimal point or comma, perhaps with the other of the two between thousands.
-        field: What to name when it is none.
+        field: The name of the field, for the error text.
         decimal: Which of the two stands before decimals; empty when the text alone must show it.
 
     Raises:
@@ -69,11 +69,11 @@ def whole(text: str, field: str, decimal: Decimal = "") -> int:
 
     Args:
         text: Digits, perhaps with a point or comma between thousands.
-        field: What to name when it is none.
+        field: The name of the field, for the error text.
         decimal: Which of the two stands before decimals; empty when the text alone must show it.
 
     Raises:
-        WrongValueError: When the text is none, or can be read in two ways, as 1,000 can.
+        WrongValueError: When the text is no whole number, or can be read in two ways, as 1,000 can.
     """
     found = id_text(text, field)
     if _EITHER.fullmatch(found):
@@ -85,10 +85,10 @@ def whole(text: str, field: str, decimal: Decimal = "") -> int:
 
 
 def flag(text: str, field: str) -> bool:
-    """Return what a text says of yes and no.
+    """Return whether a text means yes: ``true``, ``1`` or ``yes``, in any case.
 
     Raises:
-        WrongValueError: When it says neither.
+        WrongValueError: When it means neither yes nor no.
     """
     found = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower())
     if found is None:
@@ -102,10 +102,10 @@ def moment(text: str, zone: tzinfo | None, field: str = "event_time") -> int:
     Args:
         text: Unix seconds, or a date and time of ISO 8601 as exports write it, or ``31.12.2026 23:59``.
         zone: The zone of texts without an offset; None refuses them.
-        field: What to name when it is none.
+        field: The name of the field, for the error text.
 
     Raises:
-        WrongValueError: When the text is no moment, or the zone is not known.
+        WrongValueError: When the text is no moment, or has no offset and ``zone`` is None.
     """
     if _SECONDS.fullmatch(id_text(text, field)):
         return int(text)

@@ -20,7 +20,7 @@ class BackfillFile:
 
     Args:
         path: Where it is.
-        pixel: To which its events go; each pixel has a progress of its own.
+        pixel: The id of the pixel that gets its events; each pixel has its own progress file.
     """
 
     def __init__(self, path: Path, pixel: str) -> None:
@@ -31,10 +31,10 @@ class BackfillFile:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the file, so that no second run sends it at the same time.
+        """Lock the file, so that no second run sends it at the same time.
 
         Raises:
-            UnreadableFileError: When it is no file, or another run holds it.
+            UnreadableFileError: When it is no regular file, or another run has locked it.
         """
         if not self.path.is_file():
             raise UnreadableFileError("not a file that can be read twice; write it to disk first")
@@ -49,7 +49,7 @@ class BackfillFile:
         """Yield the lines, each without its end.
 
         Args:
-            on_bytes: Is told how many bytes were read with each line.
+            on_bytes: Called for each line with its length in bytes.
 
         Raises:
             UnreadableFileError: When a line is so long that the file is something else.
@@ -64,7 +64,7 @@ class BackfillFile:
                 yield Line(number, piece.removesuffix(b"\n"), end)
 
     def encoding(self) -> str:
-        """Return the encoding of its text: UTF-8, or else that of Windows in Western Europe."""
+        """Return the encoding of its text: UTF-8 if it is valid UTF-8, else that of Windows in Western Europe."""
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
             with self.path.open("rb") as file:
@@ -76,7 +76,10 @@ class BackfillFile:
         return "utf-8"
 
     def hash_to(self, end: int) -> str:
-        """Return the hash of the first bytes; ``end`` never goes back. A shorter file has another hash than any."""
+        """Return the SHA-256 of the first ``end`` bytes in hexadecimal digits; empty when the file is shorter.
+
+        It continues where the last call stopped, so ``end`` must not be less than in an earlier call.
+        """
         with self.path.open("rb") as file:
             file.seek(self._hashed)
             while self._hashed < end:

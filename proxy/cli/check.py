@@ -52,7 +52,7 @@ def _nameserver(_context: click.Context, _option: click.Parameter, value: str) -
 
 
 def _endpoint(written: str, port: int) -> Endpoint | None:
-    """Return an address, with brackets if it is of IPv6, and a port; None where there can be no such."""
+    """Return an address and a port; None if they are not valid. An IPv6 address must be written in brackets."""
     try:
         address = ip_address(written.strip("[]"))
     except ValueError:

@@ -29,7 +29,7 @@ MODULES: Final = {
     "export": "export",
     "password": "password",
 }
-"""By the name of each command the module of ``proxy/cli`` that holds it under that name."""
+"""By command name: the module of ``proxy/cli`` that defines the command, under the same name."""
 
 
 class LazyGroup(click.Group):
@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the collector from looking through all that is imported again and again, a tenth of the time it takes."""
+    """Switch the garbage collector off during an import: its passes over the new objects take a tenth of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -57,7 +57,7 @@ def _config(port: int, simulator: str, directory: Path) -> load.Config:
         "server": {
             "listen": f"{_HOST}:{port + 1}",
             "operator_listen": f"{_HOST}:{port + 2}",
-            # Whoever puts a proxy of their own before the demo sees its visitors' addresses, as on a real site.
+            # If somebody puts a web server before the demo, the demo sees the visitors' addresses, as on a real site.
             "trusted_proxies": ["127.0.0.1/32"],
             "data_dir": str(directory),
             "secret": _SECRET,

@@ -22,12 +22,12 @@ class SinceType(click.ParamType[str]):
     name = "moment|number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return ``m`` or ``n`` and the number.
+        """Return ``n`` and the number of an event, or ``m`` and a moment in milliseconds, in one text.
 
         Args:
-            value: As it was written.
-            param: Whose value it is.
-            ctx: Of the command.
+            value: The text that was written.
+            param: The option it was written for.
+            ctx: The context of the command.
         """
         text = str(value)
         is_number = text.isdecimal() and text.isascii() and len(text) < 19
@@ -35,7 +35,7 @@ class SinceType(click.ParamType[str]):
 
 
 def chosen_events(command: Callable[..., None]) -> Callable[..., None]:
-    """Add all options."""
+    """Add all options that choose events, those about times included."""
     for option in (
         click.option(
             "--to", "until", type=MomentType(is_end=True), help="Only what arrived before; of a date that day too."
@@ -48,7 +48,7 @@ def chosen_events(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def event_words(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that are no times."""
+    """Add the options that choose events, except those about times."""
     for option in (
         click.option("--action-source", default="", help="Where it happened, in Meta's words: physical_store, …"),
         click.option("--browser-copy", type=_COPY, help="What the page's Pixel did; server: it has none."),
@@ -75,12 +75,12 @@ def filter_of(
     """Return what the options choose.
 
     Args:
-        status: Of finished events; None or ``waiting``: no matter.
+        status: The status of finished events; None or ``waiting`` for any.
         since: As ``SinceType`` returns it.
-        begin: From when on, in milliseconds.
-        until: Until when.
-        browser_copy: What the page's Pixel did; None: no matter.
-        chosen: Members of ``Filter``.
+        begin: Only what arrived from then on, in milliseconds.
+        until: Only what arrived before, in milliseconds.
+        browser_copy: What the page's Pixel did; None for any.
+        chosen: Other members of ``Filter``.
     """
     number = int(since[1:]) if since and since[0] == "n" else None
     moments = [moment for moment in (begin, int(since[1:]) if since and number is None else None) if moment is not None]

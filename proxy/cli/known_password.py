@@ -14,10 +14,10 @@ class PasswordUnknownError(Exception):
 
 
 def known_password(configured: str) -> str:
-    """Return the password, which the configuration may have as a hash alone.
+    """Return the operator's password; if only its hash is configured, from the environment or by asking for it.
 
     Raises:
-        PasswordUnknownError: when nobody can be asked for it.
+        PasswordUnknownError: when only its hash is configured, the variable is not set and stdin is no terminal.
     """
     if not is_hash(configured):
         return configured

@@ -1,4 +1,4 @@
-"""The operator's data in ``data_dir``, or in a shared queue, where no proxy runs beside the command."""
+"""Reads and changes the operator's data in ``data_dir`` or in a shared queue, when no proxy runs in ``data_dir``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,21 +22,22 @@ from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, peo
 
 
 class LocalClient:
-    """Reads the files of a proxy that does not run as they stand; opens its queue only to change something.
+    """Reads the files of a proxy that does not run, as they are.
 
-    A shared queue it reads where that is, whoever else works on it.
+    It opens the queue to change something, or if the file cannot be read as it is. A shared queue is always opened;
+    proxies may work on it at the same time.
     """
 
     def __init__(self, installation: Installation, *, only_reads: bool = False) -> None:
-        """Take an installation that no other process works in.
+        """Take an installation whose ``data_dir`` no other process works in.
 
         Args:
             installation: Where the data is.
-            only_reads: Change nothing, and read what stands beside what cannot be opened.
+            only_reads: Change nothing; if secrets are missing, read what can be read without them.
         """
         self._installation = installation
         self._only_reads = only_reads
-        # Beside a shared queue a file is what is left of an older engine, and nothing of it is shown.
+        # With a shared queue, a database file in data_dir is left over from the time before; nothing of it is shown.
         is_in_file = installation.settings.queue.engine == "sqlite"
         data_dir, sealer = installation.config.data_dir, installation.sealer()
         self._reader = reader_of(data_dir, sealer, may_lack_secrets=only_reads) if is_in_file else None
@@ -62,7 +63,10 @@ class LocalClient:
         return self._opened
 
     def _unreadable(self) -> str:
-        """Return why nothing can be read without opening the queue, which needs its secrets; empty where it can."""
+        """Return why a client that only reads cannot open the queue; empty when it can.
+
+        It may open only a shared queue, and needs secrets for that; to open SQLite's file could create or upgrade it.
+        """
         config = self._installation.config
         if self._installation.settings.queue.engine == "sqlite":
             if not (config.data_dir / DATABASE_FILE).exists():
@@ -75,7 +79,7 @@ class LocalClient:
         )
 
     def _sealed(self, what: str) -> str:
-        """Return why something cannot be opened; empty where it can."""
+        """Return why encrypted data cannot be read here, ``what`` being its name in the text; empty when it can."""
         if self._installation.secret:
             return ""
         reference = self._installation.config.missing.get("secret", "not set")

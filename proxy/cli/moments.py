@@ -33,9 +33,9 @@ class MomentType(click.ParamType[int]):
         """Return the moment in milliseconds since 1970.
 
         Args:
-            value: As it was written.
-            param: Whose value it is.
-            ctx: Of the command.
+            value: The text that was written.
+            param: The option it was written for.
+            ctx: The context of the command.
         """
         if isinstance(value, int):
             return value
@@ -49,10 +49,10 @@ class MomentType(click.ParamType[int]):
         return max(0, int(min(moment, _LATEST).timestamp() * 1000))
 
     def _written(self, text: str) -> datetime:
-        """Return a moment as it was written: of today where there is a time alone.
+        """Return the moment that a text means; a time alone is one of today.
 
         Raises:
-            ValueError: when it is none.
+            ValueError: when the text is no moment.
         """
         if _TODAY.fullmatch(text):
             today = datetime.fromtimestamp(int(self._now()) / 1000, UTC).astimezone().date()

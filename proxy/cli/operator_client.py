@@ -28,7 +28,7 @@ class OperatorClient(Protocol):
         """Return finished events, newest first."""
 
     async def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
-        """Return figures, as ``/api/overview`` answers these parameters."""
+        """Return the figures that ``/api/overview`` answers to these parameters."""
 
     async def waiting(self, wanted: Filter) -> list[dict[str, Any]]:
         """Return events that wait, those that arrived last first."""
@@ -37,13 +37,17 @@ class OperatorClient(Protocol):
         """Return dead letters, newest first."""
 
     async def replay(self, ids: Sequence[int]) -> int:
-        """Put dead letters back; return how many were young enough."""
+        """Put dead letters back into the queue; return how many were young enough."""
 
     async def discard(self, ids: Sequence[int]) -> int:
         """Remove dead letters; return how many."""
 
     async def erase(self, person: Mapping[str, Sequence[str]]) -> Erased:
-        """Remove what waits about a person, as ``people_of`` takes one, and refuse older events that come later."""
+        """Remove what waits about a person, and refuse older events that come later.
+
+        Args:
+            person: Identifiers of the person, in the form that ``people_of`` takes.
+        """
 
     async def suppressions(
         self, kind: SuppressionKind | None, limit: int, after: bytes | None = None
@@ -51,13 +55,13 @@ class OperatorClient(Protocol):
         """Return suppressions of a kind, or of any, newest first.
 
         Args:
-            kind: Only these; None: of all kinds.
+            kind: Only suppressions of this kind; None for all kinds.
             limit: How many at the most.
             after: Only those with larger digests than this one, in the order of digests; see ``Archive``.
         """
 
     async def lift(self, person: Mapping[str, Sequence[str]], kind: SuppressionKind | None) -> int:
-        """End the suppressions of a person, of a kind or of any; return how many."""
+        """End a person's suppressions of one kind, or with None of every kind; return how many were ended."""
 
 
 @asynccontextmanager
@@ -65,7 +69,7 @@ async def open_operator_client(config: Config) -> AsyncIterator[OperatorClient]:
     """Reach the data of an installation: through the running proxy, or in ``data_dir`` when none runs.
 
     Raises:
-        OperatorClientError: when there is none, or the running proxy does not answer.
+        OperatorClientError: when there is no data, or the running proxy does not answer.
         QueueBrokenError: when the queue in ``data_dir`` cannot be opened.
         OSError: when ``data_dir`` cannot be read.
     """
@@ -87,7 +91,7 @@ async def open_reading_client(config: Config) -> AsyncIterator[OperatorClient]:
     """Reach the data of an installation to read it, also where secrets are missing; nothing is written then.
 
     Raises:
-        OperatorClientError: when there is none, or the running proxy does not answer.
+        OperatorClientError: when there is no data, or the running proxy does not answer.
         QueueError: when what is in ``data_dir`` cannot be read.
     """
     async with AsyncExitStack() as stack:
@@ -96,7 +100,7 @@ async def open_reading_client(config: Config) -> AsyncIterator[OperatorClient]:
         except DataDirBusyError:
             client = await stack.enter_async_context(running_proxy(config))
         except OSError as error:
-            # A proxy that is somebody else's, or in a container: its data_dir is not for us, its API may be.
+            # The proxy may run as another user or in a container: we cannot read its data_dir, but its API may answer.
             why = (
                 _nothing_in(config) if isinstance(error, FileNotFoundError) else f"{config.data_dir}: {error.strerror}"
             )
@@ -118,14 +122,14 @@ async def _reading(stack: AsyncExitStack, config: Config) -> OperatorClient:
 async def running_proxy(
     config: Config, away: str = "the running proxy does not answer on its operator port, "
 ) -> AsyncIterator[RemoteClient]:
-    """Ask the proxy that runs.
+    """Open a client of the running proxy.
 
     Args:
-        config: Says where, and knows the password.
-        away: What is said, before the address, when it does not answer.
+        config: Has the address and the password.
+        away: The error text when the proxy does not answer; the address is appended.
 
     Raises:
-        OperatorClientError: when its password is not known here.
+        OperatorClientError: when the password is not known here.
     """
     server = config.settings.server
     if reference := config.missing.get("operator_password"):

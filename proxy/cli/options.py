@@ -56,8 +56,8 @@ def load_or_exit(path: Path, unused: Collection[str] = (), *, may_lack_secrets: 
 
     Args:
         path: The file.
-        unused: Keys of secrets that are not looked for.
-        may_lack_secrets: Whether the others may be missing too.
+        unused: Keys of secrets that the command does not need; they are not read.
+        may_lack_secrets: Whether the other secrets may be missing too.
     """
     try:
         return load.load(path, os.environ, unused, may_lack_secrets=may_lack_secrets)

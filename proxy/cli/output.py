@@ -16,7 +16,7 @@ from proxy.cli.terminal import printable
 
 _MOST_CHARACTERS = 120
 _GAP = 2
-# Longer columns are cut before another is left out.
+# Wider columns are cut, down to this width, before another column is left out.
 _ENOUGH = 20
 # A file or a pipe has no width; what reads it wants each row on one line.
 _NO_WIDTH = 10_000
@@ -58,7 +58,7 @@ def print_json_lines(rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def terminal() -> Console:
-    """Return where tables go: in colour and as wide as the terminal, or plain and without bounds elsewhere."""
+    """Return the console for tables: in colour and as wide as the terminal, or plain and without bounds elsewhere."""
     width = None if sys.stdout.isatty() else _NO_WIDTH
     return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
@@ -82,9 +82,9 @@ def local_time(at_ms: int) -> str:
 
 
 def _widths(width: int, lines: Sequence[Sequence[str]]) -> list[int]:
-    """Return how wide each column may be, for as many as fit beside each other; the first always does.
+    """Return the widths of as many of the first columns as fit beside each other; the first column always does.
 
-    Long columns share what the others leave.
+    Columns wider than ``_ENOUGH`` share the room that is left.
     """
     whole = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     needed, fitting = -_GAP, 0

@@ -49,11 +49,11 @@ def _person_of(
 ) -> dict[str, list[str]]:
     """Return a person as the operator API takes one.
 
-    Phone numbers are read as of every site's country. A visitor is named by a reference, or by the number that pages
-    of an earlier version showed.
+    Phone numbers are read as numbers of each site's country. A visitor is named by a reference, or by the number that
+    pages of an earlier version showed.
 
     Raises:
-        ValueError: when nobody can be known by a value; the text is its key.
+        ValueError: when a value cannot identify anybody; the text is the value's key.
     """
     countries = {"", *(site.country.lower() for site in config.settings.site)}
     names = ["".join(visitor.split()).lower() for visitor in visitors]

@@ -19,7 +19,7 @@ def ask(path: Path, question: Callable[[OperatorClient], Awaitable[T]], *, reads
 
     Args:
         path: The configuration file.
-        question: What is asked.
+        question: Called with the operator client; its result is the answer.
         reads: Whether it changes nothing, so that it needs no secret.
     """
     config = load_or_exit(path, TOKENS, may_lack_secrets=reads)

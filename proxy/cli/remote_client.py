@@ -1,4 +1,4 @@
-"""The operator's data by the API of the running proxy."""
+"""Reads and changes the operator's data through the API of the running proxy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,14 +13,14 @@ from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Erased, Filter
 
 _ERASE_S = 3600
-"""An erasure reads all that waits."""
+"""Seconds that an erasure may take: it reads everything that waits."""
 
 
 class RemoteClient:
     """Asks the running proxy; see ``OperatorClient``."""
 
     def __init__(self, session: aiohttp.ClientSession, away: str) -> None:
-        """Ask by a session; ``away`` is what to say when nothing answers."""
+        """Take a session whose base is the proxy's address; ``away`` is the error text when nothing answers."""
         self._session = session
         self._away = away
 

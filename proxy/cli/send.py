@@ -1,8 +1,8 @@
 """The command ``send``: events of the past, from files, through the running proxy.
 
-They go through the proxy's own door for servers, and not into its queue: there opt-outs, repeats and the order's other
-copy are known, one process alone writes the queue, and nothing waits in it that nobody delivers. The door is that of
-Meta's Gateway, which keeps the good events of a request and names the bad ones.
+They are posted to the proxy's endpoint for servers, not written into its queue: the proxy knows opt-outs, repeats and
+the other copy of an order, remains the only process that writes the queue, and delivers what it takes. The endpoint is
+the one in the form of Meta's Gateway, which keeps the good events of a request and names the bad ones.
 """
 
 import asyncio
@@ -39,11 +39,11 @@ from proxy.model.server_request import RequestFields
 _UNUSED = ("access_token", "app_secret")
 _MOST_SHOWN = 20
 _QUIET_S = 10.0
-"""Seconds between two states of the bar where nobody watches."""
+"""Seconds between two updates of the progress bar when stderr is no terminal."""
 
 
 class Plan(NamedTuple):
-    """What was asked for."""
+    """What the command was asked to do."""
 
     url: str
     key: str
@@ -53,7 +53,7 @@ class Plan(NamedTuple):
     fields: RequestFields
 
     def digest(self) -> str:
-        """Return a hash of what decides about events besides the files."""
+        """Return a hash of everything besides the files that determines the events."""
         said = (self.site, self.pixel, sorted(self.wishes.columns.items()), sorted(self.wishes.constants.items()))
         return hashlib.sha256(
             repr((*said, str(self.wishes.zone), self.wishes.decimal, self.fields)).encode()
@@ -137,11 +137,11 @@ def _wishes(*, name: str, columns: Sequence[str], constants: Sequence[str], zone
 
 
 class _Run:
-    """One file of a run.
+    """The report on one file, and its sending.
 
     Args:
         file: The file.
-        plan: What was asked for.
+        plan: What the command was asked to do.
     """
 
     def __init__(self, file: BackfillFile, plan: Plan) -> None:
@@ -152,7 +152,7 @@ class _Run:
         self._progress = Progress.start(plan.digest())
 
     def all(self, *, dry_run: bool, restart: bool, yes: bool) -> bool:
-        """Report and send; return whether everything was or can be sent."""
+        """Report, and send unless it is a dry run; return whether every event was or could be sent."""
         if not restart:
             self._resume()
         report = self._report()
@@ -203,7 +203,7 @@ class _Run:
 
     async def _send(self, total: int) -> int:
         """Send what is left; return how many events the proxy refused."""
-        # Before anything is sent: where nothing can be kept, a second run would send all again.
+        # Before anything is sent: if the progress cannot be written, a second run would send all again.
         self._file.keep(self._progress)
         before, quiet = self._progress, 0.1 if sys.stderr.isatty() else _QUIET_S
         async with aiohttp.ClientSession() as session:
@@ -211,7 +211,7 @@ class _Run:
             with tqdm(total=total, unit="event", mininterval=quiet) as bar:
                 for number, batch in enumerate(batches(self._items(is_first=False), self._plan.fields)):
                     if not number:
-                        # The rate is that of sending: not of reading what earlier runs have sent.
+                        # The rate shall not count the time for reading what earlier runs have sent.
                         bar.unpause()
                     done = await sender.send(batch, partial(_say, bar)) if batch.events else Outcome()
                     _show(done, _MOST_SHOWN - self._progress.refused + before.refused, bar)

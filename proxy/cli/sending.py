@@ -1,4 +1,4 @@
-"""Sending of batches to the running proxy: what its answers mean, and how long it is waited for."""
+"""Sends batches to the running proxy: what its answers mean, and how long to wait for it."""
 
 import asyncio
 import time
@@ -39,10 +39,10 @@ class Outcome(NamedTuple):
 
 
 def is_address(url: str) -> bool:
-    """Tell whether a path can be put behind a text and sent to; what is no address would be waited for in vain."""
+    """Tell whether a text is an address that a path can be appended to; else requests would be retried in vain."""
     try:
         parts = urlsplit(url)
-        # A name with an empty or overlong label; credentials would stand in the place of the access key.
+        # A name with an empty or overlong label cannot be encoded; credentials would replace the access key.
         is_host = bool((parts.hostname or "").encode("idna")) and "@" not in parts.netloc
         return parts.scheme in ("http", "https") and is_host and parts.port != 0 and not parts.query + parts.fragment
     except ValueError:
@@ -50,13 +50,13 @@ def is_address(url: str) -> bool:
 
 
 class Sender:
-    """Sends batches to the Gateway door of a running proxy, which keeps the good events and names the bad ones.
+    """Sends batches to the Gateway endpoint of a running proxy, which keeps the good events and names the bad ones.
 
     Args:
-        session: With which is sent.
-        url: Of the door.
+        session: Makes the requests.
+        url: The address of the endpoint.
         key: The access key.
-        sleep: Waits so many seconds.
+        sleep: Waits for a number of seconds.
         clock: A monotonic clock, in seconds.
     """
 
@@ -80,10 +80,12 @@ class Sender:
 
         Args:
             batch: The events.
-            on_wait: Is told once a request why the proxy is waited for, when a short pause has not helped.
+            on_wait: Called at most once per request, after a first short pause has not helped, with the reason for
+                waiting.
 
         Raises:
-            StoppedError: When that is not possible now.
+            StoppedError: When the proxy does not answer for a while, or refuses the request for a reason that lies in
+                no event.
         """
         status, body = await self._answered(batch.body(), on_wait)
         if status == _TOO_LARGE and len(batch.events) > 1:
@@ -98,7 +100,11 @@ class Sender:
         return outcome
 
     async def _answered(self, body: bytes, on_wait: Callable[[str], object]) -> tuple[int, bytes]:
-        """Return the answer to a request; wait and ask again while there is none, or it says that it is too early."""
+        """Return status and body of the answer; retry with back-off while there is none, or it says to try later.
+
+        Raises:
+            StoppedError: When that has lasted for longer than ``_PATIENCE_S``.
+        """
         begun, pause, why = self._clock(), _SHORTEST_S, ""
         while True:
             try:
@@ -134,7 +140,7 @@ class Sender:
 
 
 def _error(body: bytes) -> dict[str, Any]:
-    """Return Graph's error of an answer; nothing when it has none."""
+    """Return the error of an answer, in Graph's format; empty when it has none."""
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -154,7 +160,7 @@ class _Accepted(msgspec.Struct):
 
 
 def _outcome(batch: EventBatch, body: bytes) -> Outcome | None:
-    """Return what an answer says of the events; None when it is not that of the door."""
+    """Return what an answer says of the events; None when it is no answer of the Gateway endpoint."""
     try:
         answer = msgspec.json.decode(body, type=_Accepted)
         named = tuple((batch.lines[item.index], item.why) for item in answer.refused)
@@ -165,7 +171,11 @@ def _outcome(batch: EventBatch, body: bytes) -> Outcome | None:
 
 
 def _refusal(batch: EventBatch, status: int, error: dict[str, Any]) -> Outcome:
-    """Return that every event was refused, where the error is about events."""
+    """Return the outcome of a request that failed because of its events: all of them are refused.
+
+    Raises:
+        StoppedError: When the error is not about events.
+    """
     why = str(error.get("error_user_msg") or error.get("message") or status)
     match error.get("error_data"):
         case {"blame_field_specs": [["data", *_], *_]} if status not in _AUTHENTICATION:

@@ -39,7 +39,7 @@ def serve(path: Path) -> None:
         async with app.running(config) as proxy:
             click.echo(f"public   http://{proxy.public.authority}", err=True)
             click.echo(f"operator http://{proxy.operator.authority}", err=True)
-            # What is there now stays: to look through it for waste holds up all requests for 20 ms.
+            # The objects that exist now stay; a garbage collection that goes through them stops all requests for 20 ms.
             gc.freeze()
             await app.stopped_or_broken(stop, proxy.broken)
 

@@ -40,7 +40,7 @@ _RULES = """\
 
 
 def _host_name(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    """Return the host name of what may be written as an address."""
+    """Return the host name in a value, which may also be an address such as ``https://t.shop.example/``."""
     match = _HOST.fullmatch(value.lower())
     if value and not match:
         raise click.BadParameter(f"{value!r}; accepted: a host name such as t.shop.example")
@@ -111,7 +111,7 @@ def _rules(settings: Settings, site: Site, prefix: str, host: str) -> str:
     )
     trusted = _LOOPBACK if listen.is_loopback else "[the web server's address, as the proxy sees it]"
     head = _RULES.format(listen=listen.authority, trusted=trusted)
-    # A visitor could write a header that the rules do not write; Cloudflare writes its own.
+    # The proxy must read a header that the rules overwrite, as visitors can set any other; Cloudflare writes its own.
     if server.forwarding_header not in {"X-Forwarded-For", "CF-Connecting-IP"}:
         head += '       client_ip_header = "X-Forwarded-For"\n'
     parts = [f"---- {name} ----\n{text}" for name, text in web_servers.rules(location).items()]

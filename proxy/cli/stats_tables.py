@@ -145,7 +145,7 @@ def _print_quality(found: Document) -> None:
 
 
 def _money(amounts: Sequence[Document]) -> str:
-    """Return amounts; of several pixels each by itself, as they may be the same sales."""
+    """Return amounts as text, each with its pixel if there are several pixels: these may report the same sales."""
     several = len({each["pixel"] for each in amounts}) > 1
     return ", ".join(
         f"{each['value']} {each['currency']}" + (f" ({each['pixel']})" if several else "") for each in amounts

@@ -76,21 +76,24 @@ async def _follow(config: Config, wanted: Filter, lines: int, show: Callable[[Se
 
 
 class Tail:
-    """What is new, whatever is chosen of it: events are known by their numbers, which outlive a restart."""
+    """Follows finished events by their numbers, which outlive a restart.
+
+    It reads every new event, and returns those that are wanted.
+    """
 
     def __init__(self, client: Events, wanted: Filter) -> None:
-        """Begin nowhere.
+        """Take the source of events; ``last`` then decides where to begin.
 
         Args:
-            client: Where they come from.
-            wanted: Which are shown.
+            client: Where the events come from.
+            wanted: Which events are returned.
         """
         self._client = client
         self._wanted = wanted
         self._number = 0
 
     async def last(self, lines: int) -> Sequence[Row]:
-        """Return the last events, oldest first, and begin behind them.
+        """Return the last wanted events, at most ``lines``, oldest first; ``more`` continues after the newest event.
 
         Raises:
             OperatorClientError: when they cannot be read.
@@ -98,14 +101,14 @@ class Tail:
         newest = await self._client.events(Filter(limit=_PAGE))
         self._number = max((int(row["number"]) for row in newest), default=0)
         found = await self._client.events(replace(self._wanted, limit=lines)) if lines else []
-        # What has come between the two answers is shown as what is new.
+        # Events that came between the two answers are left to ``more``.
         return sorted((row for row in found if row["number"] <= self._number), key=lambda row: int(row["number"]))
 
     async def more(self) -> Sequence[Row]:
-        """Return what ended since, in its order.
+        """Return the wanted events that ended since the last call, in the order in which they ended.
 
         Raises:
-            OperatorClientError: when it cannot be read.
+            OperatorClientError: when they cannot be read.
         """
         found: list[Row] = []
         while True:

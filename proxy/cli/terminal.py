@@ -1,4 +1,4 @@
-"""Text of strangers on a terminal, which would obey escape sequences in it."""
+"""Makes text from strangers safe to print: a terminal would obey escape sequences in it."""
 
 import logging
 
@@ -18,7 +18,7 @@ def _json_escape(character: str) -> str:
 
 
 class Lines(logging.Formatter):
-    """Log lines in which what strangers sent cannot steer a terminal or begin a line of its own."""
+    """Formats log lines so that text from strangers can neither control a terminal nor begin a line of its own."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name logging calls
         """Return the line of a message, without its traceback."""

@@ -1,6 +1,6 @@
 r"""Rules for the web server in front of the proxy: on a path of the site, or for a host name of the proxy's own.
 
-The files in ``deploy/`` hold the same texts. Each rule stands beside what sites usually have:
+The files in ``deploy/`` hold the same texts. Each rule has to work beside the rules that sites usually have:
 
 * nginx prefers a regular expression (``location ~* \.(js|gif)$``) to a plain prefix, but not to ``^~``
   (ngx_http_core_module, location).
@@ -143,7 +143,7 @@ class Location:
 
 
 def filled(template: str, location: Location) -> str:
-    """Return one of the texts above for one installation."""
+    """Return one of the templates above, filled in for one installation."""
     paths = [f"{re.escape(location.prefix)}/", *([f"{re.escape(GPC_PATH)}$"] if location.serves_gpc else [])]
     values = {
         "upstream": location.upstream,
@@ -169,6 +169,6 @@ def rules(location: Location) -> dict[str, str]:
         "HAProxy": HAPROXY_HOST if location.host else HAPROXY_PATH,
         "Cloudflare": "" if location.host else CLOUDFLARE_PATH,
     }
-    # nginx and Caddy 2.6 do not announce visitors to what they proxy HTTP to, and Cloudflare only with Spectrum.
+    # nginx and Caddy 2.6 send no PROXY protocol to servers that they proxy HTTP to, and Cloudflare only with Spectrum.
     names = ["HAProxy"] if location.announces else [name for name, text in texts.items() if text]
     return {name: filled(texts[name], location) for name in names}

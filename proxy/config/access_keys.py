@@ -1,4 +1,4 @@
-"""The keys with which an owner's own servers send events. Whether one is easy to guess, the doctor looks at."""
+"""The keys with which an owner's own servers send events; the doctor checks whether a key is easy to guess."""
 
 import re
 from typing import Annotated

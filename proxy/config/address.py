@@ -19,14 +19,14 @@ class Address(NamedTuple):
 
     @property
     def is_loopback(self) -> bool:
-        """Only this machine can reach it."""
+        """Whether only this machine can reach it."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
 
     def clashes_with(self, listener: "Address") -> bool:
-        """Tell whether the two cannot be listened on at once; on port 0 each gets a port of its own."""
+        """Tell whether a process cannot listen on both addresses; with port 0 each gets a port of its own."""
         if not self.port or self.port != listener.port:
             return False
         same_family = (":" in self.host) == (":" in listener.host)
@@ -36,7 +36,7 @@ class Address(NamedTuple):
 
     @property
     def from_here(self) -> "Address":
-        """Where this machine reaches it: ``[::]`` listens on IPv6 alone."""
+        """The address by which this machine itself reaches the listener; ``[::]`` listens on IPv6 only."""
         return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
 
 

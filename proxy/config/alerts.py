@@ -1,4 +1,4 @@
-"""``[alerts]``: who is told when something is wrong, of what, and how often."""
+"""``[alerts]``: which receivers are told of which conditions, and how often."""
 
 from typing import Annotated, Literal, get_args
 
@@ -37,7 +37,7 @@ class AlertMail(Section):
 
 
 class AlertSettings(Section):
-    """``[alerts]``: of which conditions somebody is told, and when."""
+    """``[alerts]``: which conditions are sent to the receivers, and when."""
 
     conditions: tuple[Annotated[str, AfterValidator(_condition)], ...] = Field(
         (ALL,), description='a list of condition codes; "*" is all, "!code" excludes one'
@@ -58,7 +58,7 @@ class AlertSettings(Section):
     email: tuple[AlertMail, ...] = Field((), description="[[alerts.email]] for each mail server")
 
     def wants(self, code: ConditionCode, *, failing: bool) -> bool:
-        """Tell whether somebody is to be told of a condition; ``failing`` is whether readiness fails for it."""
+        """Tell whether the receivers are told of a condition; ``failing``: whether readiness fails because of it."""
         if f"!{code}" in self.conditions or (self.least == "failing" and not failing):
             return False
         return ALL in self.conditions or code in self.conditions

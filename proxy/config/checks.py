@@ -1,6 +1,7 @@
-"""Mistakes between values that are each right by themselves.
+"""Contradictions between values that are each valid by themselves.
 
-Looks at the tables as TOML has them, at whatever is well-formed enough, so that no mistake hides another.
+The checks read the tables as they come from TOML, and pass over what is not well-formed, so that no mistake hides
+another.
 """
 
 from collections import Counter
@@ -14,12 +15,12 @@ from proxy.config.problems import Problem
 from proxy.config.schema import OrderSettings, ServerSettings, Site
 
 _LEAF_KEYS = ("tag_name", "collect_name", "image_name", "choice_name")
-# One lane delivers for all places where a pixel stands, so it sends for all of them alike.
+# One lane delivers a pixel's events for all sites that list the pixel, so these keys must be the same in all of them.
 _LANE_KEYS = ("access_token", "app_secret", "test_event_code", "test_event_until")
 _NEEDED_OPTIONS = [
     (name, option.name) for name, manager in CONSENT_MANAGERS.items() for option in manager.options if option.required
 ]
-# What orders and their lines are called by; Stripe has neither.
+# The members of orders and of their lines that may be chosen as ids; Stripe leaves no choice.
 _ORDER_MEMBERS: dict[str, dict[str, tuple[str, ...]]] = {
     "shopify": {"order_id": ("id", "name", "order_number"), "content_id": ("product_id", "variant_id", "sku")},
     "woocommerce": {"order_id": ("id", "number"), "content_id": ("product_id", "variation_id", "sku")},
@@ -71,7 +72,7 @@ def _queue_contradictions(queue: Mapping[str, Any], server: Mapping[str, Any]) -
 
 
 def _alert_contradictions(alerts: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield settings of alerts that reach nobody, and passwords that would travel for all to read."""
+    """Yield alert settings without a receiver, incomplete logins, and passwords that would be sent unencrypted."""
     told = [key for key in ("webhook", "email") if _list(alerts.get(key))]
     if alerts and not told:
         yield Problem("alerts", "tells nobody", "with [[alerts.webhook]] or [[alerts.email]]")
@@ -104,14 +105,14 @@ def _equal_ports(server: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _two_address_headers(server: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield a preset beside a header of the owner's own: the proxy would pass over one of them in silence."""
+    """Yield a preset that is set together with a header of the owner's own: one of the two would have no effect."""
     if server.get("client_ip_preset") and "client_ip_header" in server:
         value = f"{server['client_ip_preset']!r} beside client_ip_header"
         yield Problem("server.client_ip_preset", value, "one of the two keys")
 
 
 def _proxy_protocol_of_nobody(server: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the PROXY protocol where no peer is trusted, so that its header would be read from nobody."""
+    """Yield the PROXY protocol without trusted peers: its header is read from trusted peers only."""
     if server.get("proxy_protocol") is True and not server.get("trusted_proxies"):
         yield Problem("server.proxy_protocol", "True without trusted_proxies", "true with the balancer's network there")
 
@@ -145,7 +146,7 @@ def _equal_leaves(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _consent_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield consent managers that nothing waits for, and options that one needs and that have no default."""
+    """Yield consent managers that no event waits for, and missing options that a consent manager needs."""
     sources = _list(site.get("consent_from"))
     if sources and site.get("consent") != "required":
         accepted = '"required", since consent_from names who is asked'
@@ -166,7 +167,7 @@ def _repeated_pixels(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _webhook_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield shops that share an address, that have no secret, and members that their orders do not have."""
+    """Yield webhooks of the same kind, which would share an address, empty secrets, and members that no order has."""
     first: dict[str, int] = {}
     for number, webhook in enumerate(map(_table, _list(site.get("webhook")))):
         path, kind = f"site[{index}].webhook[{number}]", str(webhook.get("kind"))
@@ -181,7 +182,7 @@ def _webhook_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Pro
 
 
 def _order_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield Purchases that wait for a word that nobody can give, or longer than their visitor is remembered."""
+    """Yield settings that hold Purchases though no server can report payments, or longer than sightings are kept."""
     orders = _table(site.get("orders"))
     if orders.get("hold_until_paid") is not True:
         return
@@ -200,7 +201,7 @@ def _order_contradictions(index: int, site: Mapping[str, Any]) -> Iterator[Probl
 
 
 def _different_means(sites: list[dict[str, Any]]) -> Iterator[Problem]:
-    """Yield pixels that several sites list with different tokens or app secrets."""
+    """Yield pixels that several sites list with different tokens, app secrets or test event codes."""
     first: dict[str, tuple[str, dict[str, Any]]] = {}
     for index, site in enumerate(sites):
         for number, pixel in enumerate(map(_table, _list(site.get("pixel")))):

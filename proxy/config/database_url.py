@@ -7,10 +7,10 @@ _OPTIONS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "
 
 
 def server_urls(url: str) -> list[str]:
-    """Return the url of each server that a url names; ``host:port,host:port`` stands where one host does.
+    """Return the url of each server that a url names: it may have ``host:port,host:port`` in place of one host.
 
     Raises:
-        ValueError: when it is no such url; the text quotes nothing of it, since it may hold a password.
+        ValueError: when the url is not valid; the text quotes nothing of it, since it may hold a password.
     """
     try:
         parts = urlsplit(url)

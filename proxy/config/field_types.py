@@ -17,7 +17,7 @@ _ORIGIN = re.compile(r"https?://(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:
 
 
 class Resolver(Protocol):
-    """Turns ``env:NAME`` and ``file:PATH`` into the secret itself; raises ValueError when there is none."""
+    """Turns ``env:NAME`` and ``file:PATH`` into the secret itself; raises ValueError when the secret is missing."""
 
     def __call__(self, reference: str, /) -> str:
         """Return the secret that ``reference`` names."""
@@ -98,7 +98,7 @@ def _origin(value: str) -> str:
 
 
 def is_origin(text: str) -> bool:
-    """Tell whether a text in lower case is scheme, host and port as a URL has them."""
+    """Tell whether a text in lower case is an origin: scheme and host, with or without a port."""
     if not _ORIGIN.fullmatch(text):
         return False
     port = text.rpartition(":")[2]
@@ -112,7 +112,7 @@ def folded(name: str) -> str:
 
 Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
 Password = Annotated[Secret, AfterValidator(_password)]
-"""In clear, or what ``password_hash`` makes of it."""
+"""A password in plain text, or its hash as ``password_hash`` writes it."""
 DatabaseUrl = Annotated[Secret, AfterValidator(_servers)]
 Listen = Annotated[Address, BeforeValidator(address_of)]
 Leaf = Annotated[str, AfterValidator(_path_segment)]
@@ -125,7 +125,7 @@ Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 AlertSecret = Annotated[SecretStr, BeforeValidator(_resolved_of_alerts)]
-"""A secret that only alerts need: commands that send none leave all of them unread with ``alerts``."""
+"""A secret that only alerts need: commands that send no alerts list ``alerts`` as unused, and none of these is read."""
 HookAddress = Annotated[AlertSecret, AfterValidator(_hook_address)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]

@@ -10,12 +10,13 @@ import idna
 
 MAX_HOST = 253
 """Characters of the longest host name (RFC 1035, without the final dot)."""
-# Each letter of such a name costs some microseconds, and only configurations hold them: browsers send ASCII.
+# Each letter of a name that is not ASCII costs some microseconds, and only configurations hold such names: browsers
+# send ASCII.
 _MAX_UNICODE = 100
 
 
 def ascii_host(name: str) -> str:
-    """Return a host name as it is compared, without final dot; a name that cannot be one becomes "".
+    """Return a host name in the form that is compared, without a final dot; "" for what cannot be a host name.
 
     ASCII names are only lower-cased: hosts with underscores and the like exist, whatever IDNA says.
     """
@@ -26,7 +27,7 @@ def ascii_host(name: str) -> str:
 
 
 def prepare() -> None:
-    """Load the tables of UTS #46, which idna leaves to the first name that needs them."""
+    """Load the tables of UTS #46, which idna would otherwise load for the first name that needs them."""
     _encoded("é.example")
 
 

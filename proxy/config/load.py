@@ -1,6 +1,6 @@
 """TOML and environment → frozen ``Settings``; every mistake at once, each with its path, value and what is accepted.
 
-With ``secrets.py`` the only place that reads the environment and secret files, once, at start.
+This module and ``secrets.py`` are the only ones that read the environment and secret files, once, at the start.
 """
 
 import tomllib
@@ -20,14 +20,14 @@ from proxy.config.secrets import SecretReader
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Settings as written, and what became of them on this machine."""
+    """The settings as written, and what was found for them on this machine."""
 
     settings: Settings
     data_dir: Path
     missing: Mapping[str, str] = field(default_factory=dict)
-    """Where secrets may be missing: by the key of the setting the reference that was not found: ``env:NAME``."""
+    """Secrets that were not found, if they may be missing: by the setting's key the reference, such as ``env:NAME``."""
     file: Path | None = None
-    """Where it was read from; None when it was made up."""
+    """The file that it was read from; None if there was no file."""
 
 
 def load(

@@ -1,4 +1,4 @@
-"""A password as it may stand in the configuration: what scrypt (RFC 7914) makes of it, from which nobody gets it back.
+"""The hash of a password, made with scrypt (RFC 7914), that may stand in the configuration in place of the password.
 
 ``scrypt:15:8:3:SALT:KEY``: the logarithm of the cost, block size, parallelism, then salt and key in base64.
 """
@@ -24,7 +24,7 @@ SALT_BYTES = 16
 
 
 class PasswordHash(NamedTuple):
-    """What is known of a password."""
+    """The hash of a password, with its salt and the cost parameters of scrypt."""
 
     cost_log: int
     block: int
@@ -33,17 +33,17 @@ class PasswordHash(NamedTuple):
     key: bytes
 
     def __str__(self) -> str:
-        """Return it as it stands in the configuration."""
+        """Return the hash in the form of the configuration."""
         texts = (base64.b64encode(part).decode() for part in (self.salt, self.key))
         return _WORD + ":".join((str(self.cost_log), str(self.block), str(self.parallel), *texts))
 
     def matches(self, password: str) -> bool:
-        """Tell whether it is of this password; takes a core for a part of a second, and does not hold the others up."""
+        """Tell whether this is the hash of a password; takes a part of a second, in which other threads can run."""
         return hmac.compare_digest(_key(password, self), self.key)
 
 
 def hash_of(password: str, salt: bytes) -> PasswordHash:
-    """Return what may be written down of a password; the salt is at random, another one each time."""
+    """Return the hash of a password; ``salt`` has to be random, and a new one each time."""
     unkeyed = PasswordHash(_COST_LOG, _BLOCK, _PARALLEL, salt, bytes(_KEY_BYTES))
     return unkeyed._replace(key=_key(password, unkeyed))
 
@@ -54,10 +54,10 @@ def is_hash(text: str) -> bool:
 
 
 def read_hash(text: str) -> PasswordHash:
-    """Read what stands in the configuration.
+    """Read a hash from the configuration.
 
     Raises:
-        ValueError: when it is none, weaker than one made here might be, or would take too much memory to check.
+        ValueError: when the text is no hash, or the hash is too weak, or takes too much memory or time to check.
     """
     found = _WRITTEN.fullmatch(text)
     if not found:

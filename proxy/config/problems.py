@@ -10,11 +10,11 @@ from proxy.config.schema import Settings
 
 _SECRETS = {"secret", "old_secrets", "access_token", "app_secret", "operator_password", "access_keys"}
 _SECRETS_IN = {"queue": {"url"}, "alerts": {"url", "user", "password"}}
-"""By table: what may hold a password; other tables have keys of these names that hold none."""
+"""By table: keys that may hold a password; other tables have keys of the same names that hold none."""
 _REFERENCE = re.compile(r"^(env|file):")
 
 Location = tuple[str | int, ...]
-"""Where a value stands: names of keys, and numbers of the members of lists."""
+"""Where a value stands: names of keys, and indexes of the members of lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def problems_of(error: ValidationError) -> list[Problem]:
     """Return what pydantic found wrong, each mistake once."""
     entries = error.errors(include_url=False)
     locations = list(map(_location, entries))
-    # pydantic reports a list whose members are wrong also as too short, and a union once for each of its types.
+    # pydantic reports a list with wrong members as too short as well, and a wrong union once for each of its types.
     innermost = [
         entry
         for entry, location in zip(entries, locations, strict=True)
@@ -59,7 +59,7 @@ def _problem(entry: Any) -> Problem:
 
 
 def _location(entry: Any) -> Location:
-    """Return where a mistake is, without what pydantic adds for the members of a union, which no file contains."""
+    """Return where a mistake is, without the names of types that pydantic adds for the members of a union."""
     location = entry["loc"]
     if entry["type"] == "extra_forbidden":  # the key as the file has it
         return tuple(location)

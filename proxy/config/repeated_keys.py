@@ -1,4 +1,4 @@
-"""Access keys that stand twice, or that are a secret for something else; seen only once every secret is read."""
+"""Access keys that are listed twice, or that are also another secret: checked after all secrets were read."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from proxy.config.schema import Settings, Site
 
 
 def repeated_keys(settings: Settings) -> Iterator[Problem]:
-    """Yield keys that stand twice, or are a secret for something else: each must open one site and nothing more."""
+    """Yield access keys that are listed twice, or are also another secret: each must open one site and nothing else."""
     first = _other_secrets(settings)
     for index, site in enumerate(settings.site):
         for number, key in enumerate(site.access_keys):

@@ -1,10 +1,10 @@
 """The shape of the configuration: every key with its type, default, unit and what is accepted.
 
-Pure: ``load.py`` reads the file and the environment. The description of a field is what an error message says is
-accepted. A table of settings is a class ``...Settings``; a ``[[site]]`` and a ``[[site.pixel]]`` are things of which
-there are several.
+Nothing here reads files: ``load.py`` reads the configuration file and the environment. Error messages give the
+description of a field as what is accepted. A table that occurs once has a class ``...Settings``; tables of which there
+may be several, such as ``[[site]]`` and ``[[site.pixel]]``, have classes named after what they describe.
 
-More than 250 lines: whoever looks for a key finds it here.
+More than 250 lines: all keys are in one file.
 """
 
 from datetime import date
@@ -32,7 +32,8 @@ from proxy.config.field_types import (
 )
 from proxy.config.section import Section as _Section
 
-# Whole names, or the last word of longer ones ("billing_email"); so nothing that goods have, such as "name" or "city".
+# Blocked as a whole name, or as the last word of a longer one ("billing_email"). So words that describe goods, such as
+# "name" or "city", are not in the list.
 _BLOCKED = """
     address apikey auth authorization birthdate birthday cardnumber creditcard csrf cvc cvv dateofbirth dob em email
     emailaddress firstname fname fullname iban ip jwt lastname lat latitude lname lng login lon longitude mail
@@ -44,7 +45,7 @@ ConsentSource = Annotated[str, AfterValidator(consent_manager_name)]
 
 
 class ServerSettings(_Section):
-    """``[server]``: addresses, trust, where the data lives."""
+    """``[server]``: listeners, trusted proxies, secrets, and the directory of the data."""
 
     listen: Listen = Field(Address("0.0.0.0", 8080), description='"host:port" of the public listener')
     operator_listen: Listen = Field(
@@ -158,7 +159,7 @@ class Pixel(_Section):
 
 
 class _CmpBase(_Section):
-    """``[site.cmp]``: what a yes is, in the words of the consent manager (CMP) that is asked."""
+    """``[site.cmp]``: what counts as consent, in the terms of the consent manager (CMP) that is asked."""
 
     implied: Flag = Field(False, description="true or false: whether what the CMP allows without asking is a yes")
 
@@ -178,7 +179,7 @@ else:
 
 
 class OrderSettings(_Section):
-    """``[site.orders]``: what joins an order's server event with its visitor, and what is done without one."""
+    """``[site.orders]``: how a server's event of an order is joined with its visitor, and what is done without one."""
 
     join_days: Whole = Field(7, ge=1, le=30, description="days, 1 to 30")
     wait_seconds: Whole = Field(10, ge=0, le=600, description="seconds, 0 to 600")
@@ -189,7 +190,7 @@ class OrderSettings(_Section):
 
 
 class Webhook(_Section):
-    """``[[site.webhook]]``: a shop that tells of its orders; its address is ``/hooks/{site}/{kind}``."""
+    """``[[site.webhook]]``: a shop that reports its orders by webhooks, to the path ``/hooks/{site}/{kind}``."""
 
     kind: Literal["shopify", "woocommerce", "stripe"] = Field(description='"shopify", "woocommerce" or "stripe"')
     secret: Secret = Field(description="the secret that the shop signs with: a text, env:NAME or file:PATH")
@@ -250,7 +251,7 @@ class Site(_Section):
 
     @property
     def unknown_people(self) -> Literal["send", "ldu", "drop"]:
-        """What is done with server events of people who were never seen here: without a yes nothing may leave."""
+        """What is done with server events of people without a sighting; dropped where consent is required."""
         return "drop" if self.consent == "required" else self.orders.unknown_people
 
     @field_validator("prefix")

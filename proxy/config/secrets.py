@@ -8,12 +8,12 @@ class SecretReader:
     """Turns references into the secrets they name."""
 
     def __init__(self, environment: Mapping[str, str], base: Path) -> None:
-        """Take the variables that ``env:NAME`` may name, and the directory where ``file:PATH`` begins."""
+        """Take the variables that ``env:NAME`` may name, and the directory that ``file:PATH`` is relative to."""
         self._environment = environment
         self._base = base
 
     def __call__(self, reference: str, /) -> str:
-        """Return the secret that a reference names, or the text itself where it is none.
+        """Return the secret that a reference names, or the text itself if it is not a reference.
 
         Raises:
             ValueError: when the variable or the file is missing or empty.

@@ -1,4 +1,4 @@
-"""What all tables of the configuration have in common: no key is unknown, and nothing changes after the start."""
+"""What all tables of the configuration have in common: unknown keys are refused, and values do not change."""
 
 from pydantic import BaseModel, ConfigDict
 

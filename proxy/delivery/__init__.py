@@ -1,1 +1,1 @@
-"""From the queue to Graph."""
+"""Delivery of events from the queue to Meta's Graph API."""

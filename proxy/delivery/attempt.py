@@ -1,8 +1,8 @@
-"""One attempt: a batch goes out once, and what its answer decides is settled at once.
+"""One attempt: a batch is sent once, and what its answer decides is settled at once.
 
 Graph refuses a whole batch for one bad event (Meta, using the API), and its texts do not say which. So the events of a
-refused batch become suspects, and ride in ever smaller batches until the bad one is alone: about 2·log₂ n requests for
-each bad event among n. What is decided on the way is settled on the way.
+refused batch become suspects, and are sent in ever smaller batches until the bad one is alone: about 2·log₂ n requests
+for each bad event among n. Each answer on the way is settled at once.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,19 +18,19 @@ Send: TypeAlias = Callable[[Sequence[Record]], Awaitable[Verdict]]
 
 @dataclass(slots=True)
 class Attempt:
-    """What an attempt came to."""
+    """The outcome of an attempt; each of its records is in one of the lists."""
 
     delivered: list[tuple[Record, Delivered]] = field(default_factory=list)
     dead: list[tuple[Record, Dead]] = field(default_factory=list)
     suspects: list[tuple[Record, int]] = field(default_factory=list)
-    """What was refused together, and its ``Segment.suspect`` from now on."""
+    """Records that were refused together, each with its new ``Segment.suspect``."""
     undecided: list[Record] = field(default_factory=list)
-    """What is as it was before."""
+    """Records about which nothing was decided."""
     halt: Pause | Retry | None = None
-    """Why nothing more was sent."""
+    """The answer after which nothing more is sent; None if there was none such."""
 
     def decide(self, records: Sequence[Record], verdict: Verdict, networks: RefusedNetworks) -> None:
-        """Add what an answer decides.
+        """Add what an answer decides about the records of its batch.
 
         Args:
             records: The batch.
@@ -55,7 +55,7 @@ async def attempt(records: Sequence[Record], send: Send, networks: RefusedNetwor
     """Send a batch, and return what its answer decides.
 
     Args:
-        records: Events of one pixel, at most as many as Graph takes together; none are sent as no request.
+        records: Events of one pixel, at most as many as Graph takes together; without any, no request is sent.
         send: Sends a batch.
         networks: Say which events of a refused batch are suspected first.
     """

@@ -1,4 +1,4 @@
-"""The socket to Graph: a batch goes out, a verdict comes back."""
+"""The client of Graph: sends a batch of events, and returns the verdict of the answer."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,14 +20,14 @@ from proxy.model.verdict import Retry, Verdict
 
 AGENT = f"capi-proxy-{__version__}"
 """The ``partner_agent`` of events whose sender named none (Meta, using the API)."""
-# Answers of Graph have a few hundred bytes; whoever answers in its place shall not fill the memory.
+# Answers of Graph have a few hundred bytes; a server that answers in its place must not fill the memory.
 _MOST_ANSWER_BYTES = 1 << 20
-# Meta refuses events from the future; how far it forgives is not documented.
+# Meta refuses events from the future; how many seconds it tolerates is not documented.
 _MOST_AHEAD_S = 60
 
 
 class GraphClient:
-    """Sends batches, each of one pixel; whatever the network or Graph does becomes a verdict, and nothing is raised."""
+    """Sends batches, each of one pixel; an error of the network or of Graph becomes a verdict, and is not raised."""
 
     def __init__(
         self,
@@ -36,20 +36,20 @@ class GraphClient:
         now: Callable[[], int],
         conditions: ConditionBoard,
     ) -> None:
-        """Take what a request needs.
+        """Store what a request needs.
 
         Args:
             session: See ``graph_session``.
             settings: Where Graph is, and which version is spoken.
             now: Server clock in milliseconds.
-            conditions: Hear when this clock and Meta's differ.
+            conditions: Are told when this clock and Meta's differ.
         """
         self._conditions = conditions
         self._session = session
         self._base = f"{settings.url.rstrip('/')}/{settings.version}"
         self._now = now
         self.orders: Mapping[str, PixelOrder] = {}
-        """What the operator ordered, by pixel."""
+        """The operator's orders, by pixel."""
 
     async def send(self, pixel: Pixel, records: Sequence[Record]) -> Verdict:
         """Send one batch, of records with the same request fields, and judge the answer."""
@@ -75,7 +75,7 @@ class GraphClient:
             return Retry("network")
 
     async def token_health(self, pixel: Pixel) -> TokenHealth:
-        """Return what Graph says of a pixel's access token; the token goes there alone, and no answer holds it."""
+        """Return what Graph says of a pixel's access token; only Graph is sent it, and the result does not hold it."""
         token, now = pixel.access_token.get_secret_value(), self._now()
         query = {"input_token": token, "access_token": token}
         if secret := pixel.app_secret.get_secret_value():
@@ -89,7 +89,7 @@ class GraphClient:
             return TokenHealth(now, error=f"network: {type(error).__name__}")
 
     def _fields(self, pixel: Pixel, fields: RequestFields) -> RequestFields:
-        """Return what goes beside the events: what their sender said; where it said nothing, what is ours to say."""
+        """Return the request fields beside the events: the sender's, completed with test code and our agent name."""
         test_event_code = fields.test_event_code or self.test_code(pixel)
         return fields._replace(test_event_code=test_event_code, partner_agent=fields.partner_agent or AGENT)
 
@@ -109,7 +109,7 @@ class GraphClient:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Return an answer, or as much of it as anybody needs."""
+    """Return the body of an answer, of a too long one only about the first MiB."""
     answer = bytearray()
     async for chunk in response.content.iter_any():
         answer += chunk

@@ -1,4 +1,4 @@
-"""Whether a pixel is at fault rather than its events: then it pauses, and nothing is buried."""
+"""Finds out whether a pixel is at fault rather than its events: then its lane pauses, and no event is given up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from proxy.model.server_request import NO_FIELDS, RequestFields
 from proxy.model.verdict import Dead, Delivered, Pause, Split, Verdict
 
 SYSTEMIC = "systemic"
-"""The reason of such a pause."""
-# So many events refused alone, with one same code and none delivered, and the pixel is at fault, not the events.
+"""The reason of a pause because of a pixel that is at fault."""
+# When so many events were refused alone with the same code and none was delivered, the pixel is at fault.
 _LEAST_REFUSED = 8
-# So many refused requests in a row with one same code, and it is time to find out.
+# After so many refused requests in a row with the same code, a diagnosis is made.
 _MOST_ALIKE = 4
-# Of the request fields those that Graph looks up; a test code and the name of an agent may be any.
+# The request fields whose values Graph looks up, unlike test codes and agent names, which may have any value.
 _OF_UPLOADS = slice(RequestFields._fields.index("upload_tag"), None)
 
 
 @dataclass(slots=True)
 class RefusalStreak:
-    """Counts requests in a row that Graph refused with one same code that speaks of no event's content."""
+    """Counts requests in a row that Graph refused with the same code, one that does not concern an event's content."""
 
     code: tuple[int | None, int | None] | None = None
     count: int = 0
@@ -46,10 +46,10 @@ class RefusalStreak:
 
 
 async def diagnose(records: Sequence[Record], send: Send, *, least: int = _LEAST_REFUSED) -> Attempt:
-    """Find out whether the pixel is at fault: then nothing is buried, and the attempt ends with a pause.
+    """Find out whether the pixel is at fault: then no event is given up, and the attempt ends with a pause.
 
-    Up to 16 events are sent alone, spread over all, until one is delivered or fails otherwise: bad neighbours prove
-    nothing, and a thousand single requests would be no way to find out.
+    Up to 16 events are sent alone, until one is delivered or fails in another way. They are spread over all records,
+    since neighbours may be bad for the same reason; to send all of them alone could take a thousand requests.
 
     Args:
         records: Events of one pixel.
@@ -75,7 +75,7 @@ async def diagnose(records: Sequence[Record], send: Send, *, least: int = _LEAST
 
 
 async def probe(records: Sequence[Record], send: Send, networks: RefusedNetworks) -> Attempt:
-    """Ask whether a pixel that refused every event alike takes one again; until then nothing is buried.
+    """Try whether a pixel that refused every event alike takes one again; while it does not, no event is given up.
 
     Args:
         records: A few events of one pixel.
@@ -92,9 +92,9 @@ def _are_alike(dead: list[tuple[Record, Dead]]) -> bool:
 
 
 def _share_an_upload(dead: list[tuple[Record, Dead]]) -> bool:
-    """Tell whether all of these were sent beside the same upload or name space.
+    """Tell whether all these records were sent with the same request fields, among them an upload or a name space.
 
-    Then Graph may have refused that, and the events of browsers, which have none, must not wait for it.
+    Then Graph may have refused these fields, and the events of browsers, which have none, must not wait for them.
     """
     first = dead[0][0].fields
     return first[_OF_UPLOADS] != NO_FIELDS[_OF_UPLOADS] and all(record.fields == first for record, _ in dead)

@@ -1,4 +1,4 @@
-"""Expiry: events too old for Meta become dead letters even where no lane moves, because its pixel is paused or gone."""
+"""Expiry: events too old for Meta become dead letters even if no lane sends, as its pixel is paused or gone."""
 
 import asyncio
 import logging
@@ -14,12 +14,12 @@ from proxy.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 _EVERY_S = 600.0
-# Between two slices others have their turn at the queue.
+# The pause between two slices, so that other work gets its turn at the queue.
 _BETWEEN_S = 0.02
 
 
 class Expiry:
-    """Looks through what waits, at the start and every ten minutes."""
+    """Searches the waiting events for those that are too old, at the start and every ten minutes."""
 
     def __init__(
         self,
@@ -30,13 +30,13 @@ class Expiry:
         conditions: ConditionBoard,
         now: Callable[[], int],
     ) -> None:
-        """Take what is looked at, and who hears of it.
+        """Store the queue, and who is told what was found.
 
         Args:
             pixels: Ids of the configured pixels.
             queue: Where events wait.
             metrics: Count what expired.
-            conditions: Hear of events whose pixel is not configured.
+            conditions: Are told of events whose pixel is not configured.
             now: Server clock in milliseconds.
         """
         self._pixels = set(pixels)
@@ -47,22 +47,22 @@ class Expiry:
         self._unconfigured: set[str] = set()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Search again and again until cancelled."""
         while True:
             try:
                 await self.look()
             except QueueError as error:
                 log.warning("the search for events that are too old failed (%s)", error)
             except Exception:
-                # A task that ends would be silent for ever.
+                # Otherwise the task would end, and nobody would notice.
                 log.exception("a fault of ours in expiry")
             await asyncio.sleep(_EVERY_S)
 
     async def look(self) -> None:
-        """Bury what is too old, a slice at a time, and say which events wait for a pixel that is not configured.
+        """Give up events that are too old, a slice at a time; report those whose pixel is not configured.
 
         Raises:
-            QueueError: when the queue could not do it.
+            QueueError: when the queue fails.
         """
         more = True
         while more:

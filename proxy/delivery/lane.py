@@ -1,12 +1,12 @@
 """Delivery of one pixel: fresh events by a leader and its helpers, suspects by a worker of their own.
 
-The leader claims the newest events, so that after an outage fresh ones are not stuck behind the backlog, and it alone
-tries again while Graph is unwell. Behind it, helpers claim the oldest events while there is a backlog and Graph is
-well, more of them as Graph answers well, fewer when it throttles or slows down. What was refused together leaves this
-way: the worker for suspects finds the bad events among them while Graph is well, a few requests at a time, and fresh
-events never wait for it. What the queue holds until a moment wakes the lane by itself.
+More than 250 lines, so that all rules of who may send when stand together.
 
-More than 250 lines: who may send when is one question, and its answers stand together.
+The leader of a lane is a task (not to be confused with the proxy that leads). It claims the newest events, so that
+after an outage fresh ones are not stuck behind the backlog, and it alone tries again while Graph fails. Helpers claim
+the oldest events while there is a backlog and Graph works: more helpers as Graph answers well, fewer when it throttles
+or slows down. Events that were refused together become suspects: the worker for suspects finds the bad ones among them
+while Graph works, a few requests at a time, and fresh events never wait for it. Held events wake the lane when due.
 """
 
 import asyncio
@@ -42,14 +42,14 @@ class Lane:
         now: Callable[[], int],
         chance: Callable[[], float],
     ) -> None:
-        """Take what the lane works with.
+        """Store what the lane works with.
 
         Args:
             pixel: Whose events are delivered.
             queue: Where they wait.
             graph: Where they go.
             metrics: Count what was decided.
-            conditions: Hear of pauses and errors.
+            conditions: Are told of pauses and errors.
             now: Server clock in milliseconds.
             chance: Uniform in [0, 1).
         """
@@ -62,8 +62,8 @@ class Lane:
         """Set when there may be work."""
         self.work.set()
         self._stopping = asyncio.Event()
-        self._term = 0  # the ``Outbox.term`` that the state is of
-        self._turnover = asyncio.Event()  # set when the lane stops or its leader changes: no rest outlasts that
+        self._term = 0  # the ``Outbox.term`` that ``_state`` belongs to; 0: this process does not lead
+        self._turnover = asyncio.Event()  # ends any rest: the lane stops or probes, or another process leads
         self._change = asyncio.Condition()
         self._delivery = SegmentDelivery(
             pixel,
@@ -75,13 +75,13 @@ class Lane:
             state=self._state,
             now=now,
         )
-        # What the worker for suspects met: the leader waits and tries again for both.
+        # The failure that the worker for suspects met: the leader waits and tries again for both.
         self._search_halt: Pause | Retry | None = None
         self._order, self._is_reordered = PixelOrder(), False
 
     @property
     def state(self) -> DeliveryState:
-        """How the lane fares at this moment."""
+        """The state of the lane at this moment."""
         return self._state.current
 
     @property
@@ -91,28 +91,28 @@ class Lane:
 
     @property
     def order(self) -> PixelOrder:
-        """What the operator ordered of it."""
+        """The operator's order for this pixel."""
         return self._order
 
     @property
     def _is_in_office(self) -> bool:
-        """Whether it leads, and the leader knows."""
+        """Whether this process leads, and the leader task has taken note of the current term."""
         return self._term != 0 and self._queue.term(self.pixel.id) == self._term
 
     def wake(self) -> None:
-        """Say that there may be work, or that another process leads from now on, or this one."""
+        """Wake the lane: there may be work, or the leading process has changed."""
         if self._queue.term(self.pixel.id) != self._term:
             self._turnover.set()
         self.work.set()
 
     def obey(self, order: PixelOrder) -> None:
-        """Send nothing while the operator wants it so; afterwards look at once whether Graph takes events."""
+        """Follow the operator's order: send nothing while it pauses the pixel, and try Graph at once afterwards."""
         was_paused, self._order = self._order.is_paused, order
         if order.is_paused != was_paused:
             self.probe()
 
     def probe(self) -> None:
-        """Try again now, whatever was to be waited for."""
+        """End any wait of the lane, so that it tries again now."""
         self._is_reordered = True
         self._turnover.set()
         self.work.set()
@@ -155,7 +155,7 @@ class Lane:
                 await self._wait(wait)
 
     async def _leads(self) -> bool:
-        """Tell whether this process leads and goes on; where it begins to, resume what the one before it kept."""
+        """Tell whether this process leads and is not stopping; a new leader first resumes the earlier one's state."""
         term = self._queue.term(self.pixel.id)
         if self._is_reordered and not self._stopping.is_set():
             self._is_reordered = False
@@ -175,7 +175,7 @@ class Lane:
             if isinstance(wait, Cooldown):
                 await self._rest(pace.PROBE_S if wait is IDLE else wait.seconds)
             else:
-                # Helpers fail by the dozen, and say nothing that the leader will not meet.
+                # Many helpers fail together, and the leader will meet the same error and report it.
                 self.work.set()
             await self._notify()
 
@@ -193,7 +193,7 @@ class Lane:
             await self._notify()
 
     async def _turn_comes(self, may_work: Callable[[], bool]) -> bool:
-        """Wait until a worker may work, and return true; false when the lane stops."""
+        """Wait until a worker may work, and return True; return False when the lane stops."""
         async with self._change:
             await self._change.wait_for(lambda: self._stopping.is_set() or may_work())
         return not self._stopping.is_set()
@@ -213,21 +213,21 @@ class Lane:
         return may_send and self._queue.stats().suspects.get(self.pixel.id, 0) > 0
 
     async def _notify(self) -> None:
-        """Let workers look whether their turn has come."""
+        """Let the workers check again whether they may work."""
         async with self._change:
             self._change.notify_all()
 
-    # -- what outlives the process
+    # -- state that outlives the process
 
     async def _resume(self) -> None:
-        """Go on as another process left the lane: with its last error, and not before its time."""
+        """Continue from the state that another process stored: with its last error, and after the rest of its wait."""
         with suppress(QueueError):
             self._state.resume(await self._queue.lane_state(self.pixel.id))
         left = (self.state.retry_at - self._now()) / 1000
         await self._rest(pace.resumption(left, paused=bool(self.state.paused)))
 
     async def _keep_state(self) -> None:
-        # A queue that cannot be written reports so itself, and the next attempt ends with this again.
+        # A queue that cannot be written reports so itself, and the state is stored again after the next attempt.
         with suppress(QueueError):
             await self._queue.keep_lane_state(self.pixel.id, self.state)
 
@@ -238,7 +238,7 @@ class Lane:
                 await self._keep_state()
                 await self._rest(seconds)
             case Pause(reason):
-                # What was bad events only, and no fault of the pixel, shows with the next good one.
+                # If the events were bad, not the pixel, the next good event shows it: fresh events shorten this wait.
                 await self._back_off(pace.probe_wait(self.state.failures - 1), fresh=reason == SYSTEMIC)
             case Retry(_, asked):
                 seconds = pace.backoff(self.state.failures, self._chance(), asked=asked)
@@ -251,7 +251,7 @@ class Lane:
         await self._rest(seconds, fresh=fresh)
 
     async def _rest(self, seconds: float, *, fresh: bool = False) -> None:
-        """Do nothing for so long; with ``fresh``, events that come meanwhile cut a long rest short."""
+        """Wait ``seconds``; with ``fresh``, new events end the wait once ``pace.FRESH_S`` has passed."""
         whole = min(seconds, pace.FRESH_S) if fresh else seconds
         if whole:
             with suppress(TimeoutError):
@@ -261,7 +261,7 @@ class Lane:
             await self._work_comes(seconds - whole)
 
     async def _work_comes(self, most: float) -> None:
-        """Wait until there may be work, as something came or what was held is due; no longer than so many seconds."""
+        """Wait, at most ``most`` seconds, until there may be work: new events came, or held ones are due."""
         clock = asyncio.get_running_loop().time
         end = clock() + most
         while not self.work.is_set() and (left := min(end - clock(), self._next_look())) > 0:

@@ -1,4 +1,4 @@
-"""How a lane fares: what health and dashboard show of it, and the conditions it reports."""
+"""The state of a lane, as health and dashboard show it, and the conditions that it reports."""
 
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -9,13 +9,13 @@ from proxy.model.condition import ConditionBoard
 from proxy.model.verdict import Pause, Retry
 from proxy.queue.contract import DeliveryState
 
-# Errors that come now and then are one condition.
+# How long errors stay reported after a good answer, so that errors now and then are one condition.
 _LASTS_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Cooldown:
-    """Go on after so many seconds, usually none."""
+    """Go on after ``seconds``, usually 0."""
 
     seconds: float
 
@@ -32,7 +32,7 @@ class LaneState:
 
         Args:
             pixel: Its id.
-            conditions: Hear of ``pixel_paused`` and ``graph_errors``.
+            conditions: Are told of ``pixel_paused`` and ``graph_errors``.
             token: The access token, which is never shown or kept, not even when Graph repeats it.
         """
         self._pixel = pixel
@@ -70,7 +70,7 @@ class LaneState:
         self.current = DeliveryState()
 
     def leave(self) -> None:
-        """Forget how the lane fares: from now on another process knows, and reports it."""
+        """Forget the state and clear its conditions: from now on another process leads, and reports them."""
         self._conditions.clear("pixel_paused", self._pixel)
         self._conditions.clear("graph_errors", self._pixel)
         self.current = DeliveryState()

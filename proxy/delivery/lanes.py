@@ -1,4 +1,4 @@
-"""All lanes: one for each pixel, so that a dead pixel or a slow token never delays another."""
+"""All lanes: one for each pixel, so that trouble with one pixel never delays another."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +31,7 @@ class LaneGroup(Mapping[str, Lane]):
 
     @property
     def wakes(self) -> Mapping[str, Callable[[], None]]:
-        """What says, for each pixel, that there may be work for its lane."""
+        """By pixel, the function that tells its lane that there may be work."""
         return {name: lane.work.set for name, lane in self._lanes.items()}
 
     async def stop(self, grace: float) -> None:

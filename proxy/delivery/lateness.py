@@ -7,24 +7,24 @@ from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard, ConditionCode
 from proxy.queue.contract import Backlog, Oldest, QueueError
 
-# An event that waits so long for its first delivery is a fault somebody should look at.
+# When a fresh event has waited longer than this, somebody should look at it.
 _LATE_MS = 15 * 60 * 1000
-# The search for bad events may take its time, and whoever sends them must not make readiness fail.
+# The search for bad events may take longer, and a stranger who sends bad events must not make readiness fail.
 _SUSPECTS_LATE_MS = 60 * 60 * 1000
 
 
 class LatenessCheck:
-    """Compares the age of each pixel's oldest waiting events with what is usual."""
+    """Compares the age of each pixel's oldest waiting events with its limit."""
 
     def __init__(
         self, lanes: Mapping[str, Lane], *, queue: Backlog, conditions: ConditionBoard, now: Callable[[], int]
     ) -> None:
-        """Take what is looked at.
+        """Store what is checked.
 
         Args:
             lanes: By pixel id.
             queue: Where events wait.
-            conditions: Hear of ``delivery_late`` and ``suspects_late``.
+            conditions: Are told of ``delivery_late`` and ``suspects_late``.
             now: Server clock in milliseconds.
         """
         self._lanes = lanes
@@ -42,7 +42,7 @@ class LatenessCheck:
             self._look_at(lane, oldest.get(pixel, Oldest()))
 
     def _look_at(self, lane: Lane, oldest: Oldest) -> None:
-        # A pause, and errors of Graph, are conditions of their own; who does not lead knows neither.
+        # A pause, and errors of Graph, are conditions of their own; a process that does not lead knows of neither.
         is_led = lane.is_led and not lane.order.is_paused
         fresh = oldest.fresh if is_led and not lane.state.paused else None
         suspect = oldest.suspect if is_led and not lane.state.failures else None

@@ -1,4 +1,4 @@
-"""The operator's orders: read from the queue, obeyed by the lanes of this process, changed for those of all."""
+"""The operator's orders for pixels: stored in the queue for all proxies that share it, and obeyed by their lanes."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -14,11 +14,11 @@ from proxy.model.pixel_order import PixelOrder
 from proxy.queue.contract import PixelOrders, QueueError
 
 _EVERY_S = 2.0
-"""How soon a proxy obeys what was ordered at another that shares its queue."""
+"""Seconds between two reads of the orders, which may be changed at another proxy that shares the queue."""
 
 
 class OrderBook:
-    """What was ordered of each pixel."""
+    """The operator's orders, by pixel."""
 
     def __init__(
         self,
@@ -29,13 +29,13 @@ class OrderBook:
         conditions: ConditionBoard,
         now: Callable[[], int],
     ) -> None:
-        """Take who obeys.
+        """Store where orders are kept, and who obeys them.
 
         Args:
             queue: Where the orders are kept.
             lanes: By pixel id.
             graph: Sends test event codes along.
-            conditions: Hear of ``pixel_stopped``.
+            conditions: Are told of ``pixel_stopped``.
             now: Server clock in milliseconds.
         """
         self._queue = queue
@@ -46,18 +46,18 @@ class OrderBook:
         self._turn = asyncio.Lock()
 
     def of(self, pixel: str) -> PixelOrder:
-        """Return what is ordered of a pixel."""
+        """Return the operator's order for a pixel."""
         return self._graph.orders.get(pixel, PixelOrder())
 
     async def change(self, pixel: str, **changes: Any) -> None:
-        """Change what is ordered of a pixel, durably; the lanes here obey at once.
+        """Change the order for a pixel durably; the lanes of this process obey at once.
 
         Args:
             pixel: Its id.
             **changes: Members of ``PixelOrder``.
 
         Raises:
-            QueueError: when it could not be kept.
+            QueueError: when the order could not be stored.
         """
         async with self._turn:
             order = (await self._queue.pixel_orders()).get(pixel, PixelOrder())._replace(**changes)
@@ -65,13 +65,13 @@ class OrderBook:
             await self._look()
 
     async def look(self) -> None:
-        """Obey what is ordered now; while the queue cannot tell, what was ordered before."""
+        """Read the orders and obey them; while the queue cannot be read, the earlier orders stay in force."""
         with suppress(QueueError):
             async with self._turn:
                 await self._look()
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Read the orders again and again, until cancelled."""
         await repeated(self.look, every_s=_EVERY_S, what="the operator's orders")
 
     async def _look(self) -> None:

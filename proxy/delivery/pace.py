@@ -1,6 +1,6 @@
 """How fast to deliver: back-off after failures, probes of a paused pixel, requests under way, sizes of batches.
 
-Waits are in seconds; the randomness is an argument, so that each function is a rule that can be read in a table.
+Waits are in seconds. The randomness is an argument, so that each function always maps the same input to one result.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from proxy.graph.law import MAX_BATCH
 FIRST_S = 0.8
 """The ceiling of the wait after the first failure."""
 PROBE_S = 5.0
-"""The wait before the first probe of a pause, and whenever there is nothing better to go by."""
+"""The wait before the first probe of a pause, and the default of all other waits."""
 MOST_S = 300.0
 FRESH_S = 14.0
 """The longest wait while new events come in: with the time of a request, Graph is asked every 15 s."""
@@ -20,13 +20,14 @@ LOOK_S = 1.0
 """How often a lane that sleeps until held events are due looks at the clock."""
 WINDOW_MOST = 8
 """How many requests of a lane may be under way."""
-# Graph asks for no longer wait (``proxy.graph.verdict``); a clock that was set back must not make one.
+# Graph asks for no longer wait (``proxy.graph.verdict``); a clock that was set back must not cause a longer one.
 _MOST_ASKED_S = 3600.0
-# An answer so many times slower than the quickest to a batch of like size says that Graph has enough to do.
+# An answer so many times slower than the quickest to a batch of like size means that Graph is busy.
 _SLOW = 3.0
 RECENT = 16
 """How many answers to batches of like size are compared."""
-# Smaller batches would make fresh events wait for one another, and one bad event in eight is a flood.
+# The smallest batch of fresh events: with smaller ones they would wait for each other, and more than one bad event
+# in eight is a flood.
 _LEAST_EVENTS = 8
 
 
@@ -45,10 +46,10 @@ def backoff(failures: int, chance: float, *, asked: float = 0.0) -> float:
 
 
 def resumption(left: float, *, paused: bool) -> float:
-    """Return the wait in seconds before the first attempt of a process, when the one before it had failed.
+    """Return the wait in seconds before the first attempt of a process that takes over a lane after a failure.
 
-    What Graph asked for is waited for to its end. A pause is probed as soon as a new one would be: whoever mended it,
-    as by a new token and the restart that takes, does not wait for five minutes.
+    A wait that Graph asked for is kept to its end. A pause is probed as soon as a new one would be: an operator who
+    ended its cause, as by a new token and the restart that this takes, does not wait for five minutes.
 
     Args:
         left: Seconds until the time that the process before had set for its next attempt; negative when it is over.
@@ -58,7 +59,7 @@ def resumption(left: float, *, paused: bool) -> float:
 
 
 def size_class(events: int) -> int:
-    """Return what batches of like size (within a factor of two) have in common: more events take Graph longer."""
+    """Return the size class of a batch, alike within a factor of two: only latencies of one class are comparable."""
     return events.bit_length()
 
 
@@ -72,12 +73,12 @@ def window_after(window: int, latencies: Sequence[float]) -> int:
 
 
 def bound(events: int) -> int:
-    """Return the least power of two that is not less: few bounds, so that many suspects may ride together."""
+    """Return the least power of two that is not less than ``events``: with few bounds, many suspects share a batch."""
     return 1 << max(0, events - 1).bit_length()
 
 
 def smaller(events: int) -> int:
-    """Return how many fresh events to send together after a batch was refused: half as many, so fewer are searched."""
+    """Return how many fresh events to send together after a refused batch: half as many, so fewer become suspects."""
     return max(_LEAST_EVENTS, events // 2)
 
 
@@ -102,5 +103,5 @@ def narrower(window: int) -> int:
 
 
 def probe_wait(probes: int) -> float:
-    """Return the wait in seconds before the next probe of a pause, after so many: 5 s first, five minutes at most."""
+    """Return the wait in seconds before the next probe of a pause after ``probes``: 5 s first, five minutes at most."""
     return min(MOST_S, PROBE_S * 2.0 ** min(probes, 20))

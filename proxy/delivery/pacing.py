@@ -10,7 +10,7 @@ _THROTTLED = "throttled"
 
 
 class Pacing:
-    """Learns from the answers of Graph."""
+    """Adapts the number of requests and the size of batches to the answers of Graph."""
 
     def __init__(self) -> None:
         self.is_well = False
@@ -23,18 +23,18 @@ class Pacing:
         """Seconds of the latest good answers, by ``pace.size_class``."""
 
     def halted(self, halt: Pause | Retry, *, fresh: bool) -> None:
-        """Learn from an answer that decided nothing; ``fresh``: it was about fresh events."""
+        """Adapt to a request that ended with a pause or a retry; ``fresh``: it carried fresh events."""
         self.is_well, self.window = False, pace.narrower(self.window)
         if fresh and isinstance(halt, Retry) and halt.reason != _THROTTLED:
-            # Graph may fail for one of the events; in smaller batches the others get past it.
+            # Graph may fail because of one of the events; in smaller batches the others can be delivered.
             self.batch = pace.smaller(self.batch)
 
     def refused(self, events: int) -> None:
-        """Learn that a batch of so many fresh events was refused."""
+        """Adapt to the refusal of a batch of ``events`` fresh events."""
         self.batch = pace.smaller(events)
 
     def delivered(self, events: int, latency: float) -> None:
-        """Learn that a batch of so many fresh events was taken after so many seconds."""
+        """Adapt to the delivery of a batch of ``events`` fresh events, answered after ``latency`` seconds."""
         self.batch = pace.larger(self.batch)
         latencies = self._latencies[pace.size_class(events)]
         latencies.append(latency)

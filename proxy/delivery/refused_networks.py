@@ -1,4 +1,4 @@
-"""Where events came from that Graph refused alone, and which events of a refused batch are suspected first."""
+"""The networks of events that Graph refused alone, and which events of a refused batch are suspected first."""
 
 import re
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ _ADDRESS = re.compile(rb'"client_ip_address":"([^"\\]+)"')
 class RefusedNetworks:
     """The networks of the visitors whose events Graph refused alone: the latest thousand.
 
-    A stranger who sends bad events without end would have honest events searched with them again and again. So events
-    from the same networks are suspected first: the rest of a refused batch leaves with the next request, and nothing
-    waits for the search among those of the stranger.
+    While a stranger keeps sending bad events, honest events in the same batches would be searched again and again. So
+    events from such networks are suspected first: the rest of a refused batch is sent with the next request, and does
+    not wait for the search among the stranger's events.
     """
 
     def __init__(self) -> None:
         self._networks: dict[str, None] = {}
 
     def add(self, record: Record) -> None:
-        """Remember where an event came from that was refused alone."""
+        """Remember the network of an event that was refused alone."""
         if (network := _network(record)) is None:
             return
         self._networks.pop(network, None)
@@ -50,9 +50,9 @@ def _half(events: int) -> int:
 
 
 def _network(record: Record) -> str | None:
-    """Return the visitor's network, /64 for IPv6; without a public address, what else tells visitors apart.
+    """Return the visitor's network (the address, or its /64 for IPv6); without a public address, ``record.visitor``.
 
-    None for a server's event that names no address: such events have nothing in common but that.
+    None for a server's event without an address: such events need have nothing else in common.
     """
     found = _ADDRESS.search(record.shared or record.payload)
     if found is None:

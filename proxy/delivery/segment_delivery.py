@@ -1,7 +1,7 @@
 """Delivery of claimed segments: claim, attempt, settlement, and what a lane learns from each answer.
 
-Each answer is settled before the next request. What happened in between survives nothing but the queue: after a crash
-the same events go out again with the same ids.
+Each answer is settled in the queue before the next request. Only what the queue holds survives a crash: events whose
+answer was not settled are sent again with the same ids.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from proxy.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-# A pause is probed with few events, since a refusal is then tried one by one.
+# A pause is probed with few events, since after a refusal they are sent one by one.
 _PROBE_EVENTS = 8
 # Batches of suspects under way at once. At 0.3 s an answer that is 27 requests a second, enough for three bad events a
 # second from as many networks, each of which takes about 8 requests among honest ones.
@@ -42,11 +42,11 @@ IDLE = Cooldown(-1)
 """There is nothing to do."""
 
 _Attempt: TypeAlias = Callable[[Sequence[Record], int], Awaitable[Attempt]]
-"""Tries records of which so many may go out together."""
+"""Makes an attempt with some records; the number says how many may be sent together."""
 
 
 class SegmentDelivery:
-    """Delivers segments of one pixel, whoever of its lane asks for it."""
+    """Delivers segments of one pixel, for all workers of its lane."""
 
     def __init__(  # noqa: PLR0913 - the collaborators of a delivery
         self,
@@ -60,7 +60,7 @@ class SegmentDelivery:
         state: LaneState,
         now: Callable[[], int],
     ) -> None:
-        """Take what a delivery needs.
+        """Store what a delivery needs.
 
         Args:
             pixel: Whose events are delivered.
@@ -68,8 +68,8 @@ class SegmentDelivery:
             graph: Where they go.
             settler: Records what was decided.
             metrics: Count what was decided.
-            conditions: Hear when the queue fails.
-            state: How the lane fares.
+            conditions: Are told when the queue fails.
+            state: The state of the lane.
             now: Server clock in milliseconds.
         """
         self._pixel = pixel
@@ -85,7 +85,7 @@ class SegmentDelivery:
         self._streak = RefusalStreak()
 
     def fresh_events(self) -> int:
-        """Return how many fresh events wait that are due, those of attempts under way among them."""
+        """Return how many waiting fresh events are due, including those of attempts under way."""
         stats, pixel = self._queue.stats(), self._pixel.id
         return stats.waiting.get(pixel, 0) - stats.suspects.get(pixel, 0) - stats.held.get(pixel, 0)
 
@@ -104,7 +104,7 @@ class SegmentDelivery:
         return await self._deliver(segments, self._attempt) if segments else IDLE
 
     async def deliver_suspects(self) -> list[Wait]:
-        """Send some batches of suspects at once, each settled as it is answered; return what each has to wait for."""
+        """Send several batches of suspects at once, each settled when answered; return what to wait for after each."""
         batches: list[tuple[Segment, ...]] = []
         with suppress(QueueError):
             while len(batches) < _SUSPECT_BATCHES and (
@@ -122,7 +122,7 @@ class SegmentDelivery:
         except QueueError as error:
             self._conditions.report("queue", detail=str(error))
         except Exception:
-            # A lane that ends would be silent for ever; its events are still in the queue.
+            # Otherwise the lane would end, and nobody would notice; its events are still in the queue.
             log.exception("pixel %s: a fault of ours in delivery", self._pixel.id)
         return Cooldown(pace.PROBE_S)
 
@@ -139,7 +139,7 @@ class SegmentDelivery:
         return await diagnose(records, self._send)
 
     async def _deliver(self, segments: Sequence[Segment], try_records: _Attempt) -> Wait:
-        """Try claimed segments, and settle what that decides."""
+        """Make an attempt with claimed segments, settle its outcome, and return what to wait for."""
         started = time.monotonic()
         try:
             result = await self._try_young(segments, try_records)
@@ -153,7 +153,7 @@ class SegmentDelivery:
         return self._learn(result, latency, fresh=not segments[0].suspect)
 
     async def _try_young(self, segments: Sequence[Segment], try_records: _Attempt) -> Attempt:
-        """Try what is not too old for Meta: one old event would fail its batch."""
+        """Make an attempt with the events that are not too old for Meta: one that is would fail its whole batch."""
         young: list[Record] = []
         old: list[Record] = []
         for segment in segments:
@@ -174,7 +174,7 @@ class SegmentDelivery:
         self._streak.add(verdict)
         return verdict
 
-    # -- what it comes to
+    # -- the outcome
 
     def _count(self, result: Attempt) -> None:
         for record, dead in result.dead:

@@ -9,21 +9,21 @@ from proxy.model.record import Record
 from proxy.model.verdict import Dead, Delivered, GraphError, Retry
 from proxy.queue.contract import NewDeadLetter, Remainder, Segment, Settlement, dead_row
 
-# So many answers may count nothing.
+# After so many answers that count none of its events, a segment is given up.
 _MOST_UNCOUNTED = 3
-# Each request writes the rest of its segment anew, so small batches are not cut from large segments.
+# Each attempt rewrites the rest of its segment, so no smaller pieces than this are cut from a segment.
 _LEAST_PIECE = 16
 
 
 def settlement(segments: Sequence[Segment], result: Attempt, now: int) -> Settlement:
-    """Return what an attempt at claimed segments comes to.
+    """Return what the queue has to record after an attempt at claimed segments.
 
-    A segment that is undecided as a whole stays as it is; of one decided in part the rest becomes a segment of its
-    own. What was answered three times with a 2xx that counts nothing is moved to ``result.dead``.
+    A segment that is undecided as a whole stays as it is; the rest of one that is decided in part becomes new segments.
+    Events that were answered three times with a 2xx that counts none of them are moved to ``result.dead``.
 
     Args:
-        segments: What was claimed.
-        result: What was decided of their records.
+        segments: The claimed segments.
+        result: The outcome of the attempt with their records.
         now: Server clock in milliseconds.
     """
     uncounted = isinstance(result.halt, Retry) and result.halt.uncounted
@@ -42,7 +42,7 @@ def settlement(segments: Sequence[Segment], result: Attempt, now: int) -> Settle
         if [len(part) for _, part in parts] != [len(segment.records)]:
             done.append(segment.ref)
             history = (segment.attempts + 1, segment.strikes + uncounted)
-            # A claim of the newest reads them backwards.
+            # Stored in reverse, since a claim of the newest reads them backwards.
             remainders += [
                 Remainder(segment.pixel, *history, tuple(part), segment.at, bound) for bound, part in reversed(parts)
             ]
@@ -66,7 +66,7 @@ def settlement(segments: Sequence[Segment], result: Attempt, now: int) -> Settle
 
 
 def _give_up(segments: Sequence[Segment], result: Attempt) -> None:
-    """Bury what Graph did not count for the last time."""
+    """Move undecided events to the dead ones when Graph has failed to count them as often as allowed."""
     graph_error = result.halt.graph_error if result.halt else GraphError()
     last = [segment for segment in segments if segment.strikes + 1 >= _MOST_UNCOUNTED]
     gone = {id(record) for segment in last for record in segment.records}
@@ -75,7 +75,7 @@ def _give_up(segments: Sequence[Segment], result: Attempt) -> None:
 
 
 def _bounds(segments: Sequence[Segment], result: Attempt) -> dict[int, int]:
-    """Return the bound of the batches that each record which stays may ride in, 0 for fresh ones; most often none."""
+    """Return the new ``Segment.suspect`` (0: fresh), by ``id(record)``, of records that stay queued; usually none."""
     if not (result.undecided or result.suspects):
         return {}
     now = {id(record): segment.suspect for segment in segments for record in segment.records}
@@ -85,7 +85,7 @@ def _bounds(segments: Sequence[Segment], result: Attempt) -> dict[int, int]:
 
 
 def _parts(segment: Segment, bounds: dict[int, int], filled: Counter[int]) -> list[tuple[int, list[Record]]]:
-    """Return what stays of a segment by its bound, cut where one batch is filled and the next one starts."""
+    """Return the pieces of a segment that stay, each with its bound, cut where a batch is full and the next begins."""
     parts: list[tuple[int, list[Record]]] = []
     last: dict[int, list[Record]] = {}
     for record in segment.records:
@@ -123,5 +123,5 @@ def _row(record: Record, verdict: Delivered, now: int, attempts: int) -> LedgerR
 
 
 def _miscount(delivered: Delivered) -> str:
-    """Return how many events Graph counted, if not as many as it was sent; which ones, it does not say."""
+    """Return how many events Graph counted, if not as many as were sent; Graph does not say which. Empty otherwise."""
     return "" if delivered.received == delivered.sent else f"received {delivered.received} of {delivered.sent}"

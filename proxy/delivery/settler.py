@@ -1,4 +1,4 @@
-"""The end of a claim: settled or released, though the queue may have to be asked more than once."""
+"""The end of a claim: settles or releases its segments, and tries again while the queue fails."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,7 +9,7 @@ from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
 from proxy.queue.contract import Outbox, QueueBrokenError, QueueError, QueueFullError, Segment, Settlement
 
-# So often is the queue asked to record an answer before the events are given up to be sent again.
+# How often the queue is asked to record an answer before the events are released to be sent again.
 _MOST_FAULTS = 5
 
 
@@ -21,7 +21,7 @@ class Settler:
 
         Args:
             queue: Where segments are claimed.
-            conditions: Hear when an answer cannot be recorded.
+            conditions: Are told when an answer cannot be recorded.
             stopping: Set when the lane ends; no further attempt is made then.
         """
         self._queue = queue
@@ -29,10 +29,10 @@ class Settler:
         self._stopping = stopping
 
     async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> None:
-        """Record what was decided; if that cannot be, release the segments to be sent again.
+        """Record what was decided; if that fails, release the segments to be sent again.
 
         Raises:
-            QueueError: when it was not recorded.
+            QueueError: when it could not be recorded.
         """
         try:
             await self._insist(lambda: self._queue.settle(segments, settlement))
@@ -42,15 +42,18 @@ class Settler:
             raise
 
     async def release(self, segments: Sequence[Segment]) -> None:
-        """Give claims up.
+        """Release claimed segments, so that they can be claimed again.
 
         Raises:
-            QueueError: when that cannot be.
+            QueueError: when that fails.
         """
         await self._insist(lambda: self._queue.release(segments))
 
     async def _insist(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Ask again: on a full disk for as long as it takes, after other faults a few times, if it is broken never."""
+        """Repeat a call until it succeeds: while the disk is full without end, after other errors a few times.
+
+        A broken queue, or a lane that stops, ends the repetition at once.
+        """
         faults = 0
         while True:
             try:

@@ -21,7 +21,7 @@ _GRACE_S = 10.0
 
 
 class Delivery(NamedTuple):
-    """What delivers, and by what orders."""
+    """The parts of a running delivery that other parts of the proxy use."""
 
     lanes: LaneGroup
     orders: OrderBook
@@ -46,7 +46,7 @@ async def delivering(  # noqa: PLR0913 - what its parts need
         settings: Where Graph is, and how long it may take.
         queue: Where events wait.
         metrics: Count what became of them.
-        conditions: Hear what is wrong with delivery.
+        conditions: Are told what is wrong with delivery.
         now: The server's clock in milliseconds.
         chance: A random number from 0 to 1, another each time, which spreads retries.
     """

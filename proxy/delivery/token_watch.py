@@ -1,4 +1,4 @@
-"""How long the access tokens live: asked of Graph rarely, and told before they end."""
+"""How long the access tokens are valid: asks Graph rarely, and warns before they expire."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -12,26 +12,26 @@ from proxy.model.condition import ConditionBoard
 from proxy.model.units import DAY_MS
 
 _FIRST_S = 60.0
-"""After the start; who restarts again and again asks nothing."""
+"""Seconds from the start to the first question, so that a proxy that restarts again and again asks nothing."""
 _LOOK_S = 60.0
 _EVERY_MS = DAY_MS // 2
 _AGAIN_MS = 60 * 60_000
-"""After an answer that says nothing, and for whoever asks on the dashboard."""
+"""The least time between questions about a token: after an answer that says nothing, and from the dashboard."""
 _WARNED_MS = 14 * DAY_MS
 
 
 class TokenWatch:
-    """Knows what Graph said last of the token of each pixel."""
+    """Remembers Graph's latest answer about the access token of each pixel."""
 
     def __init__(
         self, lanes: Mapping[str, Lane], *, graph: GraphClient, conditions: ConditionBoard, now: Callable[[], int]
     ) -> None:
-        """Know nothing yet.
+        """Begin without answers.
 
         Args:
             lanes: By pixel id.
-            graph: Is asked.
-            conditions: Hear of ``token_expiring``.
+            graph: The client that asks Graph.
+            conditions: Are told of ``token_expiring``.
             now: Server clock in milliseconds.
         """
         self._lanes = lanes
@@ -42,14 +42,14 @@ class TokenWatch:
         self._turn = asyncio.Lock()
 
     async def health(self, pixel: str) -> TokenHealth:
-        """Return how a token stands, asked of Graph unless that was done within the hour."""
+        """Return the health of a pixel's token; ask Graph for it unless that was done within the hour."""
         async with self._turn:
             if self._is_older_than(pixel, _AGAIN_MS):
                 await self._ask(pixel)
         return self._known[pixel]
 
     def known(self, pixel: str) -> TokenHealth:
-        """Return how a token stood when Graph was last asked."""
+        """Return the health of a pixel's token when Graph was last asked; an empty one if it was not."""
         return self._known.get(pixel, TokenHealth())
 
     async def run(self) -> None:
@@ -73,7 +73,7 @@ class TokenWatch:
     async def _ask(self, pixel: str) -> None:
         health = await self._graph.token_health(self._lanes[pixel].pixel)
         self._known[pixel] = health
-        # Events may be sent when the access to people's data is over, so that is shown, and no condition.
+        # Events can be sent after a token's access to people's data has ended, so that end is shown but not reported.
         left = None if health.expires_at is None else health.expires_at - self._now()
         if left is not None and left < _WARNED_MS:
             self._conditions.report("token_expiring", pixel, details.token_ends(left // DAY_MS))

@@ -1,4 +1,4 @@
-"""What ``check`` and the dashboard's doctor look at: where a configuration is to run. Nothing is written anywhere."""
+"""Examines a configuration and the place where it is to run, for ``check`` and the dashboard. Nothing is written."""
 
 from proxy.doctor.examination import Examination, Examining, examine, local_findings, report_json
 from proxy.doctor.finding import Finding

@@ -14,11 +14,11 @@ from proxy.queue.sqlite.inspect import is_held, is_opened_by
 _KEY = "server.data_dir"
 _FILES = (DATABASE_FILE, LOCK_FILE, SECRET_FILE)
 _OTHERS = 0o077
-"""What group and others may do."""
+"""Permission bits of the group and of others."""
 
 
 def findings(config: Config, *, is_own: bool = False) -> Iterator[Finding]:
-    """Yield what stands against running a queue in ``data_dir``; ``is_own``: this process works in it."""
+    """Yield what is wrong with ``data_dir`` as the place of a queue; ``is_own``: this process is the proxy itself."""
     directory = config.data_dir
     if os.geteuid() == 0 and not is_own:
         yield Finding("checked_as_root", _KEY, "looked at as root, who may do more than the user of the proxy")
@@ -74,7 +74,7 @@ def _open_to_others(directory: Path) -> Iterator[Finding]:
 
 
 def _foreign_files(directory: Path) -> Iterator[Finding]:
-    """Yield our files that were made by somebody else than the user the directory belongs to, usually root."""
+    """Yield a finding if files of the proxy belong to another user than the directory does; mostly that is root."""
     owner = directory.stat().st_uid
     ours = [path for path in directory.iterdir() if path.name.startswith(_FILES)]
     foreign = sorted(path.name for path in ours if path.stat().st_uid != owner)

@@ -1,4 +1,4 @@
-"""Whether the PostgreSQL that keeps the queue can keep the promise, and will still be quick in a month."""
+"""Whether the PostgreSQL servers of a queue keep what is acknowledged, and will still be fast in a month."""
 
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
@@ -19,7 +19,7 @@ async def findings(config: Config) -> list[Finding]:
     try:
         sealer = Installation.existing(config).sealer()
     except OSError:
-        sealer = None  # a finding about data_dir already
+        sealer = None  # there is a finding about data_dir already
     return list(judged(await look(config.settings.queue.url.get_secret_value()), sealer=sealer))
 
 
@@ -27,9 +27,9 @@ def judged(looks: Sequence[Look], bounds: DatabaseBounds = USUAL, sealer: Sealer
     """Yield what is wrong or doubtful about the servers of a queue.
 
     Args:
-        looks: One for each host of the url.
-        bounds: From where on something is worth a word.
-        sealer: Of the listed secrets; None: whether they fit is not looked at.
+        looks: What was seen of each host of the url.
+        bounds: The limits from which on something is a finding.
+        sealer: Made of the listed secrets; with None it is not checked whether they fit the queue.
     """
     servers = [each for each in looks if isinstance(each, ServerFacts)]
     for each in looks:

@@ -1,4 +1,4 @@
-"""From where on something about the servers of a queue is worth a word, and how such words begin."""
+"""The limits from which on something about the servers of a queue is a finding, and how such a finding begins."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from proxy.queue.postgres.server_facts import Look
 
 KEY = "queue.url"
 PROCESS_CONNECTIONS = 4
-"""Of one process."""
+"""Connections that one proxy process needs."""
 GIB = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseBounds:
-    """From where on something is worth a word."""
+    """The limits from which on something is a finding."""
 
     oldest_version: int = 14
     held_s: float = 600
     held_transactions: int = 100_000
-    """For what has no age in seconds: at a hundred groups a second, a quarter of an hour."""
+    """Used where no age in seconds is known: a quarter of an hour at a hundred transactions a second."""
     large_seen_bytes: int = GIB
     checkpoint_s: int = 900
     clock_s: float = 30
@@ -32,8 +32,8 @@ def about(server: Look, code: str, text: str) -> Finding:
     """Return a finding about one server.
 
     Args:
-        server: Which.
-        code: See ``Finding``.
-        text: What follows its address.
+        server: The server.
+        code: The finding's code in the catalogue.
+        text: The text that follows the server's address.
     """
     return Finding(code, KEY, f"{server.place} {text}")

@@ -11,7 +11,10 @@ from proxy.queue.seal import Sealer
 
 
 def durability(server: ServerFacts, *, alone: bool) -> Iterator[Finding]:
-    """Yield by what an acknowledged event could be lost; of standbys too, as each may be the next primary."""
+    """Yield the settings by which an acknowledged event could be lost.
+
+    Standbys are judged like a primary, as each may become it. ``alone``: the url names no other server.
+    """
     settings = server.settings
     for name, loss in (
         ("fsync", "a power cut would lose acknowledged events, or the whole database"),
@@ -41,7 +44,7 @@ def durability(server: ServerFacts, *, alone: bool) -> Iterator[Finding]:
 
 
 def access(server: ServerFacts, bounds: DatabaseBounds) -> Iterator[Finding]:
-    """Yield what stands between the proxy and the server."""
+    """Yield what makes the server unfit for a proxy: version, pooler, free connections, clock, no encryption."""
     if int(server.settings.get("server_version_num", "0")) // 10_000 < bounds.oldest_version:
         version = server.settings.get("server_version", "of an unknown version").partition(" ")[0]
         text = f"is PostgreSQL {version}; {bounds.oldest_version} or newer is needed: upgrade it"
@@ -80,7 +83,7 @@ def _is_near(place: str) -> bool:
 
 
 def ownership(server: ServerFacts, sealer: Sealer | None) -> Iterator[Finding]:
-    """Yield why this user and secret could not work with what is there."""
+    """Yield why a proxy with this database user and secret could not use the tables, or make them."""
     if server.proof and sealer and not is_opened_by(server.proof, sealer):
         text = f"{server.place} keeps a queue of another secret; use that one, or list it in old_secrets"
         yield Finding("database_other_secret", "server.secret", text)

@@ -1,8 +1,8 @@
-"""The disk under ``data_dir``: what kind it is, how much is free, and how quickly it makes sure.
+"""The disk under ``data_dir``: its file system, its free space, and how long a flush takes.
 
-The speed is measured on a file without a name (``O_TMPFILE``): nothing appears in the directory, whose times do not
+The flush is measured on a file without a name (``O_TMPFILE``): nothing appears in the directory, whose times do not
 change either, and the few blocks are free again before the measurement returns. Where the file system has no such
-files, the speed is not measured.
+files, nothing is measured.
 """
 
 import os
@@ -21,7 +21,7 @@ _OF_CONTAINERS = {"aufs", "overlay"}
 _MOUNTS = Path("/proc/self/mountinfo")
 _MEASUREMENTS = 15
 _MOST_SECONDS = 2.0
-"""For all of them."""
+"""For all measurements together."""
 _SLOW_S = 0.05
 _BLOCK = 4096
 
@@ -32,7 +32,7 @@ def findings(config: Config, mounts: Path = _MOUNTS, slow_s: float = _SLOW_S) ->
     Args:
         config: Says where the queue is, and how much it may hold.
         mounts: What the system says of its file systems, as ``/proc/self/mountinfo``.
-        slow_s: From how many seconds for one flush on the disk is slow.
+        slow_s: The disk is slow if a flush takes so many seconds or more.
     """
     directory = place = config.data_dir.absolute()
     try:
@@ -56,7 +56,7 @@ def _kind(place: Path, mounts: Path) -> Iterator[Finding]:
 
 
 def file_system(place: Path, mounts: Path = _MOUNTS) -> str:
-    """Return the type of the file system that an absolute path is on, as ``mounts`` has it; empty if none tells."""
+    """Return the type of the file system that an absolute path is on, as ``mounts`` has it; empty if not known."""
     try:
         lines = mounts.read_text(errors="replace").splitlines()
     except OSError:
@@ -73,7 +73,7 @@ def file_system(place: Path, mounts: Path = _MOUNTS) -> str:
 
 
 def _unescaped(field: str) -> str:
-    """Return a path as it is: blanks and the like are octal (proc(5))."""
+    """Return a path of ``mountinfo`` with its octal escapes of blanks and the like undone (proc(5))."""
     return field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 
 
@@ -89,7 +89,10 @@ def _room(config: Config, place: Path) -> Iterator[Finding]:
 
 
 def _held_in_a_day(config: Config) -> int:
-    """Return a tenth of what may wait, for which there should be room at any time."""
+    """Return how many bytes should be free for the queue at any time: a tenth of what it may hold.
+
+    An event counts as 1,000 bytes.
+    """
     return min(config.settings.queue.max_bytes // 10, config.settings.queue.max_events * 100)
 
 
@@ -104,7 +107,7 @@ def _speed(directory: Path, slow_s: float) -> Iterator[Finding]:
 
 
 def flush_seconds(directory: Path) -> float:
-    """Return how long it takes to write a block and make sure of it, the median of a few.
+    """Return the median time in seconds, of a few measurements, to write a block and flush it to the disk.
 
     Raises:
         OSError: when the file system has no files without a name.

@@ -10,13 +10,13 @@ from proxy.watch.graph_versions import version_end
 
 _TOKEN_DAYS = 14
 _WRITING = ("ads_management", "business_management")
-"""Scopes of which tokens for the Conversions API have one or both; Meta's page on it names none."""
+"""Tokens for the Conversions API have one or both of these scopes; Meta's page on it names no scope."""
 _OF_TOKENS = ("code 190", "code 102")
-"""By which Graph says that the token itself is wrong (Graph API, error codes)."""
+"""How an error begins with which Graph says that the token itself is wrong (Graph API, error codes)."""
 
 
 def of_version(version: str, now: int) -> Iterator[Finding]:
-    """Yield what is wrong with a version of Graph; ``now`` is this clock in milliseconds."""
+    """Yield what is wrong with a version of Graph; ``now`` is the current time in milliseconds."""
     paste = f'version = "{next(iter(VERSION_ENDS))}"'
     if end := version_end(version, now):
         code = "version_over" if end.days < 0 else "version_ends_soon"
@@ -32,7 +32,7 @@ def of_token(pixel: str, health: TokenHealth, now: int) -> Iterator[Finding]:
     Args:
         pixel: Its id.
         health: What Graph said of the token.
-        now: This clock in milliseconds.
+        now: The current time in milliseconds.
     """
     subject = f"pixel {pixel}"
     if health.is_valid is False or health.error.startswith(_OF_TOKENS):
@@ -48,12 +48,12 @@ def of_token(pixel: str, health: TokenHealth, now: int) -> Iterator[Finding]:
 
 
 def _may_write(health: TokenHealth) -> bool:
-    """Tell whether a token may write, as far as is known: where Meta tells no scopes, nothing is."""
+    """Tell whether a token's scopes let it write; True as well if Meta tells no scopes, as nothing is known then."""
     return not health.scopes or any(scope in _WRITING for scope in health.scopes)
 
 
 def _day(moment: int) -> date:
-    """Return the day of a moment in milliseconds; what lies beyond the calendar is its last day."""
+    """Return the UTC day of a moment in milliseconds; the last day of the calendar if the moment is beyond that."""
     try:
         return datetime.fromtimestamp(moment / 1000, UTC).date()
     except (ValueError, OverflowError, OSError):

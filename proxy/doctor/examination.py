@@ -1,4 +1,4 @@
-"""One examination: every subject is looked at within its time, and what could not be looked at is said."""
+"""One examination: each subject is looked at within a time limit, and what could not be looked at is reported."""
 
 import asyncio
 import time
@@ -23,9 +23,9 @@ from proxy.model.probe import ProbeKeys
 from proxy.rules.request.sites import belongs, host_of
 
 SECONDS = 60.0
-"""For an examination in all."""
+"""The time limit of each subject, and so of a whole examination, as the subjects run at the same time."""
 _AT_ONCE = 4
-"""Sites that are looked at side by side."""
+"""How many sites are looked at simultaneously; the others wait."""
 _ORDER = {seriousness: rank for rank, seriousness in enumerate(Seriousness)}
 _GROUP_ORDER = {group: rank for rank, group in enumerate(GROUPS)}
 
@@ -36,7 +36,7 @@ class Examining:
 
     ways: Ways = field(default_factory=Ways)
     base: str = ""
-    """Where pages find the proxy, of the site it belongs to; else as the site's ``public_url`` says."""
+    """The proxy's address in pages, for the sites its host belongs to; for others their ``public_url`` says it."""
     offline: bool = False
     """Ask nothing of the network but the database."""
     is_own: bool = False
@@ -53,16 +53,17 @@ class Examination:
     at: int
     """When it was finished, in milliseconds."""
     took: int
+    """How long it took, in milliseconds."""
 
     @property
     def counts(self) -> Mapping[Seriousness, int]:
-        """How many there are of each seriousness."""
+        """How many findings there are of each seriousness."""
         counted = Counter(finding.row.seriousness for finding in self.findings)
         return {seriousness: counted[seriousness] for seriousness in Seriousness}
 
     @property
     def summary(self) -> str:
-        """The last line."""
+        """The counts in words, as the last line of the report shows them."""
         failures, unseen, doubts, notes = self.counts.values()
         parts = [f"{failures} to mend" if failures else "nothing to mend"]
         parts += [f"{unseen} could not be looked at"] if unseen else []
@@ -72,7 +73,7 @@ class Examination:
 
 
 def local_findings(config: Config, *, is_own: bool = False) -> list[Finding]:
-    """Return what is wrong or doubtful about a configuration and this machine; it may wait for the disk.
+    """Return what is wrong or doubtful about a configuration and this machine; this may block on the disk.
 
     Args:
         config: The configuration.
@@ -89,7 +90,7 @@ def local_findings(config: Config, *, is_own: bool = False) -> list[Finding]:
 
 
 async def examine(config: Config, examining: Examining) -> Examination:
-    """Look at everything, each subject within its time; nothing is written."""
+    """Look at all subjects simultaneously, each within the time limit; nothing is written."""
     begun, found = time.monotonic(), list[Finding]()
     async with visiting(examining.ways) as visitor:
         subjects = _subjects(config, examining, visitor)
@@ -116,7 +117,14 @@ def in_order(found: Iterable[Finding]) -> list[Finding]:
 
 
 async def _within(seconds: float, name: str, subject: AsyncIterator[Finding], found: list[Finding]) -> None:
-    """Collect what is found of a subject; that it did not come to its end is a finding."""
+    """Add the findings about a subject to ``found``; one more if the time runs out or the subject's code fails.
+
+    Args:
+        seconds: The time limit.
+        name: What the subject is called in that finding.
+        subject: Yields the findings.
+        found: Where they are added.
+    """
     try:
         async with asyncio.timeout(seconds):
             async for finding in subject:
@@ -138,7 +146,11 @@ async def _database(config: Config) -> AsyncIterator[Finding]:
 
 
 def _public(config: Config, examining: Examining, visitor: Visitor) -> dict[str, AsyncIterator[Finding]]:
-    """Return what looks at each site, as far as its name can be meant, and what says why it is not looked at."""
+    """Return the subjects that look at the public addresses of the sites, by their names.
+
+    If events go to a simulator, a site without a given address is not looked at, since its domains need not be real. A
+    further subject says why sites are not looked at.
+    """
     sites_of = config.settings.site
     looked_at = [site for site in sites_of if is_for_meta(config.settings) or _base_of(site, examining)]
     skipped = [Finding("public_skipped", "", "events go to a simulator")] if len(looked_at) < len(sites_of) else []
@@ -146,7 +158,7 @@ def _public(config: Config, examining: Examining, visitor: Visitor) -> dict[str,
     try:
         installation = Installation.existing(config)
     except (OSError, UnicodeDecodeError):
-        return subjects  # a finding about data_dir already
+        return subjects  # there is a finding about data_dir already
     if not installation.secret:
         unseen = [Finding("probe_unseen", "", "there is no secret yet, and so no path")] if looked_at else []
         return {"the public addresses": _told([*skipped, *unseen])}
@@ -170,12 +182,12 @@ async def _in_turn(look: SiteLook, turns: asyncio.Semaphore) -> AsyncIterator[Fi
 
 
 def _base_of(site: Site, examining: Examining) -> str:
-    """Return where pages of a site find the proxy, by the command or the configuration; empty: nobody says."""
+    """Return the proxy's address in pages of a site, by the command or the configuration; empty if neither has it."""
     return examining.base if examining.base and belongs(site, host_of(examining.base)) else site.public_url
 
 
 def report_json(report: Examination) -> dict[str, Any]:
-    """Return a report as the operator listener and the command print it."""
+    """Return a report as JSON, as the operator listener and the command give it."""
     return {
         "at": report.at,
         "took": report.took,

@@ -1,7 +1,7 @@
 """What an examination says about running a configuration here.
 
-A finding has a code, as a condition has, by which the catalogue tells how serious it is, why it matters and how to mend
-it. It began at no known time, as an examination looks once.
+A finding has a code, as a condition has; by this code the catalogue tells how serious it is, why it matters and how to
+mend it. When it began is not known, as an examination looks only once.
 """
 
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class Finding:
     seen: str
     """What was seen; in words for people, without any secret."""
     paste: str = ""
-    """Lines that mend it, to be pasted; empty where nobody but the owner knows them."""
+    """Lines to paste that mend it; empty when only the owner can know them."""
 
     def __post_init__(self) -> None:
-        """Refuse a code that is in no row.
+        """Refuse a code that is not in the catalogue.
 
         Raises:
-            KeyError: for it.
+            KeyError: for such a code.
         """
         ROWS[self.code]
 

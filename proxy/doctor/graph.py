@@ -21,20 +21,20 @@ from proxy.telemetry.conditions import Conditions
 
 _MOST_SECONDS = 10.0
 _MOST_AHEAD_S = 60
-"""Meta refuses events from the future; how far it forgives is not documented."""
+"""Meta refuses events from the future; what tolerance it has is not documented."""
 TEST_EVENT = "CapiProxyCheck"
-"""No name that a report counts."""
+"""A name that no report counts."""
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
-    """Yield what stands between this machine and Graph."""
+    """Yield what is wrong with Graph's version, with the connection to it, with this clock and with the tokens."""
     for finding in ends.of_version(settings.graph.version, now_ms()):
         yield finding
     async with graph_session(_MOST_SECONDS) as session:
         found = await _reached(session, settings.graph.url)
         if found:
             yield found
-        # A simulator has no tokens of Meta's.
+        # If events go to a simulator, the tokens are not Meta's.
         if is_for_meta(settings) and (found is None or found.code != "graph_unseen"):
             async for finding in token_findings(
                 GraphClient(session, settings.graph, now_ms, Conditions(now_ms)), settings
@@ -59,7 +59,7 @@ async def _reached(session: aiohttp.ClientSession, url: str) -> Finding | None:
 
 
 async def token_findings(client: GraphClient, settings: Settings) -> AsyncIterator[Finding]:
-    """Ask Graph for each pixel's token, once, and yield what is wrong with it."""
+    """Ask Graph once about the token of each pixel, and yield what is wrong with it."""
     for pixel in {pixel.id: pixel for site in settings.site for pixel in site.pixel}.values():
         health, token = await client.token_health(pixel), pixel.access_token.get_secret_value()
         shown = health._replace(error=health.error.replace(token, "(the token)") if token else health.error)
@@ -70,7 +70,7 @@ async def token_findings(client: GraphClient, settings: Settings) -> AsyncIterat
 async def send_tests(config: Config) -> AsyncIterator[Finding]:
     """Send one test event to each pixel, and yield what Graph answered.
 
-    A pixel without a valid test code gets one that is drawn for this event alone, so nothing is left to be ended.
+    For a pixel without a valid test code, a random code is used for this event alone, so no test mode is left on.
     """
     graph = config.settings.graph
     async with graph_session(graph.timeout) as session:

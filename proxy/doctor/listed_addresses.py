@@ -1,9 +1,9 @@
 """Public addresses that filter lists are known to match: what an owner should not choose.
 
 Lists have rules for particular hosts, and generic ones that match on every host by a name or a shape in the address.
-The table below holds the generic ones that an address made of a prefix and a name can meet, in our own words; that it
-says of an address what the lists say is tested with a blocker's own engine. A word alone proves nothing: ``/api/e`` is
-not matched, ``/api/collect`` is. Nothing is appended to our addresses, so rules that need a ``?`` do not count.
+The table below holds, in our own words, the generic rules that can match an address made of a prefix and a name; a test
+with a blocker's own engine compares the table with the lists. One word alone is not enough: ``/api/e`` is not matched,
+``/api/collect`` is. Our addresses have no query, so rules that need a ``?`` do not count.
 """
 
 import re
@@ -28,7 +28,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """A setting that makes a public address one that lists match."""
+    """A setting because of which filter lists match a public address."""
 
     key: str
     value: str
@@ -68,7 +68,7 @@ _TABLE = (
     _pattern((SCRIPT, FETCH), "AdGuard", r"/(?:public|resources|static|assets)/[a-f0-9]{28,31}$"),
     _pattern(_ALL, "AdGuard or uBlock", r"/[a-z0-9]{12}/[a-z0-9/+-]{97,106}$", r"^[^/]+/[a-z0-9/+-]{80,106}$"),
 )
-# What no pattern has anything to say about, to tell which part of an address is at fault.
+# A name that no pattern matches, to tell whether the prefix or the name of an address is at fault.
 _NEUTRAL_NAME = "q"
 _LEAVES = {
     "tag_name": (SCRIPT, '"m.js", or a word of the shop itself'),
@@ -80,10 +80,10 @@ _BETTER_PREFIX = '"" (derived from the secret), or a word of the shop itself suc
 
 
 def match(kind: str, host: str, path: str) -> Pattern | None:
-    """Return the pattern that an address meets, if any.
+    """Return the first pattern that matches an address, if any.
 
     Args:
-        kind: ``SCRIPT``, ``FETCH`` or ``IMAGE``: by what the tag asks for it.
+        kind: ``SCRIPT``, ``FETCH`` or ``IMAGE``: the kind of request that the tag makes to it.
         host: Without a port.
         path: From the first slash.
     """
@@ -92,7 +92,7 @@ def match(kind: str, host: str, path: str) -> Pattern | None:
 
 
 def concerns(site: Site, prefix: str) -> Iterator[Concern]:
-    """Yield the settings of a site that make one of its public addresses, below ``prefix``, one that lists match."""
+    """Yield the settings of a site because of which lists match one of its public addresses below ``prefix``."""
     concerns_by_key: dict[str, Concern] = {}
     for key in _LEAVES:
         for found in _about(site, prefix, key):
@@ -114,6 +114,6 @@ def _about(site: Site, prefix: str, key: str) -> Iterator[Concern]:
 
 
 def _hosts(site: Site) -> Iterator[str]:
-    """Yield hosts where the proxy may be found: the site's own, the usual first label, and the usual sub-domain."""
+    """Yield hosts that the proxy may have: each domain of the site, and ``www.`` and ``t.`` before it."""
     for domain in site.domains:
         yield from (domain, f"www.{domain}", f"t.{domain}")

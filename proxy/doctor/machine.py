@@ -20,13 +20,13 @@ _SECRET_KEYS = {
     *("user", "password"),
 }
 _HOOK = ("webhook", "url")
-"""A table and its key: who has the address of a webhook can write there."""
+"""Table and key of a webhook's address, which is a secret as a whole: who has it can post messages there."""
 _REFERENCES = ("env:", "file:")
 _CONNECT_S = 0.5
 
 
 def findings(config: Config, *, is_own: bool = False) -> Iterator[Finding]:
-    """Yield what stands between the proxy and this machine; ``is_own``: this process is the proxy."""
+    """Yield what is wrong with this machine for a proxy; ``is_own``: this process is the proxy itself."""
     try:
         require_c_parser()
     except UnsafeInstallationError as error:
@@ -40,7 +40,7 @@ def findings(config: Config, *, is_own: bool = False) -> Iterator[Finding]:
 
 
 def _descriptors(config: Config) -> Iterator[Finding]:
-    """Yield a limit that the proxy cannot raise by itself as far as it needs."""
+    """Yield a finding if the hard limit of file descriptors, which the proxy cannot raise, is below what it needs."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = config.settings.limits.connections + _RESERVE
     if hard != resource.RLIM_INFINITY and hard < needed:
@@ -56,14 +56,19 @@ def _config_file(config: Config) -> Iterator[Finding]:
             return
         written = sorted(set(_written_out(tomllib.loads(config.file.read_text(encoding="utf-8")))))
     except (OSError, ValueError):
-        return  # it was read a moment ago, and a change is for the next run
+        return  # the file could be read a moment ago; what has changed since is for the next run
     if written:
         seen = f"{config.file} holds {', '.join(written)} written out, and other users may read it"
         yield Finding("config_file_open", "", seen, f"chmod 600 {config.file}")
 
 
 def _written_out(table: dict[str, Any], name: str = "") -> Iterator[str]:
-    """Yield the keys of secrets whose values stand in the file itself, in a table of a name."""
+    """Yield the keys of secrets whose values are written in the file itself.
+
+    Args:
+        table: A table of the file; the tables in it are searched too.
+        name: The table's key; empty for the whole file.
+    """
     for key, value in table.items():
         if isinstance(value, dict):
             yield from _written_out(value, key)
@@ -77,23 +82,28 @@ def _written_out(table: dict[str, Any], name: str = "") -> Iterator[str]:
 
 
 def _is_secret(value: object, *, is_address: bool) -> bool:
-    """Tell whether a value is a secret itself; of what may be a mere address, whether it holds a password."""
+    """Tell whether a value is a secret itself; an address is none unless it contains a password.
+
+    Args:
+        value: The value.
+        is_address: Whether it may be a mere address; False if even an address is a secret.
+    """
     if not isinstance(value, str) or not value or value.startswith(_REFERENCES):
         return False
     return "://" not in value or not is_address or bool(urlsplit(value).password)
 
 
 def _ports(config: Config) -> Iterator[Finding]:
-    """Yield ports that somebody listens on while no proxy works in ``data_dir``."""
+    """Yield ports that another program listens on; no port is tried while a proxy works in ``data_dir``."""
     server = config.settings.server
     try:
         if is_held(config.data_dir):
             return
     except OSError:
-        return  # a finding about data_dir already
+        return  # there is a finding about data_dir already
     for key in ("listen", "operator_listen"):
         address: Address = getattr(server, key)
-        # What answers at another address may be a machine in between.
+        # Only loopback is tried: at another address a machine in between may answer.
         if address.port and address.from_here.is_loopback and _answers(address.from_here):
             yield Finding("port_taken", f"server.{key}", f"another program listens on {address.authority}")
 

@@ -1,4 +1,4 @@
-"""Who can reach the listeners, and whose word is believed."""
+"""Who can reach the listeners, and whose forwarding headers are believed."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -9,14 +9,14 @@ from proxy.config.address import Address
 from proxy.config.schema import Settings
 from proxy.doctor.finding import Finding
 
-# Nobody's own proxies fill so much of the internet: the largest networks that CDNs publish are /12 and /32.
+# Prefix lengths of networks that are too wide to trust: the largest that CDNs publish are /12 (IPv4) and /32 (IPv6).
 _WIDEST = {4: 7, 6: 19}
 _EVERY_INTERFACE = {"0.0.0.0", "::"}
 _LOOPBACK = 'trusted_proxies = ["127.0.0.1/32", "::1/128"]'
 
 
 def own_address() -> str:
-    """Return the address by which this machine would ask the internet; empty where there is no way. Nothing is sent."""
+    """Return this machine's IPv4 address towards the internet; empty if there is no route. Nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))

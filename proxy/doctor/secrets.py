@@ -11,7 +11,8 @@ from proxy.config.schema import Settings
 from proxy.doctor.finding import Finding, is_for_meta
 from proxy.installation import Installation
 
-# A random secret of 32 characters takes 34 bytes or more, even in hexadecimal digits; one that repeats itself, fewer.
+# Compressed, a random secret of 32 characters takes 34 bytes or more, even one of hexadecimal digits; one that repeats
+# itself takes fewer.
 _LEAST_COMPRESSED = 32
 _LEAST_PASSWORD, _LEAST_DIFFERENT = 12, 6
 # A random key of 32 hexadecimal digits has 9 different ones or more.
@@ -41,7 +42,7 @@ def _secret(config: Config) -> Iterator[Finding]:
     try:
         installation = Installation.existing(config)
     except (OSError, UnicodeDecodeError):
-        return  # a finding about data_dir already
+        return  # there is a finding about data_dir already
     secret = installation.secret
     if secret and len(zlib.compress(secret.encode(), 9)) < _LEAST_COMPRESSED:
         yield Finding("secret_weak", "server.secret", "repeats itself", _DRAW)
@@ -60,9 +61,9 @@ def _password(settings: Settings) -> Iterator[Finding]:
 
 
 def _access_key(path: str, key: str) -> Iterator[Finding]:
-    """Yield what is wrong with a key by which anybody who has it can write to the site's pixels."""
+    """Yield what is wrong with an access key; anybody who has it can send events to the site's pixels."""
     if not key:
-        return  # not read
+        return  # a key that was not read
     if len(set(key)) < _LEAST_DIFFERENT_IN_KEY or any(word in folded(key) for word in _PLACEHOLDERS):
         yield Finding("access_key_guessable", path, "easy to guess, or a placeholder", _DRAW)
     elif len(key) < _LEAST_KEY or len(zlib.compress(key.encode(), 9)) < _LEAST_COMPRESSED:

@@ -32,7 +32,7 @@ def _prefix(config: Config, site: Site) -> str:
     try:
         installation = Installation.existing(config)
     except (OSError, UnicodeDecodeError):
-        installation = Installation(config, "")  # a finding about data_dir already
+        installation = Installation(config, "")  # there is a finding about data_dir already
     return installation.prefixes(site)[0]
 
 

@@ -1,1 +1,1 @@
-"""All that touches a socket."""
+"""Everything that touches a socket of a client: listeners, HTTP, and the doors that answer requests."""

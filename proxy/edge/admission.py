@@ -11,7 +11,7 @@ from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
 MOST_BYTES = 32 << 20
-"""Bytes of bodies that may be on their way or waiting for the disk."""
+"""How many bytes of bodies, of all clients, may be arriving or waiting for the disk."""
 _PRICE_EVERY_S = 1.0
 _BUSY_SECONDS = 5
 _LASTS_MS = 10 * 60_000
@@ -43,7 +43,7 @@ class Admission:
         Args:
             limits: What one client may take.
             fullness: Returns how full the queue is, 0 to 1; called once a second at most.
-            clock: Seconds that only go forward.
+            clock: A monotonic clock in seconds.
             conditions: Is told of floods.
             metrics: Counts refusals.
         """
@@ -52,7 +52,7 @@ class Admission:
         self.enter = self._shares.enter
         """Counts a request that was let in against the share of its client."""
         self.leave = self._shares.leave
-        """Counts it no more; the size is that of ``enter``."""
+        """Ends that count; takes the same size as ``enter`` did."""
         self._fullness = fullness
         self._clock = clock
         self._conditions = conditions

@@ -1,4 +1,4 @@
-"""What the answers of several doors have in common: refusals, and what lets a page of the site read them."""
+"""What the answers of several doors share: refusals, and the CORS headers that let a page of the site read them."""
 
 import orjson
 
@@ -23,7 +23,7 @@ def refusal(status: int, why: str, *, retry_seconds: int = 0) -> HttpAnswer:
     Args:
         status: The HTTP status.
         why: The reason, without anything the client sent that could be personal.
-        retry_seconds: When the page may try again; 0 says nothing of it.
+        retry_seconds: After how many seconds the page may try again; 0 for no ``Retry-After`` header.
     """
     more = {"Retry-After": str(retry_seconds)} if retry_seconds else {}
     return HttpAnswer(status, problem(why), JSON | more)

@@ -28,7 +28,7 @@ class Arrival:
         pseudo, forwarded = headers.get(_PSEUDO, ""), headers.get(client_header, "")
         self.client = client = client_of(request.peer, forwarded, trusted, header=client_header, pseudo=pseudo)
         self.host, self.is_secure = headers.get("host", ""), request.is_secure
-        """The host that the visitor asked for, and whether by https, by a trusted proxy's word where there is one."""
+        """The host that the visitor asked for, and whether by https (a trusted proxy's headers count first)."""
         if host := headers.get("x-forwarded-host"):
             self.host = host_asked_for(self.host, host, client)
         if scheme := headers.get("x-forwarded-proto"):
@@ -41,6 +41,6 @@ class AdmittedRequest(NamedTuple):
     arrival: Arrival
     site: Site
     network: ClientNetwork
-    """Whose turn it is."""
+    """The client's network, by which turns and shares are counted."""
     is_ours: bool
-    """The page that asks is one of the site."""
+    """Whether the page that sent the request belongs to the site."""

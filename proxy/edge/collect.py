@@ -1,4 +1,4 @@
-"""Behind the doors: a body is read in its client's turn; what the tag posts is judged, stored, then answered."""
+"""Behind the doors: reads a body in its client's turn; judges and stores what the tag posts, then answers it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -19,31 +19,31 @@ from proxy.rules.permission.install_check import InstallChecks
 from proxy.rules.policy import Policy
 
 _MOST_NAMED = 20
-"""Refused events that a 400 names."""
+"""How many refused events a 400 lists at most."""
 
 
 class RequestReader:
     """Reads requests of any door, each client's in turn."""
 
     def __init__(self, turns: Turns, *, clock_ns: Callable[[], int], random_numbers: Iterator[int]) -> None:
-        """Read requests.
+        """Begin with no request.
 
         Args:
-            turns: Whose request is next.
+            turns: Decide which client's request is next.
             clock_ns: The server's clock in nanoseconds.
-            random_numbers: 128 random bits each, others each time, that nobody can guess.
+            random_numbers: Yields unpredictable integers of 128 random bits.
         """
         self._turns = turns
         self._clock_ns = clock_ns
         self._random_numbers = random_numbers
 
     async def read(self, admitted: AdmittedRequest) -> BrowserRequest:
-        """Read the body, wait for the client's turn, then return what the rules judge.
+        """Read the body, wait for the client's turn, then return the request in the form that the rules judge.
 
         Raises:
             BodyTooLargeError: when the body is longer than accepted.
             BodyTooSlowError: when it comes too slowly.
-            BodyLostError: when it will not come.
+            BodyLostError: when the client hung up, or its body cannot be read.
         """
         arrival, header = admitted.arrival, admitted.arrival.headers.get
         if arrival.request.size > BODY:
@@ -72,7 +72,7 @@ class RequestReader:
 
 
 class CollectDoor:
-    """Answers pages of the sites."""
+    """The door at which the tag posts its events."""
 
     def __init__(
         self,
@@ -88,9 +88,9 @@ class CollectDoor:
         Args:
             policies: By the name of the site.
             reader: Reads bodies.
-            turns: Whose part of a large request is next.
+            turns: Decide which client's part of a large request is next.
             store: Makes decisions durable.
-            checks: Know the owner's browser, which hears more.
+            checks: Recognise the owner's browser, whose answers say more.
         """
         self._checks = checks
         self._policies = policies
@@ -122,7 +122,7 @@ class CollectDoor:
 
 
 def next_part(parts: Parts[Decision]) -> Decision | None:
-    """Work on a part of a request; return the decision if it was the last."""
+    """Work on the next part of a request; return the decision after the last part, None before."""
     try:
         next(parts)
     except StopIteration as end:
@@ -132,7 +132,7 @@ def next_part(parts: Parts[Decision]) -> Decision | None:
 
 
 def _told_to_owner(decision: Decision, body: bytes) -> bytes:
-    """Return the answer to the owner's browser: also which events were knowingly left out, and why."""
+    """Return the body for the owner's browser, which also lists the events that were dropped on purpose, and why."""
     dropped = [{"name": row.name, "id": row.id, "reason": row.reason} for row in decision.dropped]
     return orjson.dumps({**orjson.loads(body or b'{"refused": []}'), "dropped": dropped})
 
@@ -148,7 +148,8 @@ class TagAnswer(NamedTuple):
 def tag_answer(decision: Decision) -> TagAnswer:
     """Return how the tag is answered.
 
-    204 when every event was taken; 200, naming the refused ones, beside others that were taken; 400 when none was.
+    204 when no event was refused; 200 when some were, which the body lists; 400 when all were, or when the body could
+    not be read; 413 when it was too large.
     """
     if decision.unreadable:
         return TagAnswer(413 if decision.is_too_large else 400, problem(decision.unreadable))

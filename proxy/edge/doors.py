@@ -11,7 +11,7 @@ from proxy.rules.request.routes import Door
 
 
 class Answering(Protocol):
-    """What stands behind a door."""
+    """The handler behind a door."""
 
     async def answer(self, admitted: AdmittedRequest, /) -> HttpAnswer:
         """Answer a request that passed the door."""
@@ -49,7 +49,7 @@ class Doors:
         self._strangers = strangers
 
     def answer(self, door: Door, admitted: AdmittedRequest) -> HttpAnswer | None:
-        """Return the answer to whoever may not pass a door, or only asks whether a page may; None lets it pass."""
+        """Return the refusal of a request that may not pass a door, or the answer to a preflight; None lets it pass."""
         rule = _RULES[door]
         method = admitted.arrival.request.method
         if method not in rule.methods:
@@ -60,7 +60,7 @@ class Doors:
 
 
 def _is_link(admitted: AdmittedRequest) -> bool:
-    """Tell whether a visitor follows a link: the request of a script has an Origin."""
+    """Tell whether a visitor followed a link: a GET without the Origin that a foreign page's script would send."""
     return admitted.arrival.request.method == "GET" and not admitted.arrival.headers.get("origin", "")
 
 

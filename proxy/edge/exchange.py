@@ -14,7 +14,7 @@ class BodyTooSlowError(Exception):
 
 
 class BodyLostError(Exception):
-    """The client hung up, or sent no body that can be read: the connection's business, which the cause describes."""
+    """The client hung up, or its body cannot be read; ``__cause__`` is the server's own error."""
 
 
 class HttpRequest(Protocol):
@@ -30,7 +30,7 @@ class HttpRequest(Protocol):
 
     @property
     def query(self) -> str:
-        """What stands behind the question mark, as it came."""
+        """The query string as it came, without the question mark."""
 
     @property
     def peer(self) -> str:
@@ -42,11 +42,11 @@ class HttpRequest(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes of the body; the most there may be where it does not say."""
+        """Bytes of the body as the head declares them; the most that are accepted where it does not."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers by their lower-case names: the lines of each joined, bytes that are no UTF-8 replaced."""
+        """The headers by lower-case name: repeated lines are joined, and bytes that are not UTF-8 replaced."""
 
     @property
     def whole_body(self) -> bytes | None:
@@ -58,25 +58,25 @@ class HttpRequest(Protocol):
         Raises:
             BodyTooLargeError: when it is longer than accepted.
             BodyTooSlowError: when it comes too slowly.
-            BodyLostError: when it will not come.
+            BodyLostError: when the client hung up, or the body cannot be read.
         """
 
     def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body as it comes, in place of ``body``; how long it may be is its reader's business.
+        """Yield the body in pieces as they arrive, instead of calling ``body``; the caller has to limit its length.
 
         Raises:
             BodyTooSlowError: when it comes too slowly.
-            BodyLostError: when it will not come.
+            BodyLostError: when the client hung up, or the body cannot be read.
         """
 
 
 @dataclass(slots=True)
 class HttpAnswer:
-    """An answer, before the headers that HTTP itself asks for."""
+    """An answer, without the headers that the server adds to every answer."""
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    """All but the cookies; none comes twice."""
+    """All headers but the cookies; no name comes twice."""
     cookies: tuple[str, ...] = ()
     """The values of ``Set-Cookie``."""

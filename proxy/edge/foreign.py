@@ -1,7 +1,7 @@
-"""Requests of pages, or for host names, that no site lists: how a mistake in ``domains`` shows itself.
+"""Requests from pages, or for host names, that no site lists: the sign of a mistake in ``domains``.
 
-Anybody can send any Origin. So a name becomes a condition only after it came a few times and only when it is a plain
-host name, at most one new name in ten seconds, and for an hour.
+Anybody can send any Origin. So a name is reported, as a condition that lasts an hour, only after it came three times,
+only when it is a plain host name, and at most one new name every ten seconds.
 """
 
 import re
@@ -28,12 +28,12 @@ class ForeignNames:
     """Counts host names, at most 256; the name that came longest ago is forgotten first."""
 
     def __init__(self, conditions: Conditions, now: Callable[[], int], tallies: TallyCounters) -> None:
-        """Know none yet.
+        """Begin with no names.
 
         Args:
-            conditions: Hear of names that come again.
+            conditions: Are told of names that come repeatedly.
             now: Server clock in milliseconds.
-            tallies: Count their requests.
+            tallies: Count the requests with such names.
         """
         self._conditions = conditions
         self._tallies = tallies
@@ -42,7 +42,7 @@ class ForeignNames:
         self._next_at = 0
 
     def origin(self, page: str, site: Site) -> None:
-        """Note a page, by its Origin or Referer, whose host a site does not list."""
+        """Note the Origin or Referer of a page whose host the site does not list."""
         if page.startswith(("https://", "http://")):
             host = host_of(page)
             detail = partial(details.unlisted_origin, site=site.name, domains=site.domains, host=host)
@@ -68,7 +68,7 @@ class ForeignNames:
             self._conditions.report(code, name, detail(times), lasts_ms=_LASTS_MS)
 
     def _may_report(self, code: ConditionCode, name: str) -> bool:
-        """Tell whether a name may be reported: one that already is, or a new one when none was just now."""
+        """Tell whether a name may be reported: it already is, or no new name was reported in the last ten seconds."""
         if any((current.code, current.subject) == (code, name) for current in self._conditions.current()):
             return True
         now = self._now()

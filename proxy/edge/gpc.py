@@ -11,7 +11,7 @@ _PATH = "/.well-known/gpc.json"
 
 
 class GpcDoor:
-    """Answers for the sites that honour it, each by the host name asked for."""
+    """Answers for the site whose host name was asked for, if that site honours Global Privacy Control."""
 
     def __init__(self, sites: Sequence[Site]) -> None:
         self._sites = sites
@@ -21,7 +21,7 @@ class GpcDoor:
         return request.path == _PATH and request.method in {"GET", "HEAD"}
 
     def answer(self, host: str) -> HttpAnswer | None:
-        """Return the resource of the site of a host; None where Global Privacy Control is not honoured."""
+        """Return the resource for the site of a host; None when no site has the host, or its site ignores GPC."""
         site = site_of(self._sites, host)
         if site is None or site.gpc == "ignore":
             return None

@@ -8,7 +8,7 @@ _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class HealthDoor:
-    """Answers anybody, below no prefix."""
+    """Answers any client, at a path that belongs to no site."""
 
     def __init__(self, queue: Intake) -> None:
         self._queue = queue

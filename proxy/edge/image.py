@@ -27,7 +27,7 @@ class ImageDoor:
         self._store = store
 
     async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
-        """Answer with the image, whatever becomes of the PageView; only what cannot be read is refused."""
+        """Answer with the image, also when the PageView is dropped; refuse what cannot be read or cannot be stored."""
         request = await self._reader.read(admitted)
         decision = ingest_image(request, self._policies[admitted.site.name])
         image = HttpAnswer(200, GIF, {"Content-Type": "image/gif"})

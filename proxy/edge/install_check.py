@@ -1,6 +1,6 @@
-"""The link of an install check, opened: the browser is given a cookie, and goes on to the page of the owner's.
+"""The door of an install-check link: it gives the owner's browser a cookie and sends it on to the owner's page.
 
-For everybody else there is nothing here: whatever is no link of ours gets the answer of any address that is none.
+A request without a valid link gets the answer of an unknown path.
 """
 
 import base64
@@ -16,7 +16,7 @@ from proxy.static_files import static_file
 
 _NO_TRACE = {
     "Cache-Control": "private, no-store",
-    # The page that follows shall not learn where its visitor comes from, nor any search engine of the link.
+    # The next page must not learn where its visitor comes from, and no search engine may list the link.
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex",
     "X-Content-Type-Options": "nosniff",
@@ -24,14 +24,14 @@ _NO_TRACE = {
 
 
 class InstallCheckDoor:
-    """Answers the owner's browser, under the path of the site whose tag it shall see."""
+    """Answers the owner's browser, under the path of the site whose tag is checked."""
 
     def __init__(self, checks: InstallChecks, routes: Routes, now: Callable[[], int]) -> None:
-        """Take what knows links.
+        """Read the page that starts a check.
 
         Args:
-            checks: Know what was signed.
-            routes: Know the tag beside which a link leads.
+            checks: Verify the signatures of links.
+            routes: Find the tag whose path a link shares.
             now: Server clock in milliseconds.
         """
         self._checks = checks
@@ -44,7 +44,7 @@ class InstallCheckDoor:
         self._policy = f"default-src 'none'; script-src 'sha256-{digest}'; connect-src 'self'; frame-ancestors 'none'"
 
     def answer(self, arrival: Arrival) -> HttpAnswer | None:
-        """Answer whoever opens a link, or ends what it began; None for everybody else."""
+        """Answer a request that opens a signed link, or that ends a check; return None for any other."""
         path, _, text = arrival.request.path.rpartition("/")
         match arrival.request.method:
             case "GET" if found := self._checks.opened(text, self._now()):
@@ -66,7 +66,7 @@ class InstallCheckDoor:
         return HttpAnswer(204, headers=dict(_NO_TRACE), cookies=(self._cookie(arrival, path, "", 0),))
 
     def _tag(self, arrival: Arrival, path: str, site: str) -> str:
-        """Return the path of the site's tag beside a path; empty where there is none."""
+        """Return the path of the site's tag below the directory ``path``; empty when there is none."""
         host = arrival.headers.get("host", "")
         for tag in self._routes.paths(Door.TAG):
             entrance = self._routes.find(host, tag) if tag.rpartition("/")[0] == path else None

@@ -1,4 +1,4 @@
-"""The opt-out door: JSON for the page's script, a plain page with a button for who follows a link."""
+"""The opt-out door: JSON for the page's script, a plain page with a button for a visitor who follows a link."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +20,7 @@ from proxy.telemetry.metrics import Metrics
 _RETRY_SECONDS = 5
 _FORM = "application/x-www-form-urlencoded"
 _FORM_BODIES = {b"opted_out=true": True, b"opted_out=false": False}
-# The page may not be framed, or a foreign one could lay the button under a visitor's click.
+# The page may not be framed, or a foreign page could place the button where the visitor clicks (clickjacking).
 _PAGE_HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": (
@@ -43,7 +43,7 @@ class OptOutDoor:
             policies: By the name of the site.
             reader: Reads requests.
             queue: Makes opt-outs durable.
-            metrics: Counts them.
+            metrics: Counts opt-outs.
         """
         self._policies = policies
         self._reader = reader
@@ -69,7 +69,7 @@ class OptOutDoor:
             return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
 
     async def _as_stored(self, status: OptOutStatus) -> OptOutStatus:
-        """Return the status with an opt-out that is stored, though a later answer overwrote its cookie."""
+        """Return the status, opted out if the queue says so, even when a later answer overwrote the cookie."""
         if status.opted_out or SuppressionKind.OPT_OUT not in await self._queue.suppressed(status.person_digests):
             return status
         return replace(status, opted_out=True)

@@ -1,4 +1,4 @@
-"""Which page asks: only pages of a site may send for it, and others that try become known to the owner."""
+"""Which page sent a request: only a site's own pages may send its events; others that try are reported to the owner."""
 
 from proxy.config.schema import Site
 from proxy.edge.answers import refusal
@@ -31,7 +31,7 @@ class StrangerRefusal:
         self._foreign = foreign
 
     def answer(self, admitted: AdmittedRequest, header: str) -> HttpAnswer:
-        """Return 403, which names the header that a page of the site would have sent."""
+        """Note the page, and return a 403 that names the header in which a page of the site would stand."""
         page, site = _page(admitted.arrival), admitted.site
         if not belongs(site, host_of(page)):
             self._foreign.origin(page, site)

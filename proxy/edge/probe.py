@@ -1,4 +1,4 @@
-"""The door of the doctor: tells whoever has the secret what the proxy sees of a request; for others it is not there."""
+"""The doctor's door: tells a client that has the secret what the proxy sees of its request; others find no door."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -24,11 +24,11 @@ class ProbeDoor:
         """Open the door.
 
         Args:
-            keys: Of this installation.
+            keys: The keys of this installation.
             prefixes: The public paths of all sites.
-            sites: Whose tags are told of.
+            sites: The sites; an answer holds the ETag of the tag of the one that is asked about.
             now: Server clock in milliseconds.
-            version: Of this proxy.
+            version: The version of this proxy.
         """
         self._keys = keys
         self._paths = frozenset(f"{prefix}/{keys.leaf}" for prefix in prefixes)
@@ -41,7 +41,7 @@ class ProbeDoor:
         return request.path in self._paths
 
     async def answer(self, arrival: Arrival, client_header: str) -> HttpAnswer | None:
-        """Answer a question; None to whoever asks none, who shall get the answer of an unknown path.
+        """Answer a valid question; return None for any other request, which then gets the answer of an unknown path.
 
         Args:
             arrival: The head of the request.

@@ -55,11 +55,11 @@ class Entry:
     client_ip_header: str
     """The name of the header that carries the visitor's address."""
     checks: InstallChecks
-    """Know the owner's browser while it checks the installation."""
+    """Recognise the owner's browser while it checks the installation."""
 
 
 class Public:
-    """Answers strangers."""
+    """Answers every request to the public listener."""
 
     def __init__(  # noqa: PLR0913 - what its doors need
         self,
@@ -81,15 +81,15 @@ class Public:
         Args:
             entry: The sites, and whose forwarding headers are believed.
             limits: What one client may take.
-            probe: Tells the doctor what is seen of a request.
+            probe: Tells the doctor what the proxy sees of a request.
             queue: Makes events, opt-outs and withdrawals durable.
             metrics: Counts requests and what became of events.
             conditions: Is told what the owner should look at.
-            wakes: By pixel, what tells its lane that there is something to deliver.
+            wakes: By pixel, the function that tells its lane that there is something to deliver.
             now: The server's clock in milliseconds.
             clock_ns: The same in nanoseconds.
-            random_numbers: 128 random bits each, others each time, that nobody can guess.
-            gives_way: Whether the queue has a thread in this process, which needs its turns.
+            random_numbers: Yields unpredictable integers of 128 random bits.
+            gives_way: Whether the queue's writer thread is in this process, so that the event loop must yield to it.
         """
         self._entry, self._client_header = entry, entry.client_ip_header.lower()
         self._admission = admission = Admission(
@@ -146,7 +146,7 @@ class Public:
         self._health.accepting = False
 
     async def drain(self, seconds: float) -> None:
-        """Wait until no request is under way, at most so long."""
+        """Wait until no request is under way, at most ``seconds``."""
         await self._under_way.drain(seconds)
 
     async def answer(self, request: HttpRequest) -> HttpAnswer:
@@ -175,7 +175,7 @@ class Public:
         return answer
 
     def _entrance(self, arrival: Arrival) -> Entrance | None:
-        """Find the door: the tag's by Host alone, which is what caches keep it by."""
+        """Return a request's site and door. The tag's door is found by Host alone, as caches store it by Host."""
         routes, path = self._entry.routes, arrival.request.path
         entrance = routes.find(arrival.host, path)
         if entrance is None or entrance.door is Door.TAG:
@@ -183,7 +183,7 @@ class Public:
         return entrance
 
     async def _judged(self, arrival: Arrival, entrance: Entrance | None) -> HttpAnswer:
-        """Answer a request, or refuse it before its body is read; a page of the site can read either."""
+        """Answer a request, or refuse it before its body is read; CORS headers let a page of the site read both."""
         network = client_network(arrival.client.address)
         is_ours = entrance is not None and is_page_of(entrance.site, arrival)
         refused = self._admission.refusal(network, min(arrival.request.size, BODY))
@@ -220,7 +220,7 @@ class Public:
         except BodyTooSlowError:
             return refusal(408, "body: it came too slowly")
         except (OSError, BodyLostError):
-            raise  # the connection's business
+            raise  # handled by the server
         except Exception as error:  # noqa: BLE001 - the same request would fail again, so no page shall repeat it
             self._faults.report(error, lost="requests are refused")
             return refusal(400, "cannot be read")

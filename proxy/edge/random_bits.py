@@ -1,4 +1,4 @@
-"""Random bits that nobody can guess, asked of the system for many requests at once: a system call for each is dear."""
+"""Unpredictable random numbers, read from the system for many requests at once: a system call for each costs more."""
 
 import os
 import struct
@@ -12,6 +12,6 @@ _NUMBER = struct.Struct("16s")
 
 
 def random_numbers() -> Iterator[int]:
-    """Return 128 random bits each time, in their order, without end. A forked process has to begin its own."""
+    """Return an endless iterator of 128-bit integers. A forked process must make its own, or both yield the same."""
     blocks = iter(partial(os.urandom, _BLOCK), b"")
     return map(int.from_bytes, chain.from_iterable(chain.from_iterable(map(_NUMBER.iter_unpack, blocks))))

@@ -1,4 +1,4 @@
-"""Event ids that several visitors brought, counted for each site: how a page that is cached with its ids shows."""
+"""Event ids that several visitors sent, counted per site: the sign of a page that is cached together with its ids."""
 
 from collections import deque
 
@@ -30,7 +30,7 @@ class ReusedIds:
         if slots is None:
             slots = self._slots[site] = deque(maxlen=_SLOTS)
         slot = at // _SLOT_MS
-        # A request that was read just before the newest slot began counts there; a clock that was set back begins anew.
+        # A request read just before the newest slot began counts in that slot; a clock set back opens a new slot.
         if not slots or slots[-1][0] not in (slot, slot + 1):
             slots.append([slot, 0, 0])
         newest = slots[-1]

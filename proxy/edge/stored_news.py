@@ -1,4 +1,4 @@
-"""Who is told what was stored, behind the commit and before the answer: lanes, ledger, metrics, conditions."""
+"""Tells lanes, ledger, metrics and conditions what was stored, after the commit and before the answer."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -25,14 +25,14 @@ class StoredNews:
         reused_ids: ReusedIds,
         wakes: Mapping[str, Callable[[], None]],
     ) -> None:
-        """Tell whom.
+        """Store who is told.
 
         Args:
             queue: Keeps the ledger.
             metrics: Where decisions are counted.
             conditions: Where the operator is told of troubles.
             reused_ids: Counts ids that several visitors brought.
-            wakes: By pixel, what tells its lane that there is something to deliver.
+            wakes: By pixel, the function that tells its lane that there is something to deliver.
         """
         self._queue = queue
         self._metrics = metrics
@@ -48,11 +48,11 @@ class StoredNews:
                 wake()
 
     def tell(self, decision: Decision, stored: Stored, seconds: float | None, at: int) -> None:
-        """Tell everybody; what cannot be told is a fault of ours, and what was stored stays stored.
+        """Tell all of them. An error in that is reported as a fault of ours, not raised: the events are stored already.
 
         Args:
             decision: What the rules decided.
-            stored: What storing it showed.
+            stored: The result of storing the decision.
             seconds: How long that took; None where there was nothing to store.
             at: When the request was read: server clock in milliseconds.
         """

@@ -1,4 +1,4 @@
-"""What was decided is made durable, and only then answered; ``StoredNews`` tells everybody else in between."""
+"""Makes decisions durable before they are answered; in between, ``StoredNews`` tells the other parts of the proxy."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,7 +18,7 @@ from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 
 _RETRY_SECONDS = 5
-# Records of one append, and bytes of their payloads: sealing them takes some 0.5 ms, and storing them 1 ms.
+# The most records of one append, and bytes of their payloads: encrypting them takes some 0.5 ms, and storing them 1 ms.
 _AT_ONCE, _BYTES_AT_ONCE = 32, 64 * 1024
 
 
@@ -33,7 +33,7 @@ class DecisionStore:
         Args:
             queue: Where records become durable.
             admission: Where the events of a request are charged to its client.
-            news: Tells everybody else what was stored.
+            news: Tells the other parts of the proxy what was stored.
             metrics: Where the time of failed commits and the changes of consent are counted.
             conditions: Where the operator is told of troubles.
         """
@@ -67,7 +67,8 @@ class DecisionStore:
     ) -> bool:
         """Make what was decided of a request durable; tell whether all of it is.
 
-        What of a large request was stored before the queue failed is known by its ids when the request comes again.
+        When the queue fails within a large request, the client sends the request again, and the events that were stored
+        already are recognised by their ids.
 
         Args:
             decision: What the rules decided.
@@ -81,7 +82,7 @@ class DecisionStore:
             if decision.records or decision.sightings:
                 stored, seconds = await self._timed(self._stored(decision, turn))
         except QueueError as error:
-            # Cleared by the queue, or by whoever next asks for readiness and finds it well.
+            # Cleared by the queue, or by the next readiness check that finds the queue working.
             self._conditions.report("queue", detail=str(error))
             return False
         except Exception as error:  # noqa: BLE001 - not the body's fault, so the tag shall try again
@@ -91,7 +92,7 @@ class DecisionStore:
         return True
 
     async def _timed(self, storing: Awaitable[Stored]) -> tuple[Stored, float]:
-        """Store; return also how many seconds that took, for the news. What was refused waited as well."""
+        """Store, and return also how many seconds that took; when storing fails, only count the time in the metrics."""
         started = time.perf_counter()
         try:
             return await storing, time.perf_counter() - started
@@ -108,11 +109,11 @@ class DecisionStore:
     async def _stored_in_parts(
         self, records: Sequence[Record], sightings: Sequence[Sighting], turn: Callable[[], Awaitable[None]] | None
     ) -> Stored:
-        """Append a part of a large request at a time: sealing a thousand records at once kept visitors waiting.
+        """Append a large request in parts: encrypting a thousand records at once kept visitors waiting.
 
         Args:
-            records: None where all events of a request were dropped.
-            sightings: They go with the first part: no event of theirs shall be stored before them.
+            records: Empty when all events of the request were dropped.
+            sightings: Stored with the first part, so that no event is stored before its sighting.
             turn: Awaited between two parts.
         """
         parts = []
@@ -143,7 +144,7 @@ class DecisionStore:
 
 
 def _parts(records: Sequence[Record]) -> list[Sequence[Record]]:
-    """Return records as parts of what is appended at once, each of at least one."""
+    """Split records into the parts that are appended one by one, each of at least one record."""
     parts: list[Sequence[Record]] = []
     start = size = 0
     for at, record in enumerate(records):

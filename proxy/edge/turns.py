@@ -1,13 +1,13 @@
-"""Whose turn it is: in each round of the event loop a client has one request, or a part of a large one, worked on.
+"""Turns of clients: in each round of the event loop, one request of a client, or a part of a large one, is worked on.
 
-Without it a client with sixty requests ready would have all of them worked on before anybody else's.
+Without turns, a client with sixty requests ready would have all of them worked on before any other client's.
 
 Each round also gives way to the queue's writer thread. The interpreter has one lock, and an event loop that is never
 idle lets go of it only for moments, too short for a thread of the same core to wake. A commit then waits up to 5 ms
-(``sys.getswitchinterval``) at its start and again after its fsync, and with it everybody who waits for that group.
+(``sys.getswitchinterval``) at its start and again after its fsync, and so does every request of that commit.
 
-What servers ask for comes behind visitors altogether. A visitor's request takes several steps, and each of them would
-wait for a part of a large request; now only the first does, and a commit has the processor to itself.
+Requests of servers come after all requests of visitors. A visitor's request takes several steps, and each step would
+wait for a part of a large request; this way only the first step does, and a commit has the processor to itself.
 """
 
 import asyncio
@@ -17,43 +17,44 @@ from collections import deque
 from proxy.rules.fairness import ClientNetwork
 
 CLIENTS = 8
-"""Clients whose turn may come in one round, each once: four requests of the same client in a round made visitors beside
-a flood wait twice as long; those of different clients are worked on together, as a round of its own costs each of them.
+"""How many clients have a turn in one round, each for one request. With four requests of the same client in a round,
+visitors waited twice as long during a flood. Different clients share a round, as a round for each would cost time.
 """
 PATIENCE_S = 0.005
-"""How long a part of a server's request waits for visitors; there may be no moment without any."""
+"""How many seconds a part of a server's request waits for visitors at most: they may never all be answered."""
 
 
 class Turns:
     """Clients that wait for their turn, in a circle."""
 
     def __init__(self, *, gives_way: bool = True) -> None:
-        """Begin with nobody.
+        """Begin with no clients.
 
         Args:
-            gives_way: Whether each round gives way to a writer thread; where there is none it would only give the
-                core to another process, and come back to a cold cache.
+            gives_way: Whether each round yields the processor to a writer thread. In a process without one, yielding
+                would only give the core to another process, and this one would continue with a cold cache.
         """
         self._gives_way = gives_way
         self._circle: deque[ClientNetwork] = deque()
         self._waiting: dict[ClientNetwork, deque[asyncio.Future[None]]] = {}
         self._served: list[ClientNetwork] = []
-        """Whose turn it has been in this round."""
+        """The clients that have had their turn in this round."""
         self._is_armed = False
         self.visitors = 0
-        """Visitors who wait for an answer; who counts the last one out calls ``visitors_left`` if anybody is patient.
+        """How many visitors wait for an answer; a door that lowers it then calls ``visitors_left`` if ``patient`` is
+        not empty.
 
-        Counted where they are answered, without a call: that costs each event of each visitor."""
+        Doors change the number themselves, since a method call would cost time for each event of each visitor."""
         self.patient: dict[asyncio.Future[None], None] = {}
         """Parts of servers' requests that wait for visitors, the longest waiting first."""
 
     def visitors_left(self) -> None:
-        """Let one server's request go on, now that no visitor waits."""
+        """Let the longest waiting server's request go on, if no visitor waits; ``patient`` must not be empty."""
         if not self.visitors:
             _end(next(iter(self.patient)))
 
     async def without_visitors(self) -> None:
-        """Return when no visitor waits for an answer, or when that has taken too long."""
+        """Wait until no visitor waits for an answer, at most ``PATIENCE_S``; each such moment releases one caller."""
         if not self.visitors:
             return
         loop = asyncio.get_running_loop()
@@ -67,7 +68,7 @@ class Turns:
             del self.patient[gone]
 
     def place(self, network: ClientNetwork) -> asyncio.Future[None] | None:
-        """Return the place in the circle of a client's request; None when its turn is now, the first of this round."""
+        """Return a future that is done at the turn of a client's request; None when its turn is now."""
         if not self._is_armed:
             self._arm()
         if network not in self._waiting and network not in self._served and len(self._served) < CLIENTS:
@@ -81,7 +82,7 @@ class Turns:
         return place
 
     async def mine(self, network: ClientNetwork) -> None:
-        """Return when it is the turn of a client's oldest request; at once if it has had none in this round."""
+        """Wait for the turn of a client's request; return at once where ``place`` returns None."""
         if place := self.place(network):
             await place
 

@@ -1,4 +1,4 @@
-"""What an owner wants to know, made from rollups: pure, and told apart what is known and what is not.
+"""The figures that an owner wants to know, computed from rollups without I/O; they separate known from not known.
 
 Every figure is defined in plain words in ``docs/figures.md``.
 """

@@ -1,6 +1,6 @@
-"""The two copies of events: which browser copies fired, which were blocked, and of which it is not known.
+"""The two copies of events: how many browser copies fired, were blocked, or have a status that is not known.
 
-These are three things, and never mixed: a browser copy of which nothing is known is neither a pair nor recovered.
+The three are never mixed: an event with an unknown browser copy counts neither as a pair nor as recovered.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ _FIRED, _BLOCKED, _PENDING = BrowserCopy.FIRED, BrowserCopy.BLOCKED, BrowserCopy
 
 @dataclass(frozen=True, slots=True)
 class CopyFigures:
-    """What is known of the copies of pages' events that were to be sent: delivered or dead."""
+    """How many copies of pages' events reached Meta, among the events that were to be sent: delivered or dead."""
 
     fired: int
     blocked: int
@@ -29,17 +29,17 @@ class CopyFigures:
     only_browser: int
     """The browser copy alone: it fired, and the server copy is a dead letter."""
     lost: int
-    """Neither."""
+    """Neither copy: the browser copy was blocked, and the server copy is a dead letter."""
     not_known_delivered: int
-    """The server copy, and perhaps the browser copy."""
+    """Events whose server copy reached Meta, and perhaps their browser copy."""
     pair_rate: Share | None
     blocked_share: Share | None
     coverage: float | None
-    """Of the browser copies that fired, whatever became of the event, how many have a server copy that reached Meta."""
+    """The part of all fired browser copies, of dropped events too, that have a server copy which reached Meta."""
 
 
 def copies_of(sums: Sums) -> CopyFigures:
-    """Return what is known of the copies of a group."""
+    """Return the figures of the copies of a group of events."""
     sent, dead, dropped = Counter[str](), Counter[str](), Counter[str]()
     for kind, events in sums.kinds():
         if reached_meta(kind.status, kind.reason):

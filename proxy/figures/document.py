@@ -1,4 +1,4 @@
-"""Figures as the operator API and the command ``stats`` say them; ``docs/dashboard-api.md`` lists the members."""
+"""Figures as JSON for the operator API and the command ``stats``; ``docs/dashboard-api.md`` lists the members."""
 
 from collections.abc import Iterable
 from dataclasses import fields
@@ -22,8 +22,8 @@ def overview_bytes(found: Overview, *, site: str = "", pixel: str = "", name: st
     Args:
         found: The figures.
         site: The site that was asked for; empty: all.
-        pixel: Likewise.
-        name: Likewise, of the events.
+        pixel: The pixel that was asked for; empty: all.
+        name: The name of events that was asked for; empty: all.
     """
     period = found.period
     return orjson.dumps(

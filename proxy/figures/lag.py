@@ -1,6 +1,6 @@
-"""Delivery lag: from an event's arrival until Graph took it, as a histogram, of which bounds of quantiles follow.
+"""Delivery lag: the time from an event's arrival until Graph took it, as a histogram and as quantiles.
 
-A histogram knows of each event only between which bounds it lies, so a quantile is two bounds, and no number between.
+A histogram only knows the two bounds between which an event's lag lies, so a quantile is given as two bounds too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ _MEDIAN, _P95 = Fraction(1, 2), Fraction(95, 100)
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """Two bounds in milliseconds: longer than the first, and at most as long as the second."""
+    """Two bounds in milliseconds: a time is longer than the first, and at most as long as the second."""
 
     over: int
     up_to: int | None
@@ -27,13 +27,13 @@ class Lag:
 
     events: int
     counts: tuple[int, ...]
-    """How many took up to each of ``LAG_BOUNDS_MS`` and longer than the one before; the last: longer than all."""
+    """How many events took up to each of ``LAG_BOUNDS_MS`` but longer than the one before; the last: beyond all."""
     median: Between
     p95: Between
 
 
 def lag_of(histograms: Iterable[Sequence[int]]) -> Lag | None:
-    """Return the lag of all events of some histograms; None where they have none."""
+    """Return the lag of all events of some histograms; None when they hold no event."""
     counts = [0] * LAG_SLOTS
     for histogram in histograms:
         for place, count in enumerate(histogram):
@@ -44,7 +44,7 @@ def lag_of(histograms: Iterable[Sequence[int]]) -> Lag | None:
 
 
 def quantile(counts: Sequence[int], part: Fraction) -> Between:
-    """Return between which bounds the shortest time lies within which a part of the events was done."""
+    """Return the bounds of a quantile: of the time within which the ``part`` (0 to 1) of the events was delivered."""
     needed, done = part * sum(counts), 0
     bounds = (0, *LAG_BOUNDS_MS, None)
     for place, count in enumerate(counts):

@@ -1,4 +1,4 @@
-"""What was knowingly not sent, and why: drop reasons, machines, browsers that object."""
+"""Events that were not sent on purpose, and why: drop reasons, bots, and browsers that object."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,33 +14,33 @@ _MARK = "bot:"
 
 @dataclass(frozen=True, slots=True)
 class PageShare:
-    """Some of the events that pages brought."""
+    """A number of events that pages brought, and their share."""
 
     events: int
     share: float | None
-    """Of all events that pages brought, repeats left out; None where there are none."""
+    """Their part, 0 to 1, of all events that pages brought, without repeats; None when there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOutEvents:
-    """What became of events that were not sent, or only marked."""
+    """Events that were not sent, or sent but marked as a bot's."""
 
     from_pages: int
-    """Events that pages brought, repeats left out: of these the shares are."""
+    """Events that pages brought, without repeats: the whole of which the shares are parts."""
     reasons: Mapping[str, int]
     """Dropped events by reason, the most frequent first."""
     dead: Mapping[str, int]
-    """Likewise, dead letters."""
+    """Dead letters by reason, the most frequent first."""
     bots: PageShare
-    """Machines: dropped, and those that were marked and sent."""
+    """Events of bots: those that were dropped, and those that were marked and sent."""
     gpc: PageShare
-    """Dropped, since the browser sent Global Privacy Control; where a site's setting is another one, not known."""
+    """Dropped, since the browser sent Global Privacy Control; not known for sites with another setting."""
     consent: PageShare
-    """Dropped for want of consent."""
+    """Dropped, since the visitor had not consented."""
 
 
 def left_out(sums: Sums) -> LeftOutEvents:
-    """Return what of a group was not sent, and why."""
+    """Return which events of a group were not sent, and why."""
     from_pages = sum(events for kind, events in sums.kinds() if kind.browser_copy and not _is_repeat(kind))
 
     def part(events: int) -> PageShare:

@@ -1,4 +1,4 @@
-"""What an owner can do so that more events are matched, in words; the order is that of the effect."""
+"""Advice in words: what an owner can do so that more events are matched, the most effective first."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from proxy.figures.sums import Sums
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Something that would raise the estimate."""
+    """A match key that would raise the estimate, and how to send it."""
 
     key: str
     gain: float
-    """By how much, at most: if every event had the key."""
+    """By how much the estimate (0 to 10) would rise at most: if every event had the key."""
     text: str
 
 
 _CHECKOUT = frozenset({"Purchase", "InitiateCheckout", "AddPaymentInfo", "Subscribe", "StartTrial", "Donate"})
 _FORM = frozenset({"Lead", "CompleteRegistration", "Contact", "SubmitApplication", "Schedule"})
-# What a page makes by itself, so that its absence has another reason than a page that does not tell.
+# Advice for events of pages on keys for which the usual one, to pass the key to ``fbq('init')``, does not do.
 _OF_PAGES: Mapping[str, str] = MappingProxyType(
     {
         "fbp": "the browser keeps no cookies of your site: serve the proxy from the site's own domain",
@@ -35,17 +35,17 @@ _OF_SERVERS: Mapping[str, str] = MappingProxyType(
         "client_user_agent": "let the page tell of the order too, or send the buyer's user agent in user_data",
     }
 )
-# Nobody can give an event a click on an ad that there was not, nor a login at Facebook or a lead form of Meta's.
+# Keys that an owner cannot add: they come from a click on an ad, a login at Facebook, or a lead form of Meta.
 _NOT_IN_HAND = frozenset({"fbc", "fb_login_id", "lead_id"})
 
 
 def advice_on(gains: Mapping[str, int], sums: Sums, name: str) -> tuple[Advice, ...]:
-    """Return what to do, what helps most first.
+    """Return the advice for some match keys, the one that helps most first.
 
     Args:
         gains: By match key: by how many hundredths the estimate would rise.
-        sums: The events, which say whether pages or servers leave the key out.
-        name: What the events are called, where all have one name.
+        sums: The events, which show whether those of pages or of servers lack the key.
+        name: The name of the events, when all have the same.
     """
     in_hand = sorted((-gain, key) for key, gain in gains.items() if key not in _NOT_IN_HAND)
     return tuple(
@@ -54,7 +54,7 @@ def advice_on(gains: Mapping[str, int], sums: Sums, name: str) -> tuple[Advice, 
 
 
 def _lack_servers(sums: Sums, key: str) -> bool:
-    """Tell whether more events of servers than of pages lack a key."""
+    """Tell whether more delivered events of servers than of pages lack a key."""
     of_pages = sums.delivered(by_servers=False) - sums.page_keys.get(key, 0)
     return sums.delivered(by_servers=True) - sums.server_keys.get(key, 0) > of_pages
 

@@ -1,9 +1,9 @@
-"""Match quality: how many delivered events have each match key, and an estimate of what Meta may say to that.
+"""Match quality: how many delivered events have each match key, and an estimate of the score that Meta may give.
 
-Meta does not publish how it makes its score, and makes it of what only it knows: whether a value is that of a person
-it has. So the estimate is ours. Each key has a weight: the part of events that the key alone would match, if it had all
-of them. Keys are taken to miss independently, so that of the events that the others leave unmatched each matches its
-own part, and the estimate is ten times the part that is matched: 10 · (1 - Π (1 - weight · coverage)).
+Meta does not publish how it computes its score, and uses what only Meta knows: whether a value belongs to one of its
+users. So the estimate is our own. Each key has a weight: the part of events that the key alone would match if every
+event had it. Keys are assumed to fail independently, so each key matches its part of the events that the other keys
+leave unmatched. The estimate is ten times the matched part: 10 · (1 - Π (1 - weight · coverage)).
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ _HIGH = {"em": 55, "fbc": 50, "ph": 45}
 _MEDIUM = {"fb_login_id": 30, "fbp": 25, "external_id": 20, "client_ip_address": 15, "db": 15, "ln": 10}
 _LOW = {"fn": 8, "zp": 8, "country": 5, "ct": 5, "client_user_agent": 5, "lead_id": 5, "st": 3, "ge": 2}
 WEIGHTS: Mapping[str, int] = MappingProxyType(_HIGH | _MEDIUM | _LOW)
-"""In hundredths. Keys that are not here, those of apps and messages, count nothing: Meta's score is about websites."""
+"""In hundredths. Other keys, which only apps and messages have, count nothing: Meta's score is about websites."""
 _LEAST_GAIN = 5
 
 
@@ -36,23 +36,23 @@ class KeyCoverage:
 
 @dataclass(frozen=True, slots=True)
 class MatchQuality:
-    """What the delivered events of a group can be matched by."""
+    """The match keys of the delivered events of a group, with the estimate and advice."""
 
     events: int
     score: float | None
     """0 to 10, an estimate; None without events."""
     keys: tuple[KeyCoverage, ...]
-    """All keys that any of them has, or that would help; those with the most weight first."""
+    """All keys that any of the events has, or that have a weight; those with the most weight first."""
     advice: tuple[Advice, ...]
-    """What would raise the estimate, what raises it most first."""
+    """How to raise the estimate, the most effective first."""
 
 
 def match_quality(sums: Sums, name: str = "") -> MatchQuality:
-    """Return what the delivered events of a group can be matched by.
+    """Return the match keys of the delivered events of a group, with the estimate and advice.
 
     Args:
         sums: The group.
-        name: What its events are called, where all have one name.
+        name: The name of its events, when all have the same.
     """
     events = _delivered(sums)
     if not events:
@@ -66,7 +66,7 @@ def match_quality(sums: Sums, name: str = "") -> MatchQuality:
 
 
 def score_of(sums: Sums) -> float | None:
-    """Return the estimate for a group; None without delivered events."""
+    """Return the estimate for a group, 0 to 10; None without delivered events."""
     events = _delivered(sums)
     return score(key_counts(sums), events) / 100 if events else None
 
@@ -77,7 +77,7 @@ def key_counts(sums: Sums) -> dict[str, int]:
 
 
 def score(counts: Mapping[str, int], events: int) -> int:
-    """Return the estimate in hundredths, 0 to 1000, in whole numbers so that it is the same on every machine.
+    """Return the estimate in hundredths, 0 to 1000, computed with integers so that it is the same on every machine.
 
     Args:
         counts: How many of the events have each match key.

@@ -8,22 +8,22 @@ from proxy.model.event_facts import PARTS
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What some events of one pixel were worth."""
+    """The value of some events of one pixel, in one currency."""
 
     pixel: str
     currency: str
     events: int
     value: str
-    """In units of the currency, a decimal fraction with two to four digits behind the point."""
+    """In units of the currency, a decimal fraction with two to four digits after the point."""
 
 
 def amounts(sums: Mapping[tuple[str, str], tuple[int, int]]) -> tuple[Money, ...]:
-    """Return sums by pixel and currency, each with how many events it is of, in a fixed order."""
+    """Return sums by pixel and currency as ``Money``, in the order of these; sums of no event are left out."""
     return tuple(Money(*key, events, decimal(total)) for key, (events, total) in sorted(sums.items()) if events)
 
 
 def decimal(ten_thousandths: int) -> str:
-    """Return an amount as a decimal fraction."""
+    """Return an amount in ten-thousandths as a decimal fraction with two to four digits after the point."""
     whole, rest = divmod(abs(ten_thousandths), PARTS)
     digits = f"{rest:04}"
     short = digits[:2] + digits[2:].rstrip("0")

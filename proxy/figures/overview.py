@@ -1,6 +1,6 @@
 """The figures of a period, as the dashboard's first page and the command ``stats`` show them.
 
-Everything is of the whole period, never of rows that somebody lists.
+All figures cover the whole period, not only the rows that a page lists.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from proxy.model.ledger import Status
 from proxy.model.rollup_sums import HourSpan, PeriodQuery, PeriodSums
 
 MOST_WORDS = 100
-"""Names, pixels or sites that are told apart, those of the most events."""
+"""How many names, pixels or sites are listed, those with the most events; the others are added up as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class GroupFigures:
-    """What is known of a group of events."""
+    """The figures of a group of events."""
 
     events: int
     outcomes: Outcomes
@@ -41,9 +41,9 @@ class GroupFigures:
     """Delivered events that a server brought, which have no browser copy of their own."""
     copies: CopyFigures
     sold: tuple[Money, ...]
-    """Values of delivered Purchases; where all events have one name, of those."""
+    """Values of delivered Purchases; of all delivered events when the group is of one name."""
     recovered_value: tuple[Money, ...]
-    """Likewise, of those whose browser copy was blocked."""
+    """The same, of events whose browser copy was blocked and whose server copy reached Meta."""
     lag: Lag | None
     score: float | None
     """The estimate of match quality, 0 to 10."""
@@ -51,7 +51,7 @@ class GroupFigures:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """An hour or a day."""
+    """The figures of an hour or a day."""
 
     at: int
     """When it begins, in milliseconds."""
@@ -62,7 +62,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class WordFigures:
-    """What has one word in common: a site, a pixel, or a name."""
+    """The figures of the events that have a site, a pixel or a name in common."""
 
     word: str
     figures: GroupFigures
@@ -70,14 +70,14 @@ class WordFigures:
 
 @dataclass(frozen=True, slots=True)
 class NameQuality:
-    """The match quality of the events of one name, of which Meta has a score as well."""
+    """The match quality of the events of one name, for which Meta gives a score as well."""
 
     name: str
     match_quality: MatchQuality
 
 
 class OverviewPart(NamedTuple):
-    """What an overview is made of, for some of its buckets and some of what is before."""
+    """A part of the data of an overview: some of its buckets, and a part of the period before."""
 
     cells: Mapping[Cell, Sums]
     before: Mapping[Cell, Sums]
@@ -91,7 +91,7 @@ class Overview:
     period: Period
     total: GroupFigures
     before: GroupFigures | None
-    """Of the period of the same length before; None where that is longer ago than rollups are kept."""
+    """The figures of the period of the same length before; None when that is longer ago than rollups are kept."""
     buckets: tuple[Bucket, ...]
     sites: tuple[WordFigures, ...]
     pixels: tuple[WordFigures, ...]
@@ -102,25 +102,25 @@ class Overview:
 
 
 def wanted_sums(period: Period, *, site: str = "", pixel: str = "", name: str = "") -> PeriodQuery:
-    """Return what ``overview`` needs of a period, and of the one before where that is kept; empty texts match all.
+    """Return the query for what ``overview`` needs: the period, and the one before if its rollups are kept.
 
     Args:
-        period: Which one.
-        site: Of this site alone.
-        pixel: Of this pixel alone.
-        name: Of events with this name alone.
+        period: The period.
+        site: Only events of this site; empty: of all.
+        pixel: Only events of this pixel; empty: of all.
+        name: Only events with this name; empty: with any.
     """
     before = HourSpan(period.before.since_hour, period.before.until_hour) if period.has_before else None
     return PeriodQuery(tuple(period.spans()), before, name or SOLD, site, pixel, name)
 
 
 def part_of(period: Period, wanted: PeriodQuery, found: PeriodSums) -> OverviewPart:
-    """Return some of a period's figures.
+    """Return a part of the data of an overview.
 
     Args:
-        period: The whole.
-        wanted: A part of its ``wanted_sums``.
-        found: What was found of that.
+        period: The whole period.
+        wanted: A part of the query of ``wanted_sums``.
+        found: The result of that part.
     """
     buckets = by_bucket(found.buckets, period, wanted.buckets, wanted.priced)
     return OverviewPart(
@@ -134,9 +134,9 @@ def overview(period: Period, parts: Sequence[OverviewPart], *, name: str = "") -
     """Return the figures of a period.
 
     Args:
-        period: Which one.
+        period: The period.
         parts: All its parts, in their order.
-        name: The only name of the events, where nothing else is wanted; values are then those of its events.
+        name: The name of the events if only one was asked for; then their values are added up, not those of Purchases.
     """
     priced = name or SOLD
     cells, before = joined(part.cells for part in parts), joined(part.before for part in parts)
@@ -158,7 +158,7 @@ def overview(period: Period, parts: Sequence[OverviewPart], *, name: str = "") -
 
 
 def figures_of(sums: Sums) -> GroupFigures:
-    """Return what is known of a group."""
+    """Return the figures of a group."""
     return GroupFigures(
         events=sums.events,
         outcomes=Outcomes(*map(sums.ended, _STATUSES)),

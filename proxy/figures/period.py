@@ -1,4 +1,4 @@
-"""The period that figures are about, and the buckets of its charts: whole hours, or days of the asker's time zone."""
+"""The period that figures cover, and the buckets of its charts: whole hours, or days of the asker's time zone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,42 +8,42 @@ from proxy.model.rollup_sums import HourSpan
 from proxy.model.units import DAY_MS, HOUR_MS
 
 LONGEST_DAYS = 400
-"""So long are rollups kept."""
+"""The longest period, in days: rollups are kept so long."""
 MOST_OFFSET = 14 * 60
-"""Minutes that a time zone is away from UTC at the most."""
+"""The largest offset of a time zone from UTC, in minutes."""
 Step: TypeAlias = Literal["hour", "day"]
 
 _HOURS_UP_TO = 3 * 24
-# Beyond, hours are too many to look at each: sums of days are read, which are days of UTC.
+# A longer period has too many hours to read each: it is read as sums of days, which are days of UTC.
 _MOST_HOURS = 8 * 24
 
 
 class BadPeriodError(ValueError):
-    """No figures can be made of such a period; the text says what is accepted."""
+    """The period is not accepted; the text says what is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Some whole hours, and how they are cut into buckets."""
+    """A range of whole hours, and how it is cut into buckets."""
 
     since_hour: int
     """Hours since 1970, UTC; the first of the period."""
     until_hour: int
-    """The first that is not of the period any more."""
+    """The first hour after the period."""
     step: Step = "hour"
     offset: int = 0
     """Minutes by which the asker's clocks are ahead of UTC; it says where days begin."""
     is_long: bool = False
-    """It consists of whole days of UTC, and the offset says nothing."""
+    """Whether it consists of whole days of UTC; then the offset has no effect."""
 
     @property
     def since_ms(self) -> int:
-        """When the period begins."""
+        """When the period begins, in milliseconds since 1970."""
         return self.since_hour * HOUR_MS
 
     @property
     def until_ms(self) -> int:
-        """When the period ends."""
+        """When the period ends, in milliseconds since 1970."""
         return self.until_hour * HOUR_MS
 
     @property
@@ -58,7 +58,7 @@ class Period:
         return replace(self, since_hour=max(0, self.since_hour - length), until_hour=self.since_hour)
 
     def bucket(self, hour: int) -> int:
-        """Return when the bucket of an hour begins; an hour that two days share counts for the day it begins in."""
+        """Return when the bucket of an hour begins, in milliseconds; an hour belongs to the day in which it begins."""
         begin = hour * HOUR_MS
         if self.step == "hour":
             return begin
@@ -66,12 +66,12 @@ class Period:
         return (begin + ahead) // DAY_MS * DAY_MS - ahead
 
     def buckets(self) -> Iterator[int]:
-        """Yield when each bucket begins, in their order, those without any event too."""
+        """Yield when each bucket of the period begins, in milliseconds and in order."""
         length = HOUR_MS if self.step == "hour" else DAY_MS
         yield from range(self.bucket(self.since_hour), self.bucket(self.until_hour - 1) + 1, length)
 
     def spans(self) -> Iterator[HourSpan]:
-        """Yield the hours of each bucket that are of the period, in the order of ``buckets``."""
+        """Yield the hours of each bucket that belong to the period, in the order of ``buckets``."""
         length = HOUR_MS if self.step == "hour" else DAY_MS
         for at in self.buckets():
             first, behind = -(-at // HOUR_MS), -(-(at + length) // HOUR_MS)
@@ -88,7 +88,7 @@ def period_of(since_ms: int, until_ms: int, *, step: str = "", offset: int = 0) 
         offset: Minutes by which the asker's clocks are ahead of UTC.
 
     Raises:
-        BadPeriodError: when it is empty, too long, or cannot be cut so.
+        BadPeriodError: when the period is empty or too long, or cannot be cut into such steps.
     """
     if not 0 <= since_ms < until_ms:
         raise BadPeriodError("from, to: accepted: two moments in milliseconds, the earlier one first")

@@ -1,4 +1,4 @@
-"""Shares of what is partly not known: of what is known, and between which bounds the truth lies."""
+"""Shares of a whole that is partly unknown: the share of the known part, and the bounds of the true share."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ class Share:
     """A part of a whole, each between 0 and 1."""
 
     share: float | None
-    """Of those of which it is known; None where it is known of none."""
+    """The share among those that are known; None when none is known."""
     least: float
-    """Of all, if what is not known is no part of it."""
+    """The share of all, if none of the unknown belongs to the part."""
     most: float
-    """Of all, if what is not known is part of it."""
+    """The share of all, if all of the unknown that may belong to the part do."""
 
 
 def share_of(part: int, known: int, unknown: int, possible: int | None = None) -> Share | None:
-    """Return a share; None where there is nothing to have a share of.
+    """Return a share; None when the whole is empty.
 
     Args:
-        part: How many are known to be part of it.
-        known: Of how many it is known whether they are.
-        unknown: Of how many it is not.
-        possible: How many of the latter may be part of it; all, if not said.
+        part: How many are known to belong to the part.
+        known: How many are known to belong to it or not.
+        unknown: How many others there are.
+        possible: How many of these others may belong to the part; None: all.
     """
     everything = known + unknown
     if not everything:

@@ -1,7 +1,7 @@
-"""Rollups added up: everything that figures need of a group of them, be it a period, a pixel, a name or a day.
+"""Rollups added up: everything that figures need of a group of events, such as a period, a pixel, a name or a day.
 
-What a queue added up of a period is added once more and no more: that of buckets to its bucket, that of the whole to
-its site, pixel and name, from which the larger groups are made.
+Each row that the queue has added up for a period is added once: a row of a bucket to that bucket, a row of the whole
+period to the cell of its site, pixel and name. Larger groups are made of the cells.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,11 +22,11 @@ Values: TypeAlias = dict[tuple[str, str], tuple[int, int]]
 NO_COPY = ""
 """The browser copy of an event that a server brought."""
 SOLD = "Purchase"
-"""Whose values are added up where names are mixed: for a product that was only seen, nobody paid."""
+"""The name whose values are added up in groups of several names: other events, such as views, are no sales."""
 
 
 class Ending(NamedTuple):
-    """How events ended, why, and what became of their browser copy."""
+    """How events ended, why, and the status of their browser copy."""
 
     status: Status
     reason: str
@@ -34,7 +34,7 @@ class Ending(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """The finest group that is not about time."""
+    """The finest group of events apart from their time."""
 
     site: str
     pixel: str
@@ -52,13 +52,13 @@ class Sums:
     page_keys: dict[str, int] = field(default_factory=dict)
     """How many delivered events of pages had each match key."""
     server_keys: dict[str, int] = field(default_factory=dict)
-    """Likewise, of servers."""
+    """How many delivered events of servers had each match key."""
     lag: list[int] = field(default_factory=lambda: [0] * LAG_SLOTS)
-    """Of delivered events."""
+    """The histogram of the lag of delivered events."""
     sold: Values = field(default_factory=dict)
-    """Of delivered events."""
+    """The values of delivered events."""
     recovered: Values = field(default_factory=dict)
-    """Of those whose server copy reached Meta and whose browser copy was blocked."""
+    """The values of events whose server copy reached Meta and whose browser copy was blocked."""
 
     def add(self, rollup: Rollup) -> None:
         """Add a rollup."""
@@ -80,7 +80,7 @@ class Sums:
             _add_amounts(self.recovered, values)
 
     def merge(self, other: "Sums") -> None:
-        """Add another group, and its values where they are of the same name."""
+        """Add another group; its values only if they are of the same name (``priced``)."""
         _add_counts(self.counts, other.counts)
         _add_counts(self.page_keys, other.page_keys)
         _add_counts(self.server_keys, other.server_keys)
@@ -91,21 +91,21 @@ class Sums:
 
     @property
     def events(self) -> int:
-        """How many there are."""
+        """How many events there are."""
         return sum(self.counts.values())
 
     def kinds(self) -> Iterable[tuple[Ending, int]]:
-        """Yield how many events are of each kind, but for those of pixels that no site lists."""
+        """Yield each kind of ending with its number of events, except events of pixels that no site lists."""
         for where, events in self.counts.items():
             if (kind := Ending(*where)).reason != DropReason.UNKNOWN_PIXEL:
                 yield kind, events
 
     def ended(self, status: Status) -> int:
-        """Return how many ended so."""
+        """Return how many events ended with a status."""
         return sum(events for where, events in self.counts.items() if where[0] is status)
 
     def delivered(self, *, by_servers: bool) -> int:
-        """Return how many events were delivered that servers brought, or pages."""
+        """Return how many delivered events came from servers, or with ``by_servers`` False from pages."""
         return sum(
             events
             for kind, events in self.kinds()
@@ -128,12 +128,12 @@ def by_cell(rollups: Iterable[Rollup]) -> dict[Cell, Sums]:
 def by_bucket(
     rollups: Iterable[Rollup], period: Period, spans: Iterable[HourSpan], priced: str = SOLD
 ) -> dict[int, Sums]:
-    """Return rollups added up by bucket of a period, in their order, those without any event too.
+    """Return rollups added up by bucket of a period, in order; buckets without events are included.
 
     Args:
-        rollups: What is added up.
-        period: Where the buckets begin.
-        spans: The hours of each bucket that is wanted.
+        rollups: The rollups to add up.
+        period: Says when the buckets begin.
+        spans: The hours of each bucket that is returned.
         priced: The name whose values are added up.
     """
     buckets = {period.bucket(span.since): Sums(priced) for span in spans}
@@ -143,7 +143,7 @@ def by_bucket(
 
 
 def joined(parts: Iterable[Mapping[Cell, Sums]]) -> dict[Cell, Sums]:
-    """Return the cells of several parts of a period as those of all of it."""
+    """Return the cells of several parts of a period, added up to those of the whole."""
     cells: dict[Cell, Sums] = {}
     for part in parts:
         for cell, sums in part.items():
@@ -152,7 +152,7 @@ def joined(parts: Iterable[Mapping[Cell, Sums]]) -> dict[Cell, Sums]:
 
 
 def merged(groups: Iterable[Sums], priced: str = SOLD) -> Sums:
-    """Return groups added up, with the values of one name."""
+    """Return groups added up to one, with the values of the name ``priced``."""
     sums = Sums(priced)
     for group in groups:
         sums.merge(group)
@@ -165,7 +165,7 @@ def by_word(cells: Mapping[Cell, Sums], word: str, priced: str = "") -> dict[str
     Args:
         cells: See ``by_cell``.
         word: ``site``, ``pixel`` or ``name``.
-        priced: The name whose values are added up; empty: each word is that of its group.
+        priced: The name whose values are added up; empty: the word of each group, if words are names.
     """
     groups: dict[str, Sums] = {}
     for cell, sums in cells.items():
@@ -178,8 +178,8 @@ def largest(groups: Mapping[str, Sums], most: int) -> dict[str, Sums]:
     """Return the groups with the most events, and one for all others, so that made-up words cannot fill an answer.
 
     Args:
-        groups: By word.
-        most: How many at the most, that of the others included, whose values are added up for none.
+        groups: The groups by their word.
+        most: How many groups are returned at most, including that of the others, in which no values are added up.
     """
     order = _largest_first(groups)
     if len(order) <= most:

@@ -1,1 +1,1 @@
-"""Meta's law: what the Graph API takes, and what its answers mean. Pure."""
+"""Meta's rules: what the Graph API takes, and what its answers mean. Pure functions and constants."""

@@ -1,4 +1,4 @@
-"""Graph errors for people: text from outside, so it is cut, made printable, and freed of the token it may repeat."""
+"""Graph errors as text for people: it comes from outside, so it is cut, made printable, and freed of access tokens."""
 
 import re
 from dataclasses import replace
@@ -8,7 +8,7 @@ from proxy.model.verdict import Delivered, GraphError, Verdict
 _MOST = 200
 # "Malformed access token EAAB…" repeats the token; nothing else that long is worth reading.
 _TOKEN_LIKE = re.compile(r"[\w.~+/=-]{40,}")
-# Meta's words are Meta's own, but what they quote may be of a person.
+# Meta's messages may quote personal data: e-mail and IP addresses, and telephone numbers.
 _PERSONAL = re.compile(
     r"[^\s@\"'<>(]{1,64}@[^\s@]{1,255}|(?:\d{1,3}\.){3}\d{1,3}"
     r"|\+?\d[\d ()/-]{7,30}\d|(?:[\da-fA-F]{0,4}:){3,8}[\da-fA-F:]{0,20}"
@@ -16,7 +16,7 @@ _PERSONAL = re.compile(
 
 
 def printable(text: str, most: int = _MOST) -> str:
-    """Return a text in one line, its control and formatting characters escaped, at most so many characters long."""
+    """Return a text in one line of at most ``most`` characters, its control and formatting characters escaped."""
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:most])
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
@@ -28,14 +28,14 @@ def without_token(graph_error: GraphError, token: str) -> GraphError:
 
 
 def without_secret(verdict: Verdict, token: str) -> Verdict:
-    """Return a verdict that does not repeat the token, as Graph's words about a bad one do: dead letters keep them."""
+    """Return a verdict without the token, which Graph repeats in messages about a bad token: dead letters keep them."""
     if isinstance(verdict, Delivered) or not token or token not in verdict.graph_error.message:
         return verdict
     return replace(verdict, graph_error=without_token(verdict.graph_error, token))
 
 
 def meta_words(graph_error: GraphError) -> str:
-    """Return Meta's words in one bounded line that may be kept: nothing in it may be a token or about a person."""
+    """Return Meta's message in one line of bounded length, without anything that may be a token or personal data."""
     bounded = graph_error.message[: 4 * _MOST]
     return printable(_PERSONAL.sub("[…]", _TOKEN_LIKE.sub("[long]", bounded)))
 

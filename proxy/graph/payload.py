@@ -18,7 +18,7 @@ from proxy.model.server_request import NO_FIELDS, RequestFields
 
 
 def shared(event: Event) -> bytes:
-    """Return what all events of one request and pixel say alike, as Graph takes it (Meta, server event parameters)."""
+    """Return the JSON object of what all events of one request and pixel share (Meta, server event parameters)."""
     return orjson.dumps(_shared(event))
 
 
@@ -43,14 +43,14 @@ def _options(said: Options) -> dict[str, Any]:
 
 
 def own(name: str, time_s: int, identity: str, custom_data: Mapping[str, Any], written: bytes = b"") -> bytes:
-    """Return what is one event's own, as Graph takes it, the same for every pixel.
+    """Return the JSON object of an event's own members, which are the same for every pixel.
 
     Args:
-        name: Of the event.
+        name: The event's name.
         time_s: When it happened, in seconds.
         identity: Its id.
         custom_data: Its custom data.
-        written: These as JSON, where they have been written already.
+        written: The custom data as JSON, if they were serialized before.
     """
     return orjson.dumps(_own(name, time_s, identity, custom_data, written))
 
@@ -63,11 +63,11 @@ def _own(name: str, time_s: int, identity: str, custom_data: Mapping[str, Any], 
 
 
 def server_record(event: Event, fields: RequestFields) -> Record:
-    """Write a server's event as Graph takes it, in one part: its neighbours are about others.
+    """Return the record of a server's event, with a payload in one part: events of one request are about many people.
 
     Args:
         event: The event.
-        fields: What its request said beside it.
+        fields: The members that its request had besides the events.
     """
     payload = {**event.more, **_own(event.name, event.time_s, event.id, event.custom_data), **_shared(event)}
     if event.opt_out is not None:
@@ -80,7 +80,7 @@ def server_record(event: Event, fields: RequestFields) -> Record:
 def completed(
     payload: bytes, *, identity: str, user_data: Mapping[str, str], options: Options | None
 ) -> tuple[bytes, frozenset[str]]:
-    """Return a server's event with what it lacked, and the match keys that it took; what it says itself stays.
+    """Return a server's event completed with what it lacked, and which match keys it took; its own values stay.
 
     Args:
         payload: The event as ``server_record`` wrote it.
@@ -98,7 +98,7 @@ def completed(
 
 
 def worth(name: str, custom_data: Mapping[str, Any]) -> bytes:
-    """Return what tells the values of Purchases apart; of no other event anything."""
+    """Return four bytes that tell the values of Purchases apart; empty for other events and without a value."""
     value = custom_data.get("value") if name == "Purchase" else None
     if not isinstance(value, int | float):
         return b""
@@ -108,22 +108,22 @@ def worth(name: str, custom_data: Mapping[str, Any]) -> bytes:
 def parts(  # noqa: PLR0913, PLR0917 - those of ``own``, and the event
     name: str, time_s: int, identity: str, custom_data: Mapping[str, Any], written: bytes, event: Event | None
 ) -> tuple[bytes, bytes, bytes]:
-    """Return what is one event's own, its worth, and what the events of its request and pixel share; see above.
+    """Return the results of ``own``, ``worth`` and ``shared`` for an event.
 
     Args:
-        name: As with ``own``; likewise the next four.
-        time_s: See ``name``.
-        identity: See ``name``.
-        custom_data: See ``name``.
-        written: See ``name``.
-        event: The event for one pixel; None where what is shared is not wanted.
+        name: See ``own``.
+        time_s: See ``own``.
+        identity: See ``own``.
+        custom_data: See ``own``.
+        written: See ``own``.
+        event: The event for one pixel; None if the shared part is not wanted, which is then empty.
     """
     shared_part = b"" if event is None else shared(event)
     return own(name, time_s, identity, custom_data, written), worth(name, custom_data), shared_part
 
 
 def record(event: Event) -> Record:
-    """Write an event that stands alone, as Graph takes it, in two parts."""
+    """Return the record of a single event of a page, with a payload in two parts."""
     return Record(
         pixel=event.pixel,
         name=event.name,
@@ -143,13 +143,13 @@ def record(event: Event) -> Record:
 def body(
     payloads: Iterable[bytes], *, access_token: str, app_secret: str = "", fields: RequestFields = NO_FIELDS
 ) -> bytes:
-    """Return the JSON body of one request; the token rides here and never in the address.
+    """Return the JSON body of one request; the token is sent in the body and never in the URL.
 
     Args:
         payloads: Events as JSON objects.
-        access_token: Of the pixel.
-        app_secret: Of the app that the token belongs to, or "".
-        fields: What the request says of all its events; empty ones are left out.
+        access_token: The pixel's access token.
+        app_secret: The secret of the app that the token belongs to, or "".
+        fields: Members that apply to all events of the request; empty ones are left out.
     """
     extras = {"access_token": access_token}
     if app_secret:

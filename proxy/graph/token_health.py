@@ -12,21 +12,21 @@ _MOST_SCOPES, _MOST_WORD = 50, 100
 
 
 class TokenHealth(NamedTuple):
-    """How a token stands; times are in milliseconds, None where Graph says "never" or does not tell."""
+    """The state of an access token. Times are in milliseconds, None if Graph says "never" or nothing."""
 
     asked_at: int | None = None
     """When Graph was asked; None: not yet."""
     is_valid: bool | None = None
-    """None where Graph does not tell."""
+    """Whether the token is valid; None if Graph did not say."""
     expires_at: int | None = None
     data_access_expires_at: int | None = None
     scopes: tuple[str, ...] = ()
     error: str = ""
-    """What Graph, or the network, said in place of an answer."""
+    """Why there is no answer about the token, or what Graph says is wrong with it; empty otherwise."""
 
     @property
     def ends_at(self) -> int | None:
-        """When it is of no use any more, or of less; None where that is not known, or never."""
+        """When the token, or its access to data, expires; None if that is never or not known."""
         ends = [moment for moment in (self.expires_at, self.data_access_expires_at) if moment]
         return min(ends, default=None)
 
@@ -35,9 +35,9 @@ def token_health(status: int, body: bytes, asked_at: int) -> TokenHealth:
     """Return what an answer of ``/debug_token`` means.
 
     Args:
-        status: Of HTTP.
-        body: The answer.
-        asked_at: Server clock in milliseconds.
+        status: The HTTP status.
+        body: The body of the answer.
+        asked_at: When Graph was asked: server clock in milliseconds.
     """
     try:
         document = orjson.loads(body)
@@ -64,7 +64,7 @@ def _read(data: Mapping[str, Any], asked_at: int) -> TokenHealth:
 
 
 def _words(error: object) -> str:
-    """Return Meta's words about a token, which may quote it."""
+    """Return Meta's code and message about a token, without the token, which the message may quote."""
     if not isinstance(error, dict):
         return ""
     code, message = error.get("code"), error.get("message")
@@ -73,6 +73,6 @@ def _words(error: object) -> str:
 
 
 def _moment(seconds: object) -> int | None:
-    """Return a moment; Graph says 0 for "never"."""
+    """Return a time in milliseconds, None if there is none; Graph gives 0 for "never"."""
     is_number = isinstance(seconds, int) and not isinstance(seconds, bool)
     return seconds * 1000 if is_number and isinstance(seconds, int) and 0 < seconds < 1 << 40 else None

@@ -16,7 +16,7 @@ from proxy.model.verdict import Dead, Delivered, GraphError, Pause, Retry, Split
 
 # Waiting a little never lifts a policy block.
 _BLOCKED_SECONDS = 300.0
-# No header, however odd, makes events wait until they are too old.
+# The longest wait, so that no header, however odd, makes events wait until they are too old.
 _LONGEST_SECONDS = 3600.0
 _TOO_LARGE = 413
 _BUSY_STATUS = {408, 429}
@@ -30,10 +30,10 @@ def judge(status: int, answer: bytes, headers: Mapping[str, str], size: int) -> 
     Error code and subcode decide first, then ``is_transient``, then the HTTP status.
 
     Args:
-        status: Of HTTP.
-        answer: The body.
-        headers: Of the answer, found whatever their case.
-        size: Events of the batch.
+        status: The HTTP status.
+        answer: The body of the answer.
+        headers: The headers of the answer; names are looked up regardless of case.
+        size: How many events the batch has.
     """
     document = _parsed(answer)
     error = document.get("error") if document else None
@@ -42,7 +42,7 @@ def judge(status: int, answer: bytes, headers: Mapping[str, str], size: int) -> 
     if 200 <= status < 300 and document is not None:
         return _judge_success(document, headers, size)
     graph_error = GraphError(message=f"HTTP {status} without a Graph error")
-    # Whatever stands between us and Graph may answer for it; only "too large" is worth believing.
+    # The answer may come from a server between us and Graph; only "too large" is believed.
     return (
         _content(graph_error, size)
         if status == _TOO_LARGE
@@ -65,7 +65,7 @@ _USAGE_KEYS = ("call_count", "total_time", "total_cputime", "acc_id_util_pct")
 
 
 def clock_ahead(headers: Mapping[str, str], now: int) -> float | None:
-    """Return by how many seconds ``now`` (ms) is ahead of the clock of who answered; None if it does not say."""
+    """Return by how many seconds ``now`` (ms) is ahead of the answering server's clock; None without a ``Date``."""
     try:
         said = parsedate_to_datetime(headers.get("Date", ""))
     except (ValueError, OverflowError):
@@ -116,7 +116,7 @@ def _content(graph_error: GraphError, size: int) -> Verdict:
 
 
 def is_content_subcode(subcode: int | None) -> bool:
-    """Tell whether a subcode speaks of one event's content (28040xx), never of the whole pixel."""
+    """Tell whether a subcode is about the content of one event (28040xx), and not about the whole pixel."""
     return subcode in CONTENT_SUBCODES
 
 

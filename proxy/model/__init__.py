@@ -1,1 +1,1 @@
-"""The nouns of the flow; no room is below this one."""
+"""The data types that all other packages share; this package imports none of the others."""

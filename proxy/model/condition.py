@@ -1,6 +1,6 @@
-"""What can be wrong with a running proxy: one noun for health, log, dashboard and alerts.
+"""Conditions: what can be wrong with a running proxy, for health, log, dashboard and alerts alike.
 
-Here stand the codes alone. What they mean to people stands in ``docs/operating.md`` and on the dashboard.
+This module has only the codes. What they mean is explained in ``docs/operating.md`` and on the dashboard.
 """
 
 from dataclasses import dataclass
@@ -48,12 +48,13 @@ ConditionCode: TypeAlias = Literal[
 ]
 
 FAILS_READINESS: frozenset[ConditionCode] = frozenset({"queue", "pixel_paused", "delivery_late"})
-"""With one of these the proxy is not ready; with any of the rest it is only degraded."""
+"""While one of these lasts, the proxy is not ready; with any other it is only degraded."""
 OF_ALL_PROXIES: frozenset[ConditionCode] = frozenset({
     *("queue_filling", "order_id_conflict", "pixel_not_configured", "dead_letters", "graph_version", "pixel_stopped"),
     *("foreign_origin", "insecure_origin", "unknown_host", "silence", "tag_not_seen", "pair_rate_fell", "id_reused"),
 })  # fmt: skip
-"""Of proxies that share a queue each finds these, so one of them tells of it; the rest is of one machine or lane."""
+"""Conditions that every proxy of a shared queue finds, so only one of them sends alerts; the others concern one machine
+or lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Condition:
 
     @property
     def failing(self) -> bool:
-        """Whether readiness fails for it."""
+        """Whether readiness fails because of this condition."""
         return self.code in FAILS_READINESS
 
     def __str__(self) -> str:
@@ -83,14 +84,14 @@ class ConditionBoard(Protocol):
     """Where every part reports what is wrong with it, and what no longer is."""
 
     def report(self, code: ConditionCode, subject: str = "", detail: str = "", *, lasts_ms: int | None = None) -> None:
-        """Say that something is wrong, or goes on being wrong.
+        """Report that something is wrong, or is still wrong.
 
         Args:
-            code: What it is.
-            subject: What it is about.
+            code: What is wrong.
+            subject: See ``Condition.subject``.
             detail: See ``Condition.detail``.
-            lasts_ms: For something that happens rather than lasts: how long it counts as current afterwards.
+            lasts_ms: For an incident rather than a lasting state: for how many milliseconds it counts as current.
         """
 
     def clear(self, code: ConditionCode, subject: str = "") -> None:
-        """Say that it is over; clearing what was never reported changes nothing."""
+        """Report that a condition is over; clearing one that was never reported changes nothing."""

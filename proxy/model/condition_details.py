@@ -19,7 +19,7 @@ LIMITED: Final[Mapping[str, str]] = {
     "share": "an address has more requests in progress than its share",
     "full": "too many requests or bytes are in progress",
 }
-"""By the subject of ``limited``."""
+"""The details of the condition ``limited``, by its subject."""
 
 
 def graph_failed(reason: str, graph_error: str) -> str:
@@ -28,7 +28,7 @@ def graph_failed(reason: str, graph_error: str) -> str:
 
 
 def clock_differs(ahead_s: float) -> str:
-    """Return how far this machine's clock is from Meta's; positive seconds: ahead of it."""
+    """Return how far this machine's clock is from Meta's; positive seconds mean ahead of it."""
     return f"this machine's clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} Meta's"
 
 
@@ -60,10 +60,10 @@ def not_recorded(error: Exception) -> str:
 
 
 def database_away(why: str, events: int) -> str:
-    """Return that the shared database is away, and what it lacks.
+    """Return that the shared database is away, or is back but lacks events that the spool holds.
 
     Args:
-        why: Why it is; empty where it is here again, and lacks something still.
+        why: Why the database is away; empty when it is back.
         events: How many events the spool holds.
     """
     held = f"the spool holds {events} event{'' if events == 1 else 's'}"
@@ -79,10 +79,10 @@ def unlisted_origin(times: int, site: str, domains: Sequence[str], host: str) ->
     """Return that pages of a host may not send to a site, and the line of the configuration that would let them.
 
     Args:
-        times: How often it was tried.
-        site: Its name.
-        domains: Those that it lists.
-        host: The one that it does not.
+        times: How many requests were refused.
+        site: The name of the site.
+        domains: The domains that the site lists.
+        host: The host that it does not list.
     """
     line = ", ".join(f'"{domain}"' for domain in (*domains, host))
     wanted = f"domains = [{line}]" if len(domains) <= _MOST_DOMAINS else f'"{host}" in domains'
@@ -91,7 +91,7 @@ def unlisted_origin(times: int, site: str, domains: Sequence[str], host: str) ->
 
 
 def insecure_origin(times: int, site: str) -> str:
-    """Return that pages of a host come by http."""
+    """Return that pages of a site came by http, so that their requests were refused."""
     return f"{_requests_were(times)} refused, as pages of site {site} came by http and their events by https"
 
 
@@ -127,23 +127,23 @@ def few_descriptors(allowed: int, most: int, wanted: int) -> str:
 
 
 def queue_fills(part: float, full_in: str) -> str:
-    """Return how full the queue is, and how soon it will be full; empty where that is not known."""
+    """Return how full the queue is (0 to 1), and in what time it will be full (``full_in``; empty if not known)."""
     return f"{part:.0%} of its bounds are used" + (f", all of them in {full_in} at this rate" if full_in else "")
 
 
 def disk_short(free: int, full_in: str) -> str:
-    """Return how much disk is free, and how soon it is too little; empty where that is not known."""
+    """Return how many bytes of disk are free, and in what time that is too little (``full_in``; empty if not known)."""
     return f"{free // 1_048_576} MiB are free" + (f", too little in {full_in} at this rate" if full_in else "")
 
 
 def silent(missed: int, since: int) -> str:
-    """Return since when nothing comes, in milliseconds, and how many events usually come in that time."""
+    """Return since when no event has come (Unix milliseconds), and how many usually come in that time (``missed``)."""
     moment = datetime.fromtimestamp(since / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"none since {moment}, where usually some {missed} come"
 
 
 def tag_missing(days: int) -> str:
-    """Return that no page has sent anything."""
+    """Return that no page has sent an event in the last ``days`` days; 0 means that none ever has."""
     return f"none in the last {days} days" if days else "none yet"
 
 
@@ -151,15 +151,15 @@ def pair_rate_fell(now: float, usual: float, hours: int) -> str:
     """Return how far the pair rate fell.
 
     Args:
-        now: The part of browser copies that fired.
-        usual: What it is at these hours.
-        hours: Over which it was looked at.
+        now: The part of the browser copies that fired, 0 to 1.
+        usual: The usual part at these hours.
+        hours: The length of the time that ``now`` covers.
     """
     return f"in the last {hours} h {now:.0%} fired, where usually {usual:.0%} do"
 
 
 def ids_reused(reused: int, events: int) -> str:
-    """Return how many events came with an id that another visitor had brought."""
+    """Return how many events came with an id that another visitor had used before."""
     return f"{reused} of {events} events within an hour came with an id of another visitor"
 
 

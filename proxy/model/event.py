@@ -1,7 +1,7 @@
-"""What we vouch for: an event for one pixel, clean and hashed, and why another is not sent.
+"""The event as it may be sent: for one pixel, clean and hashed; and the reasons why an event is not sent.
 
-From here on there is no raw contact data. Times are server-clock milliseconds unless a name says ``_s``. What each
-request makes anew is a named tuple: a frozen dataclass takes three times as long to make.
+From here on there is no raw contact data. Times are server-clock milliseconds unless a name says ``_s``. Objects that
+every request creates are named tuples or structs: a frozen dataclass takes three times as long to create.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class BrowserCopy(StrEnum):
 
 
 class DropReason(StrEnum):
-    """Why an acknowledged event is knowingly not sent; also its metric label and ledger word."""
+    """Why an acknowledged event is knowingly not sent; the same words are used in metrics and in the ledger."""
 
     TOO_OLD = "too_old"
     CONTACT_DATA = "contact_data"
@@ -42,14 +42,14 @@ class DropReason(StrEnum):
 
 
 class Redaction(NamedTuple):
-    """Something that would have leaked: what it was taken for, never what it was."""
+    """Something that was taken out because it would have leaked: its kind and place, never the value itself."""
 
     what: str
     place: str
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event for one pixel that we vouch for: clean, hashed, ready to be written as Graph wants it."""
+    """One event for one pixel: clean, hashed, ready to be written in Graph's form."""
 
     pixel: str
     name: str
@@ -61,10 +61,10 @@ class Event(msgspec.Struct, frozen=True):
     custom_data: Mapping[str, Any]
     options: tuple[tuple[str, ...], int, int] | None
     visitor: bytes = b""
-    """Four bytes that tell visitors apart, for the duplicate memory and for updates of browser copies; empty where an
+    """Four bytes that tell visitors apart, for the duplicate memory and for updates of browser copies; empty if the
     event has no visitor."""
     browser_copy: BrowserCopy | None = None
-    """What became of the browser's copy; None where an event has none."""
+    """What became of the browser's copy; None if the event has none."""
     action_source: str = "website"
     """Where it happened, in Meta's words."""
     bot_reason: str = ""
@@ -72,8 +72,9 @@ class Event(msgspec.Struct, frozen=True):
     findings: tuple[str, ...] = ()
     """What is wrong with its data: each a field and a word, such as ``value:unusable``, never a value."""
     person_digests: tuple[bytes, ...] = ()
-    """Digests of whom it is about."""
+    """Person digests of the person that the event is about."""
     opt_out: bool | None = None
-    """True: for attribution alone (Meta, server event parameters); None where nobody said."""
+    """True: Meta may use the event for attribution only (Meta, server event parameters); None: the sender said
+    nothing."""
     more: Mapping[str, Any] = MappingProxyType({})
     """Members that only a server's event has, such as ``app_data``."""

@@ -1,6 +1,6 @@
-"""What is kept of an event for the ledger's figures: nothing of it is personal, and nothing says what a value was.
+"""Facts about an event for the ledger's figures: nothing personal, and of personal fields only their names.
 
-It is filled in by the rules, rests with the event, and goes into its ledger row when it ends.
+The rules fill them in, the queue stores them with the event, and they go into its ledger row when the event ends.
 """
 
 from collections.abc import Iterable
@@ -14,39 +14,40 @@ MATCH_KEYS: Final = (
 )
 """Keys of ``user_data`` that tell whom an event is about (Meta, customer information parameters).
 
-Their order is fixed: bits that rest in files are counted by it, so a new one goes to the end.
+Their order is fixed: stored bits are numbered by it, so a new key goes to the end.
 """
 PARTS: Final = 10_000
-"""Of one unit of a currency, in which values are counted, so that sums are exact."""
+"""How many parts one unit of a currency has: values are counted in whole parts, so that sums are exact."""
 _BITS: Final = {name: 1 << place for place, name in enumerate(MATCH_KEYS)}
 
 
 class EventFacts(NamedTuple):
-    """What the ledger keeps of an event beside its identity and its fate."""
+    """What the ledger keeps of an event besides its ids and how it ended."""
 
     site: str = ""
     """The name of its site."""
     match_keys: int = 0
-    """Which match keys its payload carries, as ``bits_of`` says it."""
+    """Which match keys its payload carries, as bits (see ``bits_of``)."""
     consent: str = ""
-    """What was known of consent when it arrived: a word of ``Consent``; ``not_asked`` where a server answers for it."""
+    """What was known of consent when it arrived: a word of ``Consent``; ``not_asked`` if a server sent the event."""
     consent_source: str = ""
-    """What said so: ``pixel`` or the consent managers that the tag asks (``usercentrics+tcf``); of a silent page the
-    site's setting, ``pixel`` or ``required``; ``visitor_cookie`` of a withdrawal on an earlier page; or ``server``."""
+    """Where ``consent`` comes from: ``pixel`` or the consent managers that the tag asks (``usercentrics+tcf``); if the
+    page said nothing, the site's setting, ``pixel`` or ``required``; ``visitor_cookie`` for a withdrawal on an earlier
+    page; or ``server``."""
     redactions: tuple[str, ...] = ()
     """What was taken out, and where, such as ``email:url``."""
     value: int | None = None
-    """The value of its custom data in ten-thousandths of the currency; None where it has none that can be summed."""
+    """The value of its custom data in ten-thousandths of the currency; None if there is none that can be summed."""
     currency: str = ""
-    """Of the value; empty where it has none."""
+    """The currency of ``value``; empty if there is no value."""
 
 
 NO_FACTS: Final = EventFacts()
-"""Of events that were stored before facts were kept."""
+"""The facts of events that were stored before facts were kept."""
 
 
 def bits_of(names: Iterable[str]) -> int:
-    """Return match keys as bits; names that are none are left out."""
+    """Return match keys as bits; names that are not in ``MATCH_KEYS`` are left out."""
     bits = 0
     for name in names:
         bits |= _BITS.get(name, 0)
@@ -54,5 +55,5 @@ def bits_of(names: Iterable[str]) -> int:
 
 
 def names_of(bits: int) -> tuple[str, ...]:
-    """Return the names of match keys, in the order of ``MATCH_KEYS``."""
+    """Return the names of the match keys that ``bits`` stand for, in the order of ``MATCH_KEYS``."""
     return tuple([name for name, bit in _BITS.items() if bits & bit])

@@ -16,17 +16,18 @@ class Status(StrEnum):
     DUPLICATE = "duplicate"
     DEAD = "dead"
     REPLAYED = "replayed"
-    """It was dead and was put back: what became of it then has a row of its own. No rollup counts it."""
+    """It was a dead letter and was put back into the queue; how it then ended has a row of its own. No rollup counts
+    this row."""
 
 
 REPEATS_SERVER = "server_copy"
-"""Why a page's event is a duplicate where a server's event of the same order is sent in its place; other
-duplicates have no reason."""
+"""The reason of a page's event that is a duplicate because a server's event of the same order is sent in its place;
+other duplicates have no reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserCopyUpdate:
-    """What a page learned later of a browser copy; it knows names and ids, not which pixels took the event."""
+    """What a page learned later of a browser copy; the page knows names and ids, not which pixels took the event."""
 
     name: str
     id: str
@@ -34,10 +35,10 @@ class BrowserCopyUpdate:
 
 
 class LedgerRow(NamedTuple):
-    """One finished event, without personal data; equal to another that says the same, whatever their numbers."""
+    """One finished event, without personal data. Two rows are equal if all their fields but ``number`` are."""
 
     at: int
-    """When it ended: server clock in milliseconds; its table is that of the day."""
+    """When it ended: server clock in milliseconds; the row is in the table of that day."""
     pixel: str
     name: str
     id: str
@@ -51,28 +52,29 @@ class LedgerRow(NamedTuple):
     attempts: int = 0
     findings: tuple[str, ...] = ()
     visitor: bytes = b""
-    """Who may bring a ``BrowserCopyUpdate``; written as a keyed hash, never read back."""
+    """The visitor who may send a ``BrowserCopyUpdate`` of the event; written as a keyed hash, never read back."""
     action_source: str = "website"
     """Where it happened, in Meta's words."""
     arrived: int = 0
     """When it arrived: server clock in milliseconds; 0 where an older version wrote the row."""
     facts: EventFacts = NO_FACTS
     code: int = 0
-    """Meta's error code, where Graph refused it for good, or refused it before it took it; otherwise 0."""
+    """Meta's error code if Graph refused the event for good, or refused it at first and took it later; otherwise 0."""
     subcode: int = 0
     message: str = ""
     """Meta's words, as ``meta_words`` bounds them."""
     number: int = 0
-    """Larger than that of every row written before; 0 until it is written, and in rows of layout 5 and before."""
+    """The row's number, larger than that of every row written before; 0 until it is written, and in rows of layout 5
+    and before."""
 
     def __eq__(self, other: object) -> bool:
-        """Compare what they say."""
+        """Compare all fields but ``number``."""
         return isinstance(other, LedgerRow) and self[:-1] == other[:-1]
 
     def __ne__(self, other: object) -> bool:
-        """Compare what they say; a tuple has a comparison of its own here."""
+        """Compare likewise: ``!=`` of a tuple would otherwise compare all fields."""
         return not self == other
 
     def __hash__(self) -> int:
-        """Hash what is compared."""
+        """Hash the fields that are compared."""
         return hash(self[:-1])

@@ -1,17 +1,17 @@
-"""What the operator ordered of the delivery of a pixel."""
+"""What the operator ordered for the delivery of a pixel."""
 
 from typing import NamedTuple
 
 
 class PixelOrder(NamedTuple):
-    """Stands until it is taken back, whatever restarts; times are of the server's clock in milliseconds."""
+    """The operator's order for one pixel; it survives restarts. Times are server-clock milliseconds."""
 
     paused_at: int = 0
-    """Since when nothing may be sent; 0 where it may."""
+    """Since when nothing may be sent; 0 if sending is allowed."""
     test_code: str = ""
-    """Test event code that events carry, those alone whose sender named none."""
+    """Test event code for the events whose sender gave none."""
     test_until: int = 0
-    """Until when."""
+    """When ``test_code`` stops to apply."""
 
     @property
     def is_paused(self) -> bool:
@@ -19,5 +19,5 @@ class PixelOrder(NamedTuple):
         return self.paused_at > 0
 
     def test_code_at(self, now: int) -> str:
-        """Return the test event code of a moment; empty when there is none."""
+        """Return the test event code that applies at a time; empty when there is none."""
         return self.test_code if now < self.test_until else ""

@@ -1,8 +1,8 @@
-"""The question by which the doctor asks a running proxy, through the public name, what it sees of a request.
+"""The probe: the doctor asks a running proxy, through its public host name, what the proxy sees of a request.
 
-For whoever has not the installation's secret there is no such address: its name is derived from the secret, and what is
-not a question of the last two minutes gets the answer of an unknown path. Question and answer are sealed (AES-256-GCM),
-so a question that somebody replays brings nothing that can be read.
+Without the installation's secret the probe cannot be found: its path is derived from the secret, and anything but a
+question of the last two minutes gets the answer of an unknown path. Question and answer are encrypted (AES-256-GCM), so
+whoever replays a question cannot read the answer.
 
 A question is the nonce (12 bytes), then the sealed JSON of its time and site. An answer is a nonce, then sealed JSON,
 bound to the question's nonce: an answer to another question, out of a cache, does not open.
@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from proxy.model.keys import derive
 
 MOST_BYTES = 1024
-"""Of a question."""
+"""The most bytes of a question."""
 COOKIE_SECONDS = 90
-"""How long a browser would keep the cookie of an answer; the doctor is none."""
+"""The lifetime of the cookie that an answer sets."""
 _NONCE = 12
 _LIFE_MS = 120_000
 
@@ -49,16 +49,16 @@ class ProbeKeys:
         self._answers = AESGCM(derive(secret, "probe-answer"))
 
     def question(self, site: str, *, now: int) -> ProbeQuestion:
-        """Return a question for one site; ``now`` is this clock in milliseconds."""
+        """Return a question for one site; ``now`` is this machine's clock in milliseconds."""
         nonce, plain = os.urandom(_NONCE), orjson.dumps([now, site])
         return ProbeQuestion(nonce, _text(nonce + self._questions.encrypt(nonce, plain, None)))
 
     def asked(self, body: bytes, *, now: int) -> tuple[bytes, str] | None:
-        """Return nonce and site of a question; None if it is none, or none of the last two minutes.
+        """Return nonce and site of a question; None if the body is not a question of the last two minutes.
 
         Args:
-            body: As it came.
-            now: This clock in milliseconds.
+            body: The body of the request.
+            now: This machine's clock in milliseconds.
         """
         sealed = _bytes(body)
         try:
@@ -68,7 +68,7 @@ class ProbeKeys:
         return (sealed[:_NONCE], site) if abs(now - at) <= _LIFE_MS else None
 
     def answer(self, asked: bytes, seen: Mapping[str, Any]) -> bytes:
-        """Return the sealed answer to a question by its nonce."""
+        """Return the encrypted answer ``seen`` to the question whose nonce is ``asked``."""
         nonce = os.urandom(_NONCE)
         return _text(nonce + self._answers.encrypt(nonce, orjson.dumps(seen), asked))
 
@@ -87,7 +87,7 @@ def _word(number: bytes) -> str:
 
 
 def _text(sealed: bytes) -> bytes:
-    """Return bytes as letters, which no server on the way takes for anything else than text."""
+    """Return bytes in base64, so that no server on the way takes them for anything but text."""
     return base64.urlsafe_b64encode(sealed)
 
 

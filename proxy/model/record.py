@@ -1,4 +1,4 @@
-"""An event at rest."""
+"""The record: an event as the queue stores it."""
 
 from typing import NamedTuple
 
@@ -9,9 +9,10 @@ from proxy.model.server_request import NO_FIELDS, RequestFields
 
 
 class Record(NamedTuple):
-    """An event at rest: its CAPI payload and what the queue must know without opening it.
+    """An event as the queue stores it: its CAPI payload, and what the queue must know without reading the payload.
 
-    The payload is in two JSON objects: what is the event's own, and what all events of one request and pixel share.
+    The payload is in two JSON objects: the event's own members, and those that all events of one request and pixel
+    share.
     """
 
     pixel: str
@@ -23,7 +24,7 @@ class Record(NamedTuple):
     browser_copy: BrowserCopy | None
     """None where the event came from a server and not from a page: such an event has no browser copy."""
     bot_reason: str
-    """The same as the event's; the ledger row of its delivery says it beside the status."""
+    """See ``Event.bot_reason``; the ledger row of its delivery has it besides the status."""
     payload: bytes
     findings: tuple[str, ...] = ()
     person_digests: tuple[bytes, ...] = ()
@@ -31,24 +32,24 @@ class Record(NamedTuple):
     worth: bytes = b""
     """Four bytes that tell the values of Purchases apart; stored in the duplicate memory only."""
     shared: bytes = b""
-    """The other part of the payload, with other members than ``payload``; empty when that is the whole."""
+    """The other part of the payload, with other members than ``payload``; empty when ``payload`` is the whole."""
     action_source: str = "website"
     """Where the event happened, in Meta's words; it decides how old the event may be."""
     fields: RequestFields = NO_FIELDS
-    """What the request that carries it to Graph says beside it; of a browser's event nothing."""
+    """Members of the request to Graph besides the events; a browser's event has none."""
     order: bytes = b""
-    """Keys of ``order.order_key`` where the event is to be sent once for an order: a repeat if any of them was met.
-    Stored in the order memory only."""
+    """Keys of ``order.order_key``, one after the other, if the event is to be sent only once for an order: it is a
+    repeat if any of these keys was seen before. Stored in the order memory only."""
     not_before: int = 0
-    """Server clock in milliseconds; not delivered before. Stored beside the segment, not in it."""
+    """When it may be delivered at the earliest: server clock in milliseconds. Stored beside the segment, not in it."""
     pending: Join | Twin | None = None
-    """What is looked up when it is claimed for the first time."""
+    """What is looked up when the event is first claimed for delivery."""
     facts: EventFacts = NO_FACTS
-    """What its ledger row says beside its identity and its fate."""
+    """What its ledger row says besides its ids and how it ended."""
     arrived: int = 0
     """Server clock in milliseconds when its request arrived; 0 where an older version stored it."""
 
     @property
     def whole(self) -> bytes:
-        """The payload as Graph takes it."""
+        """The whole payload as Graph takes it, in one JSON object."""
         return b"%b,%b" % (self.payload[:-1], self.shared[1:]) if self.shared else self.payload

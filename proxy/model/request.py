@@ -24,34 +24,34 @@ class Consent(StrEnum):
 
 
 class Client(NamedTuple):
-    """Who asks; ``untrusted_forwarding`` marks a forwarding header that should have been trusted."""
+    """Who sent a request; ``untrusted_forwarding`` marks a forwarding header of a peer that should be trusted."""
 
     address: str
-    """The visitor's; empty when it is not known."""
+    """The visitor's IP address; empty when it is not known."""
     public: bool = False
-    """The address may be sent to Meta: a real one, not private, reserved or for documentation."""
+    """Whether the address may be sent to Meta: it is public, not private, reserved or for documentation."""
     untrusted_forwarding: bool = False
     believed: bool = False
-    """A trusted proxy speaks for the visitor."""
+    """Whether the request came through a trusted proxy, whose headers are believed."""
 
 
 class BrowserRequest(NamedTuple):
-    """One public request as plain values; behind the edge nothing sees the socket."""
+    """One public request as plain values: only the code in ``edge`` sees the socket."""
 
     now: int
     entropy: int
     """128 random bits, so that the rules need no randomness of their own."""
     client: Client
     host: str = ""
-    """The host that the visitor asked for; like ``secure``, by the word of a trusted proxy where there is one."""
+    """The host that the visitor asked for; like ``secure``, it is what a trusted proxy says, if there is one."""
     secure: bool = False
-    """The visitor came by https."""
+    """Whether the visitor came by https."""
     origin: str = ""
     referer: str = ""
     cookie: str = ""
     user_agent: str = ""
     brands: str = ""
-    """``Sec-CH-UA``; with the next, what Chromium says of itself beside the user agent."""
+    """``Sec-CH-UA``; with ``platform``, what Chromium says of itself besides the user agent."""
     platform: str = ""
     """``Sec-CH-UA-Platform``."""
     gpc: str = ""
@@ -74,7 +74,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class RefusedEvent:
-    """A member of ``events`` that is no event, or one too many: which one, and why."""
+    """A member of ``events`` that is no event, or that exceeds a limit: which one, and why it is refused."""
 
     index: int
     id: str
@@ -100,4 +100,4 @@ class Visit(msgspec.Struct, frozen=True, gc=False):
     surplus: int = 0
     """Further members of ``events`` that are refused without being looked at or named."""
     findings: tuple[str, ...] = ()
-    """What of it was too long to be read, as an event's findings say it."""
+    """What in the body was too long to be read, in the form of an event's findings."""

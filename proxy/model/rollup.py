@@ -17,7 +17,7 @@ LAG_BOUNDS_MS: Final = (
 """Upper ends of the slots of ``Rollup.lag``; a last slot holds what took longer."""
 LAG_SLOTS: Final = len(LAG_BOUNDS_MS) + 1
 OTHER: Final = "(other)"
-"""Stands for all names, pixels or subjects beyond the bound."""
+"""Stands for all names, pixels or subjects beyond the bound on their number."""
 _MOST_WORD = 60
 
 
@@ -25,49 +25,50 @@ class RollupKey(NamedTuple):
     """What the events of one rollup have in common."""
 
     hour: int
-    """Of their arrival: hours since 1970, UTC; of a day's sum its first hour."""
+    """The hour in which they arrived: hours since 1970, UTC; for the sum of a day its first hour."""
     site: str
     pixel: str
     name: str
     status: Status
     reason: str
     browser_copy: str
-    """A word of ``BrowserCopy``; empty where they came from a server."""
+    """A word of ``BrowserCopy``; empty if they came from a server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """How many events have a key, and what of them can be summed."""
+    """How many events have a key, and the sums of their figures."""
 
     key: RollupKey
     events: int
     values: Mapping[str, tuple[int, int]]
-    """By currency: how many of them have a value, and its sum in ten-thousandths."""
+    """By currency: how many events have a value, and the sum of their values in ten-thousandths."""
     match_keys: Mapping[str, int]
-    """By match key: how many of them carry it; keys that are not there are carried by none."""
+    """By match key: how many events carry it; no event carries a key that is missing here."""
     lag: tuple[int, ...]
-    """How many took how long from arrival to end: a slot for each of ``LAG_BOUNDS_MS``, and one for longer; empty where
-    it is not told."""
+    """How many events took how long from arrival to end: a slot for each of ``LAG_BOUNDS_MS``, and one for longer;
+    empty if the times were not counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class RollupQuery:
-    """Which rollups; empty fields match all."""
+    """Which rollups to return; empty fields match all."""
 
     since_hour: int
-    """Of arrival: hours since 1970, UTC."""
+    """The first hour of arrival: hours since 1970, UTC."""
     until_hour: int
-    """The first hour that is not wanted."""
+    """The first hour after the period."""
     site: str = ""
     pixel: str = ""
     name: str = ""
     by_day: bool = False
-    """Sums of whole days (UTC) instead of hours, also of those days that the hours begin or end in."""
+    """Whether to return sums of whole days (UTC) instead of hours; the days in which the period begins and ends count
+    whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """A small count with a word, of what no ledger row tells, such as origins that were refused."""
+    """A count of something that has no ledger row, such as the requests of a refused origin."""
 
     hour: int
     """Hours since 1970, UTC."""
@@ -77,12 +78,12 @@ class Tally:
 
 
 def arrival_of(row: LedgerRow) -> int:
-    """Return when the event of a row arrived; where nobody knows, when it ended."""
+    """Return when the event of a row arrived; if that is not known, when it ended."""
     return row.arrived or row.at
 
 
 def events_of(row: LedgerRow) -> int:
-    """Return how many events a row stands for: of pixels that the site does not list it may be many."""
+    """Return how many events a row stands for: a row of events for unlisted pixels may stand for many."""
     if row.status is Status.DROPPED and row.reason == "unknown_pixel" and row.findings:
         kind, _, count = row.findings[0].partition(":")
         if kind == "events" and count.isascii() and count.isdecimal():
@@ -93,8 +94,8 @@ def events_of(row: LedgerRow) -> int:
 def key_of(row: LedgerRow) -> RollupKey:
     """Return the key under which a row is counted, before the number of names is bounded.
 
-    Whoever sends events makes up pixels that the site does not list, and Graph the numbers that it counted: neither
-    may make a key of its own.
+    Senders may make up any number of unlisted pixels, and reasons of the form ``received …`` hold numbers that come
+    from Graph: neither may lead to any number of keys.
     """
     is_unknown = row.status is Status.DROPPED and row.reason == "unknown_pixel"
     pixel = OTHER if is_unknown else row.pixel
@@ -105,5 +106,5 @@ def key_of(row: LedgerRow) -> RollupKey:
 
 
 def counted_reason(reason: str) -> str:
-    """Return the reason of a row as it is counted."""
+    """Return the reason under which a row is counted: one word for all ``received …``, else its beginning."""
     return "received_fewer" if reason.startswith("received ") else reason[:_MOST_WORD]

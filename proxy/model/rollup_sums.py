@@ -1,4 +1,4 @@
-"""Rollups added up over a period, as finely as its figures need them and no finer: a year has tens of thousands."""
+"""Rollups added up over a period, only as finely as its figures need: a year has tens of thousands of rollups."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from proxy.model.rollup import Rollup, RollupKey
 
 
 class HourSpan(NamedTuple):
-    """Some whole hours, since 1970, UTC."""
+    """A span of whole hours; its ends are hours since 1970, UTC."""
 
     since: int
     until: int
-    """The first hour behind it."""
+    """The first hour after the span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class PeriodQuery:
     """Which rollups are added up; empty fields match all."""
 
     buckets: tuple[HourSpan, ...]
-    """What the period is cut into, in order, without gaps; none where only what is before is wanted."""
+    """The parts of the period, in order, without gaps; none if only ``before`` is wanted."""
     before: HourSpan | None = None
-    """What it is compared with."""
+    """The earlier span that the period is compared with."""
     priced: str = ""
-    """The name whose values are wanted of each bucket."""
+    """The event name whose values are wanted for each bucket."""
     site: str = ""
     pixel: str = ""
     name: str = ""
@@ -35,7 +35,10 @@ class PeriodQuery:
         return self.buckets[0].since if self.buckets else 0
 
     def split(self, hour: int) -> "tuple[PeriodQuery, PeriodQuery]":
-        """Return what is wanted of the time before an hour, and of that from it on with all of its bucket."""
+        """Return the query for the time before an hour and the one for the rest.
+
+        Buckets are not cut: the bucket that holds the hour goes to the rest. ``before`` is cut at the hour.
+        """
         number = sum(span.until <= hour for span in self.buckets)
         early, late = _cut(self.before, hour)
         return (
@@ -55,29 +58,29 @@ def _cut(span: HourSpan | None, hour: int) -> tuple[HourSpan | None, HourSpan | 
 class PeriodSums(NamedTuple):
     """Rollups added up; a key may come in several parts.
 
-    Values, match keys and lag are told of events only whose server copy reached Meta.
+    Values, match keys and lag cover only events whose server copy reached Meta.
     """
 
     before: list[Rollup]
-    """Over ``PeriodQuery.before``."""
+    """The sums over ``PeriodQuery.before``."""
     total: list[Rollup]
-    """Over the period; their hour is its first."""
+    """The sums over the period; their hour is the period's first."""
     buckets: list[Rollup]
-    """Over each bucket, whose first hour they have, with keys as of ``in_bucket``."""
+    """The sums over each bucket; their hour is the bucket's first, and their keys are those of ``in_bucket``."""
 
 
 def reached_meta(status: Status, reason: str) -> bool:
-    """Tell whether Meta has a server copy of such events: their own, or that of the server's of the same order."""
+    """Tell whether Meta has a server copy of events that ended so: their own, or a server's event of the same order."""
     return status is Status.DELIVERED or (status is Status.DUPLICATE and reason == REPEATS_SERVER)
 
 
 def in_bucket(key: RollupKey, since: int, priced: str) -> RollupKey:
-    """Return the key under which a bucket has events: site, pixel and name are told only where a value needs them.
+    """Return the key under which events count in a bucket: without site; pixel and name only if values are summed.
 
     Args:
-        key: Of the events.
+        key: The key of the events.
         since: The bucket's first hour.
-        priced: The name whose values are wanted.
+        priced: The event name whose values are wanted.
     """
     if key.name == priced and reached_meta(key.status, key.reason):
         return key._replace(hour=since, site="")

@@ -1,7 +1,7 @@
 """What a server's request claims: events of a backend, an SDK or a webhook, in one shape whatever sent them.
 
-A browser's request is another thing (``request.py``): here there is no visitor at the other end of the connection, so
-neither its address nor its headers say anything of the buyer.
+Unlike with a browser's request (``request.py``) there is no visitor at the other end of the connection, so neither its
+address nor its headers say anything of the buyer.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from proxy.model.request import Options
 
 
 class RequestFields(NamedTuple):
-    """What a request says of all its events, beside them; events whose fields differ never share a batch.
+    """Members of a request that apply to all its events; events whose fields differ never share a batch.
 
     Source: Meta, Conversions API, "using the API" and "offline events". Empty where the request does not say.
     """
@@ -31,13 +31,13 @@ NO_FIELDS = RequestFields()
 
 
 class ServerBody(NamedTuple):
-    """What a door hands to the rules: the bytes of a request, unpacked, and what its head says of them."""
+    """What an endpoint hands to the rules: the decompressed body of a request, and what its head says about it."""
 
     content: bytes
     content_type: str = ""
-    """The header, or empty."""
+    """The header ``Content-Type``, or empty."""
     query: str = ""
-    """What stands behind the question mark, as it came."""
+    """The query of the URL, as it came."""
 
 
 class ServerHit(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +52,7 @@ class ServerHit(msgspec.Struct, frozen=True, gc=False):
     action_source: str
     """In Meta's words, lower case (Meta, server event parameters)."""
     user_data: Mapping[str, tuple[str, ...]]
-    """By Meta's short names; each value raw or hashed, as it was given."""
+    """Match keys by Meta's short names; each value raw or hashed, as the sender gave it."""
     custom_data: Mapping[str, Any]
     url: str = ""
     referrer: str = ""
@@ -62,12 +62,13 @@ class ServerHit(msgspec.Struct, frozen=True, gc=False):
     """Other members of the event that Graph takes as they are: ``app_data``, ``original_event_data``,
     ``attribution_data``, ``messaging_channel`` and what Meta may add."""
     orders: tuple[tuple[str, str], ...] = ()
-    """What it is counted once by for weeks, each a name and an id in its sender's words, such as its subscription and
-    its invoice; empty: by its order id, where it has one and its name is one that an order has once."""
+    """By which it is counted only once for weeks: pairs of a name and an id in the sender's words, such as those of its
+    subscription and its invoice. If empty, the order id in its custom data counts, for events that an order has
+    once."""
     checkout: str = ""
     """The token of its checkout, where its sender names it."""
     findings: tuple[str, ...] = ()
-    """What was wrong with its values, as an event's findings say it."""
+    """What was wrong with its values, in the form of an event's findings."""
 
 
 class RefusedHit(NamedTuple):
@@ -83,7 +84,7 @@ class RefusedHit(NamedTuple):
 
 
 class ServerRequest(NamedTuple):
-    """One request of a server, read and in one shape; whose it is was settled by its access key."""
+    """One request of a server, read into one shape; its sender was authenticated before."""
 
     now: int
     """Server clock in milliseconds."""
@@ -94,4 +95,5 @@ class ServerRequest(NamedTuple):
     """Members of ``data`` that are no event."""
     fields: RequestFields = NO_FIELDS
     is_all_or_nothing: bool = False
-    """The first bad event refuses all, as with Graph; otherwise the good ones are stored, as with Meta's Gateway."""
+    """Whether the first bad event refuses the whole request, as with Graph; otherwise the good events are stored, as
+    with Meta's Gateway."""

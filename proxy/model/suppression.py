@@ -1,14 +1,14 @@
-"""Whom nothing more is sent about, and why."""
+"""Suppressions: why nothing more is sent about a person."""
 
 from enum import StrEnum
 
 
 class SuppressionKind(StrEnum):
-    """Why nothing more is sent about somebody; the queue's file holds these words."""
+    """Why nothing more is sent about a person; the queue stores these words."""
 
     OPT_OUT = "opted_out"
-    """The visitor's own word, on the opt-out page; only the visitor, or the owner, lifts it."""
+    """The visitor opted out on the opt-out page; only the visitor or the owner lifts it."""
     WITHDRAWAL = "withdrawn"
-    """The page's word, ``consent: "revoked"``; its grant in the same browser lifts it."""
+    """The page said ``consent: "revoked"``; a grant by a page in the same browser lifts it."""
     ERASURE = "erased"
-    """The owner's; it speaks against what happened before it."""
+    """The owner erased the person; it covers only what happened before it."""

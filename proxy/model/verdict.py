@@ -40,11 +40,11 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Nothing was decided; later it may be."""
+    """Graph neither took nor refused the events; the batch is sent again later."""
 
     reason: str
     after: float = 0.0
-    """The least wait in seconds that Graph asked for."""
+    """How many seconds Graph asked to wait at least."""
     uncounted: bool = False
     """True for a 2xx that counted no event; after three of those the events are dead."""
     graph_error: GraphError = GraphError()

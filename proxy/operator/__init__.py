@@ -1,1 +1,1 @@
-"""What the owner sees: dashboard, metrics, health, and the JSON behind them."""
+"""The operator listener, for the owner: dashboard, metrics, health, and the JSON behind them."""

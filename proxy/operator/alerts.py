@@ -1,4 +1,4 @@
-"""The JSON about alerts: what stands, who is told, and how that ended."""
+"""The JSON about alerts: those that stand, the receivers, and what the receivers answered."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ class AlertApi:
     """Answers questions about alerts."""
 
     def __init__(self, alerter: Alerter | None) -> None:
-        """Take who tells; None where nobody is to be told."""
+        """Take what sends alerts; None when the configuration has no receiver."""
         self._alerter = alerter
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of this part."""
+        """Add the routes of this part."""
         app.router.add_get("/api/alerts", self._alerts)
         app.router.add_post("/api/alerts/test", self._test)
 

@@ -1,7 +1,7 @@
-"""Answers that took long are given again for a while, so that open pages leave the machine to the visitors.
+"""A cache of answers that took long, so that open pages of the dashboard leave the machine to the visitors.
 
-An answer that was made in no time is made anew each time, and always tells what is. One that took ``t`` seconds is
-given again for twenty times as long, a minute at the most, and however many ask for it, it is made once at a time.
+An answer that is made quickly is not kept, so it is always up to date. One that took ``t`` seconds is kept for twenty
+times as long, a minute at the most; and all who ask for it while it is being made wait for the same one.
 """
 
 import asyncio
@@ -14,17 +14,17 @@ T = TypeVar("T")
 
 _QUICK_S = 0.1
 _TIMES, _MOST_S = 20, 60.0
-# Answers that are remembered; each has some dozens of kilobytes.
+# The most answers that are kept; each has some dozens of kilobytes.
 _MOST_KEPT = 64
 
 
 def as_it_took(seconds: float) -> float:
-    """Return for how many seconds an answer is given again that took so many."""
+    """Return for how many seconds an answer is kept that took ``seconds`` to make."""
     return min(_TIMES * seconds, _MOST_S) if seconds > _QUICK_S else 0.0
 
 
 class CostlyAnswers(Generic[T]):
-    """Used on the event loop only."""
+    """Answers by question, kept for as long as ``lasts`` says. Used on the event loop only."""
 
     def __init__(
         self,
@@ -37,8 +37,8 @@ class CostlyAnswers(Generic[T]):
 
         Args:
             monotonic: A clock in seconds.
-            lasts: For how many seconds an answer is given again that took so many.
-            most: How many are remembered.
+            lasts: Returns for how many seconds an answer is kept, from the seconds that it took to make.
+            most: How many answers are kept.
         """
         self._monotonic = monotonic
         self._lasts = lasts
@@ -47,10 +47,10 @@ class CostlyAnswers(Generic[T]):
         self._under_way: dict[Hashable, asyncio.Task[T]] = {}
 
     async def of(self, question: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the answer to a question; whoever goes away does not take it from the others.
+        """Return the kept answer to a question, or make it; if one caller is cancelled, the others still get it.
 
         Args:
-            question: What is asked.
+            question: The key of the answer.
             make: Makes the answer.
         """
         found = self._kept.get(question)
@@ -77,5 +77,5 @@ class CostlyAnswers(Generic[T]):
 
     def _forget(self, question: Hashable, task: asyncio.Task[T]) -> None:
         self._under_way.pop(question, None)
-        # Nobody may wait for it any more.
+        # If no caller waits any more, asyncio would complain about an exception that nobody has fetched.
         task.cancelled() or task.exception()

@@ -20,10 +20,10 @@ class DeadLetterApi:
     """Answers questions about dead letters, and changes them."""
 
     def __init__(self, queue: Archive, lanes: Mapping[str, Lane], now: Callable[[], int]) -> None:
-        """Take what keeps them.
+        """Take what keeps and what delivers events.
 
         Args:
-            queue: Where they are kept.
+            queue: Where dead letters are kept.
             lanes: By pixel id; woken when something is put back.
             now: Server clock in milliseconds.
         """
@@ -32,7 +32,7 @@ class DeadLetterApi:
         self._now = now
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of this part."""
+        """Add the routes of this part."""
         app.router.add_get("/api/dead", self._dead)
         app.router.add_get("/api/dead/export", self._export)
         app.router.add_post("/api/dead/replay", self._replay)
@@ -43,7 +43,10 @@ class DeadLetterApi:
         return json_response({"dead": list(map(dead_letter_json, dead))})
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
-        """Send all of them, a part at a time; the first is read before the answer begins, so that it may fail."""
+        """Send all chosen dead letters, some at a time; the first are read before the answer begins.
+
+        So a queue that cannot be read at all still leads to an error status.
+        """
         wanted = replace(dead_filter(request.query), limit=_AT_ONCE)
         letters = await self._queue.dead(wanted)
         response = web.StreamResponse(
@@ -58,7 +61,7 @@ class DeadLetterApi:
                 await response.write(b"".join(orjson.dumps(dead_letter_json(letter)) + b"\n" for letter in letters))
                 letters = await self._queue.dead(replace(wanted, before=letters[-1].id))
         except QueueError as error:
-            # A file that ends early has to look broken, and no second answer may follow within the first.
+            # A file that ends early has to look broken, and no second answer may be written into the first.
             raise ConnectionError("the queue failed within an answer") from error
         await response.write_eof()
         return response

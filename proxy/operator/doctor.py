@@ -25,7 +25,7 @@ class DoctorApi:
         self._started: int | None = None
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of this part."""
+        """Add the routes of this part."""
         app.router.add_get("/api/doctor", self._show)
         app.router.add_post("/api/doctor", self._begin)
         app.on_cleanup.append(self._end)

@@ -22,8 +22,8 @@ def json_response(
 
     Args:
         document: The object.
-        status: Of HTTP.
-        headers: Further ones.
+        status: The HTTP status.
+        headers: Further headers.
     """
     return web.Response(status=status, body=orjson.dumps(document), content_type="application/json", headers=headers)
 
@@ -32,7 +32,7 @@ async def json_object(request: web.Request) -> Mapping[str, Any]:
     """Return the JSON object that was sent.
 
     Raises:
-        BadQueryError: when the body is none.
+        BadQueryError: when the body is no JSON object.
     """
     try:
         document = orjson.loads(await request.read())
@@ -57,7 +57,7 @@ def row_limit(query: Mapping[str, str]) -> int:
 
 
 def whole_number(text: str) -> int | None:
-    """Return a number of decimal digits, 0 or more; None for anything else, and for one beyond SQLite's."""
+    """Return a text of decimal digits as a number; None for any other text, and for numbers of 2**62 or more."""
     if not text.isdecimal() or len(text) > _MOST_DIGITS:
         return None
     return number if (number := int(text)) < 1 << 62 else None

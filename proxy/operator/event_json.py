@@ -13,7 +13,7 @@ _UNSHOWN = {"visitor", "facts"}
 
 
 def event_json(row: LedgerRow) -> dict[str, Any]:
-    """Return a finished event; the browser copy of a server's is empty."""
+    """Return a finished event; the browser copy of a server's event is an empty text."""
     members = {key: value for key, value in row._asdict().items() if key not in _UNSHOWN}
     return {**members, "browser_copy": row.browser_copy or "", **facts_json(row.facts)}
 
@@ -44,7 +44,7 @@ def facts_json(facts: EventFacts) -> dict[str, Any]:
 
 
 def dead_letter_json(dead_letter: DeadLetter) -> dict[str, Any]:
-    """Return a dead letter: of match keys their names alone."""
+    """Return a dead letter, with the names of its match keys, but not their values."""
     event = orjson.loads(dead_letter.payload or b"{}")
     event["user_data"] = sorted(event.get("user_data", {}))
     columns = {key: value for key, value in asdict(dead_letter).items() if key not in {"payload", "graph_error"}}

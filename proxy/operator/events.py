@@ -16,7 +16,7 @@ from proxy.operator.story import Chapters, story_json
 from proxy.queue.contract import Archive, EventPage, Filter
 
 _SEARCH_S = 1.0
-"""After so long a search answers with what it has found; the next page goes on from there."""
+"""Seconds after which a search answers with what it has found; the next page continues there."""
 _MOST_OF_ONE = 100
 
 
@@ -24,10 +24,10 @@ class EventApi:
     """Answers questions about events."""
 
     def __init__(self, queue: Archive, lanes: Mapping[str, Lane], now: Callable[[], int]) -> None:
-        """Take what knows events.
+        """Take what keeps and what delivers events.
 
         Args:
-            queue: Where they wait, and what is kept of them.
+            queue: Where events wait, and where finished ones are recorded.
             lanes: By pixel id.
             now: Server clock in milliseconds.
         """
@@ -37,7 +37,7 @@ class EventApi:
         self._pace = SearchPace()
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of this part."""
+        """Add the routes of this part."""
         app.router.add_get("/api/events", self._events)
         app.router.add_get("/api/waiting", self._waiting)
         app.router.add_get("/api/event", self._event)

@@ -1,7 +1,7 @@
-"""What happens, as it happens: a single reader of the queue for all pages that listen; without any, nothing is read.
+"""The live feed: one reader of the queue for all pages that listen; while no page listens, nothing is read.
 
-The newest events are read again and again, and what was told already is left out. So it is the same whatever the order
-in which several proxies write, and an event whose browser copy becomes known meanwhile is told again.
+It reads the newest events again and again, and leaves out what it has sent already. So the order in which several
+proxies write does not matter, and an event whose browser copy becomes known later is sent again.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from proxy.operator.event_json import event_json, waiting_json
 from proxy.queue.contract import Archive, Filter, QueueError
 
 EVERY_S, RAIN_S = 0.4, 2.0
-"""How often is read; and how often while more events end than are told, which nobody can follow by eye."""
+"""Seconds between two reads; and while more events end than are read at once, which nobody can follow by eye."""
 MOST_SUBSCRIBERS = 16
 _STATUS_EVERY_S = 1.0
 _ROWS, _WAITING = 200, 100
 _REMEMBERED = 4 * (_ROWS + _WAITING)
 _MOST_UNREAD = 1000
 _UNTOLD = {"oldest", "oldest_suspect", "silent", "seen", "detail", "reasons"}
-"""Members of a status whose changes alone tell nobody anything new."""
+"""Members of a status that change all the time; if only these have changed, the status is not sent again."""
 Key: TypeAlias = tuple[Any, ...]
 
 
@@ -45,7 +45,7 @@ class Subscriber:
         """Begin to listen.
 
         Args:
-            is_gone: Tells whether nobody reads any more, or may.
+            is_gone: Tells whether the page has gone, or is no longer logged in.
             cut: Ends the connection, even while something is being sent.
         """
         self._unread: asyncio.Queue[StreamMessage | None] = asyncio.Queue(_MOST_UNREAD)
@@ -53,7 +53,7 @@ class Subscriber:
         self._cut = cut
 
     def tell(self, message: StreamMessage) -> None:
-        """Have a message sent; whoever reads too slowly is hung up on."""
+        """Put a message into the line to be sent; end the connection if the page reads too slowly."""
         try:
             self._unread.put_nowait(message)
         except asyncio.QueueFull:
@@ -64,7 +64,7 @@ class Subscriber:
         return await self._unread.get()
 
     def end(self) -> None:
-        """Let the connection end after what is being sent."""
+        """Let the connection end after the message that is being sent; further ones are discarded."""
         while not self._unread.empty():
             self._unread.get_nowait()
         self._unread.put_nowait(None)
@@ -76,14 +76,14 @@ class Subscriber:
 
 
 class LiveFeed:
-    """Tells all subscribers what happens."""
+    """Sends new events and changes of the status to all subscribers."""
 
     def __init__(self, queue: Archive, status: Callable[[], Awaitable[Mapping[str, Any]]]) -> None:
         """Begin without subscribers.
 
         Args:
-            queue: Is read.
-            status: Returns how all stands.
+            queue: The queue to read.
+            status: Returns the status, as ``StatusApi`` makes it.
         """
         self._queue = queue
         self._status = status
@@ -95,24 +95,24 @@ class LiveFeed:
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody else may listen."""
+        """Whether no further page may listen."""
         return self._is_closed or len(self._subscribers) >= MOST_SUBSCRIBERS
 
     def join(self, subscriber: Subscriber) -> None:
-        """Tell a subscriber what happens from now on."""
+        """Send a subscriber what happens from now on."""
         self._subscribers.add(subscriber)
         if not self._reading or self._reading.done():
             self._begun = asyncio.Event()
             self._reading = asyncio.create_task(self._read_on(), name="live feed")
 
     async def greet(self, subscriber: Subscriber, last: int | None) -> None:
-        """Tell a new subscriber how all stands, and what happened since an event's number.
+        """Send a new subscriber the events that it has missed, and then the status.
 
-        Whoever asks for events after that word misses none: what ends later is told.
+        A page that asks for the list of events after this status misses none: those that end later are sent to it.
 
         Args:
-            subscriber: Whom to tell.
-            last: The number of the last event that it was told; None: it wants nothing of before.
+            subscriber: The new subscriber.
+            last: The number of the last event that was sent to it; None if it wants no earlier events.
         """
         await self._begun.wait()
         with suppress(QueueError):
@@ -121,7 +121,7 @@ class LiveFeed:
             subscriber.tell(_status_message(await self._status()))
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Forget a subscriber; after the last one nothing is read."""
+        """Remove a subscriber; without the last one, reading stops."""
         self._subscribers.discard(subscriber)
         if not self._subscribers and self._reading:
             self._reading.cancel()
@@ -147,7 +147,7 @@ class LiveFeed:
             subscriber.tell(_row_message(event_json(row)))
 
     async def _read_on(self) -> None:
-        """Read until nobody listens; a fault ends all connections, and pages come again."""
+        """Read until it is cancelled; an error ends all connections, and the pages connect again."""
         looked, status, is_first = 0.0, b"", True
         try:
             while True:
@@ -161,7 +161,7 @@ class LiveFeed:
                     looked, status = time.monotonic(), await self._tell_status(status)
                 await asyncio.sleep(EVERY_S if is_whole else RAIN_S)
         except Exception:
-            # Not when it is cancelled: whoever is there by then listens to the next reader.
+            # Not when it is cancelled: subscribers that are there by then belong to the next reader.
             for subscriber in list(self._subscribers):
                 subscriber.end()
             raise
@@ -172,7 +172,7 @@ class LiveFeed:
                 subscriber.hang_up()
 
     async def _tell_events(self, *, is_first: bool) -> bool:
-        """Tell what is new; return whether nothing was left out."""
+        """Send what is new, but nothing after the first read; return whether no event was missed since the last one."""
         rows = [row async for row in self._queue.events(Filter(limit=_ROWS))]
         waiting = await self._queue.waiting(Filter(limit=_WAITING))
         is_whole = is_first or len(rows) < _ROWS or any(_key(row) in self._told for row in rows)
@@ -189,7 +189,7 @@ class LiveFeed:
         return is_whole
 
     def _news(self, messages: Iterable[tuple[Key, StreamMessage]]) -> list[StreamMessage]:
-        """Return those that were not told yet, or otherwise; of waiting events the first word alone."""
+        """Return the messages that were not sent yet, or have changed since; a waiting event is sent only once."""
         news = []
         for key, message in messages:
             before = self._told.get(key)
@@ -230,7 +230,7 @@ def _text(document: Mapping[str, Any]) -> str:
 
 
 def _lasting(document: Any) -> Any:
-    """Return a status without what changes with every look."""
+    """Return a status without the members that change all the time."""
     match document:
         case Mapping():
             return {key: _lasting(value) for key, value in document.items() if key not in _UNTOLD}

@@ -1,7 +1,8 @@
-"""Who may ask: whoever has a session or gives the password; without a password, whoever is on this machine.
+"""Which requests are let in: those with a session or the password; if there is no password, those to a loopback name.
 
-A session is a cookie, which a browser sends with what other pages make it ask, so writes have to say which page they
-come from, and JSON is a type that no page of a stranger can send without being asked (Fetch, CORS-safelisted).
+A session is a cookie, which a browser also sends with requests that pages of strangers make. So a write has to say
+which page it comes from, and it has to be JSON, a type that no page of a stranger can send without the browser asking
+us for permission first (Fetch, CORS-safelisted).
 """
 
 from urllib.parse import quote
@@ -17,20 +18,20 @@ from proxy.rules.request.sites import host_of
 
 LOGIN = "/login"
 OPEN = frozenset({LOGIN, "/operator-login.js", "/operator-login.css", "/api/session"})
-"""What is answered to everybody: what it takes to log in."""
+"""The paths that are answered to everybody, as they are needed to log in."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _RETRY_SECONDS = "5"
 _MOST_PATH = 2000
 
 
 class Gate:
-    """Refuses who may not ask."""
+    """Refuses requests that are not let in."""
 
     def __init__(self, password: OperatorPassword | None, wrong_passwords: WrongPasswords, sessions: Sessions) -> None:
-        """Take what lets somebody in.
+        """Take what decides whether a request is let in.
 
         Args:
-            password: None: only requests to a loopback name are answered.
+            password: With None, only requests to a loopback name are answered.
             wrong_passwords: Delays the answers to guesses.
             sessions: Who is logged in.
         """
@@ -39,8 +40,8 @@ class Gate:
         self._sessions = sessions
 
     async def refusal(self, request: web.Request) -> web.Response | None:
-        """Return the answer to who may not ask, late if the password was wrong; None lets the request in."""
-        # A page of a stranger, whose name was made to lead here (DNS rebinding), has a Host of its own.
+        """Return the answer that refuses a request, with a delay if its password was wrong; None if it is let in."""
+        # DNS rebinding: a stranger's page whose name was made to lead here still sends its own name as the Host.
         if not self._password and host_of(request.headers.get(hdrs.HOST, "")) not in _LOOPBACK:
             return json_response({"error": "host: accepted: localhost"}, 403)
         if self._password and request.path not in OPEN and (refusal := await self._unknown(request, self._password)):
@@ -52,7 +53,7 @@ class Gate:
         return self._sessions.seconds_left(self._sessions.token_in(request.cookies)) > 0
 
     def is_over(self, request: web.Request) -> bool:
-        """Tell whether somebody who was let in by a session has none any more."""
+        """Tell whether a request that was let in by a session has none any more."""
         came_by_session = self._password is not None and hdrs.AUTHORIZATION not in request.headers
         return came_by_session and not self.has_session(request)
 
@@ -70,7 +71,7 @@ class Gate:
         return _who_are_you(request)
 
     def too_many(self, request: web.Request) -> web.Response | None:
-        """Return the answer to somebody who guesses, or asks while others do."""
+        """Return the answer that refuses a request while many wrong passwords or checks wait; None if it may go on."""
         if self._wrong_passwords.too_many(request.remote or "") or (self._password and self._password.is_busy):
             return json_response(
                 {"error": "password: too many wrong ones; try again later"}, 429, {hdrs.RETRY_AFTER: _RETRY_SECONDS}
@@ -89,7 +90,10 @@ class Gate:
 
 
 def _who_are_you(request: web.Request) -> web.Response:
-    """Lead a person to the page for logging in; tell a program what it lacks, without a browser asking for it."""
+    """Redirect a person to the login page, and answer anything else with 401.
+
+    Our own pages get a scheme that makes no browser ask for a password; programs are asked for HTTP Basic.
+    """
     accepted = request.headers.get(hdrs.ACCEPT, "")
     if request.method == hdrs.METH_GET and "text/html" in accepted and hdrs.AUTHORIZATION not in request.headers:
         return web.Response(status=303, headers={hdrs.LOCATION: _login_for(request)})
@@ -101,7 +105,7 @@ def _who_are_you(request: web.Request) -> web.Response:
 
 
 def _login_for(request: web.Request) -> str:
-    """Return where the login is, as seen from the page that was wanted: a server in front may add a prefix to both."""
+    """Return the login's address relative to the requested page, since a server in front may add a prefix to both."""
     path = request.raw_path
     login = "./" + "../" * (path.partition("?")[0].count("/") - 1) + LOGIN.removeprefix("/")
     return login if path == "/" or len(path) > _MOST_PATH else f"{login}?next={quote(path, safe='')}"

@@ -1,4 +1,4 @@
-"""What every answer of the operator listener tells a browser: take nothing from elsewhere, show it to nobody else."""
+"""Security headers of the operator listener: its answers load nothing from elsewhere, and no other site shows them."""
 
 from aiohttp import hdrs, web
 
@@ -6,7 +6,7 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Of the pages; nothing inline, and no address but this one."""
+"""The Content-Security-Policy of the pages: nothing inline, and nothing from another origin."""
 _POLICY = "Content-Security-Policy"
 _HEADERS = {
     _POLICY: "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -22,6 +22,6 @@ _HEADERS = {
 
 
 async def add_security_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """Add what an answer does not say by itself."""
+    """Add those of the headers that an answer does not set itself."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)

@@ -28,7 +28,7 @@ class HealthApi:
         self._queue = queue
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of this part."""
+        """Add the routes of this part."""
         app.router.add_get("/metrics", self._prometheus)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)

@@ -17,7 +17,7 @@ _ACCEPTED_PROXY = "scheme and host such as https://t.shop.example"
 
 
 class InstallCheckApi:
-    """Answers the owner, whose browser the link is for."""
+    """Makes the link that starts an install check in the owner's browser."""
 
     def __init__(
         self,
@@ -29,9 +29,9 @@ class InstallCheckApi:
         """Take what a link is made of.
 
         Args:
-            checks: Sign it.
-            sites: Whose pages may be looked at.
-            prefixes: Tell the public paths of a site, the current one first.
+            checks: Sign the link.
+            sites: The sites whose pages may be checked.
+            prefixes: Returns the public paths of a site, the current one first.
             now: Server clock in milliseconds.
         """
         self._checks = checks
@@ -39,7 +39,7 @@ class InstallCheckApi:
         self._now = now
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of this part."""
+        """Add the routes of this part."""
         app.router.add_post("/api/install-check", self._make)
 
     async def _make(self, request: web.Request) -> web.Response:
@@ -82,12 +82,12 @@ def _origin(address: str, key: str, accepted: str) -> str:
     """Return scheme and host of an address.
 
     Args:
-        address: As it was given.
-        key: What it was given as.
-        accepted: What would be right.
+        address: The address that was sent.
+        key: The name of its parameter, for the error text.
+        accepted: What is accepted, for the error text.
 
     Raises:
-        BadQueryError: when it is no address of the web, or names a user.
+        BadQueryError: when it is no http or https address, or contains a user name.
     """
     try:
         parts = urlsplit(address)

@@ -1,4 +1,4 @@
-"""The operator listener: who may ask, and which parts answer."""
+"""The operator listener: its guard, and the parts that answer."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence

@@ -29,8 +29,8 @@ class LoginApi:
         """Take what a session needs.
 
         Args:
-            password: None where there is none, so nobody needs to log in.
-            gate: Refuses who guesses too often.
+            password: None when there is none, so that nobody needs to log in.
+            gate: Refuses requests while there are too many guesses.
             sessions: Who is logged in.
             wrong_passwords: Delays the answers to guesses.
             now: Server clock in milliseconds.
@@ -42,7 +42,7 @@ class LoginApi:
         self._now = now
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of this part."""
+        """Add the routes of this part."""
         app.router.add_get("/api/session", self._session)
         app.router.add_post("/api/session", self._open)
         app.router.add_post("/api/session/end", self._end)
@@ -67,7 +67,7 @@ class LoginApi:
         return self._opened(request)
 
     def _opened(self, request: web.Request) -> web.Response:
-        """Answer with a new session; the one before, which somebody else may know, is over."""
+        """Answer with a new session, and end the browser's previous one, whose token somebody else may know."""
         self._sessions.end(self._sessions.token_in(request.cookies))
         answer = json_response({"until": self._until(SESSION_S)})
         answer.set_cookie(

@@ -1,4 +1,4 @@
-"""Where a request of a browser comes from: no page of a stranger may write, whatever the browser sends with it."""
+"""Which page a browser's request comes from: no page of a stranger may write, even if the browser sends our cookie."""
 
 from urllib.parse import urlsplit
 
@@ -18,7 +18,8 @@ def is_foreign(request: web.Request) -> bool:
     """Tell whether a request comes from a page that is not ours.
 
     Browsers send ``Sec-Fetch-Site`` where they trust the connection, and ``Origin`` with every write; no page can
-    change either (Fetch Metadata; Fetch, forbidden request-header). The first is right behind any server in front.
+    change either (Fetch Metadata; Fetch, forbidden request-header). ``Sec-Fetch-Site`` is correct even if a server in
+    front changes the Host.
     """
     site = request.headers.get(_SITE)
     if site is not None:

@@ -17,21 +17,21 @@ from proxy.operator.costly_answers import CostlyAnswers
 from proxy.operator.documents import BadQueryError, whole_number
 
 CLOSED_DAYS: Final = 21
-"""Days after which nothing is told of an event any more: it waits a week at most, a dead letter as long, and news of a
-browser copy comes within days. What is older is read again after minutes only, should it change all the same."""
+"""Days after which the figures of a day no longer change: an event waits a week at most, a dead letter can be put back
+for a week, and browser copy updates come within days. Older figures are still read again after some minutes."""
 _CLOSED_S = 600.0
-# Buckets that are read together: others come to their turn between, and no look takes as long as a disk that hangs.
+# Buckets that are read together: others get their turn in between, and no read takes so long that the disk seems stuck.
 _AT_ONCE = 200
-# Each has the figures of up to so many days, some hundred kilobytes.
+# Parts of older figures that are kept; each has up to _AT_ONCE buckets, some hundred kilobytes.
 _MOST_CLOSED = 16
 ClosedParts: TypeAlias = CostlyAnswers[OverviewPart]
 
 
 class RollupBooks(Protocol):
-    """Whatever has rollups: a queue at work, or its files as somebody reads them."""
+    """Anything that has rollups: a running queue, or a reader of a stopped queue's files."""
 
     async def period_sums(self, wanted: PeriodQuery) -> PeriodSums:
-        """Return rollups added up, as ``Books`` says it."""
+        """Return sums of rollups; see ``Books``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,18 @@ class WantedFigures:
 
     @property
     def query(self) -> PeriodQuery:
-        """What is needed of the rollups."""
+        """The sums of rollups that these figures need."""
         return wanted_sums(self.period, site=self.site, pixel=self.pixel, name=self.name)
 
 
 class OverviewApi:
-    """Answers what happened in a period."""
+    """Answers with the figures of a period."""
 
     def __init__(self, queue: RollupBooks, now: Callable[[], int]) -> None:
-        """Take what is asked.
+        """Take what has the rollups.
 
         Args:
-            queue: What is kept of events.
+            queue: Has the rollups.
             now: Server clock in milliseconds.
         """
         self._queue = queue
@@ -65,7 +65,7 @@ class OverviewApi:
         self._closed: ClosedParts = CostlyAnswers(lasts=lambda _: _CLOSED_S, most=_MOST_CLOSED)
 
     def add_to(self, app: web.Application) -> None:
-        """Add the address of this part."""
+        """Add the route of this part."""
         app.router.add_get("/api/overview", self._overview)
 
     async def _overview(self, request: web.Request) -> web.Response:
@@ -85,20 +85,20 @@ class OverviewApi:
 
 
 async def overview_json(queue: RollupBooks, asked: WantedFigures) -> bytes:
-    """Return figures as JSON; a long period is added up beside the event loop.
+    """Return figures as JSON; they are added up in threads, not on the event loop.
 
     Args:
-        queue: What is kept of events.
+        queue: Has the rollups.
         asked: Which figures.
 
     Raises:
-        QueueError: when the queue cannot tell.
+        QueueError: when the rollups cannot be read.
     """
     return await _written(asked, [await _part(queue, asked, piece) for piece in _pieces(asked.query)])
 
 
 def _pieces(wanted: PeriodQuery) -> Iterator[PeriodQuery]:
-    """Yield what is wanted in pieces that are read at once, none where nothing is."""
+    """Yield the pieces of a query that are read one by one; none when the query is empty."""
     while len(wanted.buckets) > _AT_ONCE:
         piece, wanted = wanted.split(wanted.buckets[_AT_ONCE].since)
         yield piece
@@ -137,7 +137,7 @@ def asked_of(query: Mapping[str, str], now: int) -> WantedFigures:
 
 
 def _moments(query: Mapping[str, str], now: int) -> tuple[int, int]:
-    """Return from when to when; a day, where only one of both or none is given."""
+    """Return begin and end in milliseconds; they are a day apart if only one of them or none is given."""
     since, until = _moment(query, "from"), _moment(query, "to")
     if until is None:
         until = now if since is None else since + DAY_MS

@@ -20,7 +20,7 @@ class Page:
         self._files = {path: (static_file(name), kind) for path, (name, kind) in _FILES.items()}
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of the page."""
+        """Add the routes of the pages and their files."""
         for path in self._files:
             app.router.add_get(path, self._file)
 

@@ -16,13 +16,13 @@ _MOST_CHECKING = 8
 
 
 class OperatorPassword:
-    """Knows the password when it sees it."""
+    """Checks passwords against the configured one."""
 
     def __init__(self, configured: str) -> None:
-        """Take it as configured: in clear, or as ``password_hash`` writes it."""
+        """Take the password as it is configured: in clear, or as ``password_hash`` writes it."""
         self._key = secrets.token_bytes(32)
         self._hash = read_hash(configured) if is_hash(configured) else None
-        # What was right once is remembered so, as checking a hash takes a core for a part of a second.
+        # A keyed digest of the right password, as soon as it is known: checking the hash takes a core for a while.
         self._right = b"" if self._hash else self._digest(configured)
         self._checking = 0
         # One at a time, so that guesses take one core at most.
@@ -30,7 +30,7 @@ class OperatorPassword:
 
     @property
     def is_busy(self) -> bool:
-        """Whether so many wait for the check of their password that another one would wait long."""
+        """Whether so many passwords wait to be checked that another one would wait long."""
         return self._checking >= _MOST_CHECKING
 
     async def is_right(self, password: str) -> bool:
@@ -53,7 +53,7 @@ class OperatorPassword:
 
 
 def given_password(request: web.Request) -> str | None:
-    """Return the password that a request gives for the operator by HTTP Basic (RFC 7617); None where it gives none."""
+    """Return the operator's password that a request gives by HTTP Basic (RFC 7617); None if it gives none."""
     kind, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if kind.lower() != "basic":
         return None

@@ -17,15 +17,15 @@ _DIGESTS = re.compile("([0-9a-f]{32})?")
 
 
 class PersonApi:
-    """Answers the owner, who may name anybody."""
+    """Erases persons, and lists and lifts suppressions."""
 
     def __init__(
         self, queue: Archive, metrics: Metrics, *, now: Callable[[], int], person_keys: Sequence[bytes] = ()
     ) -> None:
-        """Take what knows persons.
+        """Take what keeps events and suppressions.
 
         Args:
-            queue: Where events and suppressions rest.
+            queue: Where events and suppressions are kept.
             metrics: Count suppressions that are set and lifted.
             now: Server clock in milliseconds.
             person_keys: Keys of the digests of persons, the current one first.
@@ -36,7 +36,7 @@ class PersonApi:
         self._person_keys = person_keys
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of this part."""
+        """Add the routes of this part."""
         app.router.add_post("/api/erase", self._erase)
         app.router.add_get("/api/suppressions", self._suppressions)
         app.router.add_post("/api/suppressions/lift", self._lift)

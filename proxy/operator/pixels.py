@@ -38,14 +38,14 @@ class PixelApi:
         sites: Sequence[Site],
         now: Callable[[], int],
     ) -> None:
-        """Take what knows pixels.
+        """Take what the answers are made of.
 
         Args:
-            queue: Where events wait, and what is kept of them.
+            queue: Where events wait, and where finished ones are recorded.
             lanes: By pixel id.
             orders: What the operator ordered.
-            tokens: How the access tokens stand.
-            sites: List the pixels.
+            tokens: What Meta says of the access tokens.
+            sites: The sites, which list the pixels.
             now: Server clock in milliseconds.
         """
         self._queue = queue
@@ -56,7 +56,7 @@ class PixelApi:
         self._now = now
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of this part."""
+        """Add the routes of this part."""
         app.router.add_get("/api/pixels", self._pixels)
         app.router.add_post("/api/pixels/{pixel}/pause", self._pause)
         app.router.add_post("/api/pixels/{pixel}/resume", self._resume)
@@ -110,7 +110,7 @@ class PixelApi:
         return json_response(told)
 
     async def _pixels_json(self, lanes: Sequence[Lane], wanted: TimeRange) -> list[dict[str, Any]]:
-        """Return how pixels stand: but for its last success no pixel costs a question of its own."""
+        """Return the state of pixels; only the last success takes one query for each pixel."""
         counts, reports = await self._counts(wanted), await self._queue.lane_reports()
         oldest = await self._queue.oldest([lane.pixel.id for lane in lanes])
         return [
@@ -157,7 +157,7 @@ class PixelApi:
         return rows[0].at if rows else None
 
     async def _counts(self, wanted: TimeRange) -> Mapping[tuple[str, str], int]:
-        """Return how many events of each pixel ended how."""
+        """Return how many events have ended, by pixel and status."""
         counts: Counter[tuple[str, str]] = Counter()
         query = RollupQuery(wanted.since_hour, wanted.until_hour, by_day=wanted.is_long)
         for rollup in await self._queue.event_counts(query):

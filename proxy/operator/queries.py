@@ -26,7 +26,7 @@ class TimeRange(NamedTuple):
 
     @property
     def is_long(self) -> bool:
-        """Whether days are told in place of hours, as hours would be too many."""
+        """Whether it is read by day, as there would be too many hours."""
         return self.until - self.since > _LONG_MS
 
     @property
@@ -36,7 +36,7 @@ class TimeRange(NamedTuple):
 
     @property
     def until_hour(self) -> int:
-        """The first hour behind it."""
+        """The first hour after its end."""
         return -(-self.until // HOUR_MS)
 
 
@@ -44,7 +44,7 @@ def time_range(query: Mapping[str, str], now: int) -> TimeRange:
     """Return the range that is wanted; without one, the last day.
 
     Raises:
-        BadQueryError: when it is none.
+        BadQueryError: when a parameter is no moment, or the range ends before it begins.
     """
     since, until = _moment(query, "from"), _moment(query, "to")
     until = now if until is None else until
@@ -57,7 +57,7 @@ def event_filter(query: MultiMapping[str]) -> Filter:
     """Return which finished or waiting events are wanted.
 
     Raises:
-        BadQueryError: when a parameter is none that is accepted.
+        BadQueryError: when a parameter has a value that is not accepted.
     """
     since_ms, until_ms = _moment(query, "from"), _moment(query, "to")
     if since_ms is not None and until_ms is not None:
@@ -87,7 +87,7 @@ def dead_filter(query: Mapping[str, str]) -> Filter:
     """Return which dead letters are wanted.
 
     Raises:
-        BadQueryError: when a parameter is none that is accepted.
+        BadQueryError: when a parameter has a value that is not accepted.
     """
     return Filter(
         pixel=_text(query, "pixel"),

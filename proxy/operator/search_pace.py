@@ -1,7 +1,7 @@
-"""How fast a search goes on: at once while the proxy has little else to do, slowly while it is busy with events.
+"""The pace of a search: fast while the proxy has little else to do, slow while it is busy with events.
 
-A search reads on one of the few cores that events need. So between two of its steps it rests, and looks meanwhile how
-much of a core the process uses without it: the busier that is, the longer is the next rest.
+A search uses one of the few cores that events need. So it rests between two steps, and measures meanwhile how much of a
+core the process uses without it: the busier the process, the longer the next rest.
 """
 
 import asyncio
@@ -9,15 +9,16 @@ import time
 from collections.abc import Awaitable, Callable
 
 _LEAST_S, _LOOK_S = 0.003, 0.05
-"""Long enough to see whether there is other work; and whether it lasts, as a short look may meet what is soon over."""
+"""Seconds of the shortest rest, enough to see whether there is other work; and of the longest single measurement: a
+longer rest consists of several, as the first may meet work that is soon over."""
 _SPARE = 0.3
-"""So much of a core may be used, of a look that short mostly by the rest itself, before it counts as work."""
+"""The share of a core that does not count as work: in a short rest, the rest itself uses most of it."""
 _TIMES = 100
-"""Beside a core that is fully used a step rests so many times as long as it took."""
+"""If the process uses a whole core, a rest is this many times as long as the step took."""
 
 
 class SearchPace:
-    """Used on the event loop by all searches, which so count as work for each other."""
+    """The pace of all searches, which count as work for each other; used on the event loop."""
 
     def __init__(
         self,
@@ -38,11 +39,11 @@ class SearchPace:
         self._busy = 0.0
 
     async def rest(self, took: float, most: float) -> None:
-        """Rest behind a step.
+        """Rest after a step.
 
         Args:
             took: Seconds that the step took.
-            most: Seconds that the rest may last.
+            most: Seconds that the rest may last at most.
         """
         rested = 0.0
         while (left := min(max(_LEAST_S, _TIMES * self._busy * took), most) - rested) > 0:
@@ -50,7 +51,7 @@ class SearchPace:
             rested += min(left, _LOOK_S)
 
     async def _look(self, seconds: float) -> None:
-        """Rest, and see meanwhile how busy the process is."""
+        """Rest for a while, and measure meanwhile how busy the process is."""
         began, used = self._monotonic(), self._used()
         await self._sleep(seconds)
         if (rested := self._monotonic() - began) >= _LEAST_S:

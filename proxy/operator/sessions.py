@@ -18,7 +18,7 @@ class Sessions:
     """The sessions of this process; beyond 64 the oldest ends."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """Begin with none; the clock counts seconds and is never set."""
+        """Begin without sessions; ``clock`` is a monotonic clock in seconds."""
         self._clock = clock
         self.cookie = f"capi-proxy-session-{secrets.token_hex(_NAME_BYTES)}"
         """The name of the cookie."""
@@ -29,7 +29,7 @@ class Sessions:
         return cookies.get(self.cookie, "")
 
     def open(self) -> str:
-        """Begin a session; return its token, which nobody had before."""
+        """Begin a session; return its token, which is new and random."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         self._ends[_digest(token)] = self._clock() + SESSION_S
         while len(self._ends) > _MOST:
@@ -37,7 +37,7 @@ class Sessions:
         return token
 
     def seconds_left(self, token: str) -> float:
-        """Return how long a session goes on; 0 where there is none, or it is over."""
+        """Return how many seconds a session still lasts; 0 if there is none, or it is over."""
         digest = _digest(token)
         left = self._ends.get(digest, 0.0) - self._clock()
         if left <= 0:
@@ -45,7 +45,7 @@ class Sessions:
         return max(left, 0.0)
 
     def end(self, token: str) -> None:
-        """End a session; one that is none changes nothing."""
+        """End a session; a token without a session changes nothing."""
         self._ends.pop(_digest(token), None)
 
 

@@ -1,4 +1,4 @@
-"""What the owner may look at and order: everything that the parts of the operator listener are made of."""
+"""Everything that the parts of the operator listener need, to show it to the owner or to change it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ from proxy.telemetry.readiness import Readiness
 
 
 class Part(Protocol):
-    """A part of what the listener answers."""
+    """A part of the operator listener, which answers some of its routes."""
 
     def add_to(self, app: web.Application) -> None:
-        """Add the addresses of the part."""
+        """Add the routes of the part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Of one process that owns a queue."""
+    """What a process that owns a queue gives to its operator listener."""
 
     password: str
     """In clear or hashed; without one, only requests to a loopback name are answered."""
     queue: Archive
-    """Where events wait, and what is kept of them."""
+    """Where events wait, and where finished ones are recorded."""
     metrics: Metrics
     lanes: Mapping[str, Lane]
     """By pixel id."""
@@ -46,10 +46,10 @@ class Shown:
     """Looks at configuration, machine and public addresses."""
     sites: Sequence[Site]
     prefixes: Mapping[str, str]
-    """By the name of a site, where its public paths begin."""
+    """By the name of a site: the prefix of its public paths."""
     parts: Sequence[Part] = ()
-    """What answers beside the parts that are made of all this."""
+    """Further parts, besides those that the listener makes itself."""
     alerter: Alerter | None = None
-    """Tells of conditions; None where nobody is to be told."""
+    """Sends alerts about conditions; None when the configuration has no receiver."""
     person_keys: Sequence[bytes] = ()
     """Keys of the digests of persons, the current one first."""

@@ -18,7 +18,7 @@ from proxy.telemetry.tallies import BETWEEN, CONSENT, REFUSED, SIGNAL, TAG
 
 _MOST_NAMES = 10
 _MOST_TALLY_HOURS = 31 * 24
-"""Small counts are told of so many hours at most; of more there would be too many to read at once."""
+"""Tallies are read of the last so many hours at most; more of them would be too many to read at once."""
 _SETTINGS = {
     "foreign_origin": "site.domains",
     "insecure_origin": "the page's address: https",
@@ -32,12 +32,12 @@ class SourceApi:
     def __init__(
         self, queue: Archive, *, sites: Sequence[Site], prefixes: Mapping[str, str], now: Callable[[], int]
     ) -> None:
-        """Take what knows it.
+        """Take what the answer is made of.
 
         Args:
             queue: Keeps rollups and tallies.
-            sites: Of the configuration.
-            prefixes: By the name of a site, where its public paths begin.
+            sites: The sites of the configuration.
+            prefixes: By the name of a site: the prefix of its public paths.
             now: Server clock in milliseconds.
         """
         self._queue = queue
@@ -46,7 +46,7 @@ class SourceApi:
         self._now = now
 
     def add_to(self, app: web.Application) -> None:
-        """Add the address of this part."""
+        """Add the route of this part."""
         app.router.add_get("/api/sources", self._sources)
 
     async def _sources(self, request: web.Request) -> web.Response:
@@ -94,7 +94,7 @@ class SourceApi:
 
 
 def _with_share(site: dict[str, Any], told_from: int, wanted: TimeRange) -> dict[str, Any]:
-    """Add the share of events with GPC, where both were counted over the same time."""
+    """Add the share of pages' events with GPC; None unless both counts are of the same time."""
     is_known = told_from == wanted.since_hour and site["of_pages"]
     return {**site, "gpc_share": min(1.0, site["gpc"] / site["of_pages"]) if is_known else None}
 
@@ -112,7 +112,7 @@ def _most_frequent(names: Mapping[str, int]) -> list[Mapping[str, Any]]:
 
 
 def _words(tally: Tally, expected: int) -> Sequence[str]:
-    """Return the words of a subject; what stands for all that were too many has none."""
+    """Return the words of a tally's subject; all are ``OTHER`` if it stands for the subjects that were too many."""
     words = tally.subject.split(BETWEEN)
     return words if len(words) == expected else (OTHER,) * expected
 

@@ -1,4 +1,4 @@
-"""How all stands: conditions, the delivery of each pixel, the proxies that share the queue."""
+"""The status: conditions, the delivery of each pixel, the proxies that share the queue."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from proxy.telemetry.readiness import Health, Readiness
 
 
 class StatusApi:
-    """Answers the question how all stands."""
+    """Answers with the status."""
 
     def __init__(
         self,
@@ -41,14 +41,14 @@ class StatusApi:
         self._now = now
 
     def add_to(self, app: web.Application) -> None:
-        """Add the address of this part."""
+        """Add the route of this part."""
         app.router.add_get("/api/status", self._status)
 
     async def _status(self, _request: web.Request) -> web.Response:
         return json_response(await self._document(await self._readiness.health()))
 
     async def known(self) -> dict[str, Any]:
-        """Return how all stands as far as that is known without a new look at the parts."""
+        """Return the status with the health as it was last seen, without a new check."""
         return await self._document(self._readiness.known_health())
 
     async def _document(self, health: Health) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class StatusApi:
 
 
 def state_of(lane: Lane, report: LaneReport | None) -> DeliveryState:
-    """Return how a pixel is delivered: as this proxy knows it, or as the one has told that delivers it."""
+    """Return the state of a pixel's delivery: this proxy's own, or the one that the delivering proxy has reported."""
     return lane.state if report is None or report.is_this else report.state
 
 

@@ -36,7 +36,7 @@ _COPY_WORDS = {
 
 
 class Chapters(NamedTuple):
-    """All that is known of one pixel, name and id."""
+    """All that is known of the event with one pixel, name and id."""
 
     rows: Sequence[LedgerRow]
     waiting: Sequence[WaitingEvent]
@@ -51,7 +51,7 @@ def story_json(
     Args:
         identity: Pixel, name and id.
         chapters: What is known.
-        lane: How the pixel is delivered; None where it is in no configuration.
+        lane: The state of the pixel's delivery; None if the pixel is not in the configuration.
         now: Server clock in milliseconds.
     """
     rows = sorted(chapters.rows, key=lambda row: (row.arrived or row.at, row.at, row.number))
@@ -74,13 +74,13 @@ def story_json(
 
 
 def _state(rows: Sequence[LedgerRow]) -> str:
-    """Return how the event ended: a repeat says nothing of that, unless nothing else is known."""
+    """Return how the event ended, without regard to repeats unless nothing else is known."""
     told = [row for row in rows if row.status is not Status.DUPLICATE] or rows
     return str(told[-1].status) if told else str(Status.DEAD)
 
 
 def _own_copy(row: LedgerRow) -> BrowserCopy | None:
-    """Return the browser copy of a visitor; what came again has none of its own."""
+    """Return the browser copy that a row stands for; None for a server's event, and for a repeat of another row."""
     is_repeat = row.status is Status.DUPLICATE and row.reason != REPEATS_SERVER
     return None if is_repeat else row.browser_copy
 
@@ -170,7 +170,7 @@ def _paused(lane: DeliveryState, now: int) -> Moment:
 
 
 def _copies(rows: Sequence[LedgerRow], waiting: Sequence[WaitingEvent]) -> list[Mapping[str, Any]]:
-    """Return the browser copy of each visitor."""
+    """Return the browser copy of each visitor; visitors are numbered from 1."""
     first = [(row.arrived or row.at, _own_copy(row)) for row in rows]
     first += [(event.arrived, event.browser_copy) for event in waiting]
     of_pages = [(arrived, copy) for arrived, copy in first if copy is not None]

@@ -1,4 +1,4 @@
-"""Server-sent events: what the live feed tells, to each page that listens."""
+"""Server-sent events: passes the messages of the live feed to each page that listens."""
 
 import asyncio
 
@@ -15,15 +15,15 @@ _RETRY_SECONDS = "10"
 
 
 class StreamApi:
-    """Answers pages that want to hear what happens."""
+    """Answers pages that listen to the live feed."""
 
     def __init__(self, feed: LiveFeed, gate: Gate) -> None:
-        """Take what is told, and who may hear it."""
+        """Take the feed, and the gate, which knows whether a page is still logged in."""
         self._feed = feed
         self._gate = gate
 
     def add_to(self, app: web.Application) -> None:
-        """Add the address of this part, and let its connections end with the subscriber."""
+        """Add the route of this part, and let its connections end when the application shuts down."""
         app.router.add_get("/api/stream", self._stream)
         app.on_shutdown.append(self._close)
 

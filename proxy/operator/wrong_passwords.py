@@ -1,7 +1,8 @@
 """Wrong passwords at the operator listener: each is answered later than the one before, and the owner hears of them.
 
-The right password is never late. While many wrong ones wait for their answer, further requests are not looked at,
-so that no other connection gets the answer to a guess sooner; whoever gave the right password before is still served.
+The right password is never delayed. While many wrong ones wait for their answer, further requests are refused unread,
+so that a guess is not answered sooner on another connection; addresses that gave the right password before are still
+served.
 """
 
 import asyncio
@@ -18,9 +19,9 @@ T = TypeVar("T")
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 4.0
 # From so many wrong passwords of all addresses together on, each is answered after the longest delay.
 _LONGEST_FROM = 20
-# From so many on, they are a condition.
+# From so many on, the condition ``operator_password`` is reported.
 _REPORTED_FROM = 5
-# So many wrong ones may wait for their answer before a request is refused unread; more for who was right before.
+# So many wrong ones may wait for their answer before a request is refused unread; more if its address was right before.
 _MOST_LATE, _MOST_LATE_IF_RIGHT_BEFORE = 8, 32
 _MOST_PARTIES = 1024
 _REMEMBERED_MS = 60 * 60_000
@@ -35,10 +36,10 @@ class WrongPasswords:
         now: Callable[[], int],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Take who hears of it, and the clock.
+        """Take the board that the owner is warned by, and the clock.
 
         Args:
-            conditions: Hear of ``operator_password``.
+            conditions: Where the condition ``operator_password`` is reported.
             now: Server clock in milliseconds.
             sleep: Waits for so many seconds.
         """
@@ -57,7 +58,7 @@ class WrongPasswords:
         return self._late >= (_MOST_LATE_IF_RIGHT_BEFORE if was_right else _MOST_LATE)
 
     def right(self, address: str) -> None:
-        """Remember who gave the right password."""
+        """Remember that an address gave the right password."""
         who = client_network(address)
         self._wrong.pop(who, None)
         _put(self._right_before, who, None)

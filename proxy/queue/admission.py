@@ -1,8 +1,8 @@
-"""What of a group is stored, and how, once an engine knows its repeats and who is suppressed; pure.
+"""Decides what of a group is stored, and how, once an engine knows its repeats and who is suppressed; pure.
 
 A segment that was sealed before its group came to the engine is stored as it is; the positions of repeats are skipped.
-Sealed later is only what could not be decided before: records whose person might have been suppressed, those that get a
-finding since they contradict another visitor's, and what shares a segment with somebody suppressed meanwhile.
+The engine seals only what could not be sealed before: records whose person might have been suppressed, records that get
+a finding because they contradict another visitor's, and records whose segment also holds one that is refused.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from proxy.queue.sightings import forbidden
 def refused_of(
     group: Group, refusal: Callable[[Record], DropReason | None], *, is_clear: bool
 ) -> dict[int, DropReason]:
-    """Return which of a group's records a suppression speaks against, and why.
+    """Return the records of a group that a suppression forbids to send, by their numbers in the group, with the reason.
 
     Args:
         group: What is to be stored.
-        refusal: Says what speaks against a record.
-        is_clear: Whether nobody was suppressed since the group was made, so that what it sealed needs no look.
+        refusal: Returns why a record must not be sent, or None.
+        is_clear: Whether nobody was suppressed since the group was made; then its sealed records are not checked again.
     """
     return {
         number: reason
@@ -40,14 +40,15 @@ def sightings_left(
     *,
     is_clear: bool,
 ) -> Iterator[tuple[Sighting, bytes]]:
-    """Yield what stays of a group's sightings: of those who refuse their refusal, of the erased nothing.
+    """Yield the sightings of a group that are stored, each with its sealed bytes.
 
-    Each sealed, or with empty bytes where that is still to be done.
+    The bytes are empty if the sighting is still to be sealed. Of a suppressed person only the refusal is stored
+    (``forbidden``), of an erased person nothing.
 
     Args:
         group: What is to be stored.
-        refused: As of ``refused_of``.
-        refusal: Says what speaks against a sighting.
+        refused: The result of ``refused_of``.
+        refusal: Returns why the data of a sighting must not be stored, or None.
         is_clear: As for ``refused_of``.
     """
     reasons = {}
@@ -68,13 +69,13 @@ def sightings_left(
 def to_seal(
     group: Group, admitted: Sequence[Member], known: Mapping[int, Past], spoiled: set[int]
 ) -> dict[tuple[str, int], list[Record]]:
-    """Return the records that are in no segment that can be stored as it is, by pixel and the moment they are due.
+    """Return the records that the engine must seal itself, by pixel and the moment they are due.
 
     Args:
         group: What is to be stored.
         admitted: Its members that no suppression speaks against.
-        known: What is known of them.
-        spoiled: Segments that cannot be stored as they are; ``OPEN`` among them.
+        known: What is known of these members, by their positions in ``admitted``.
+        spoiled: Numbers of the segments that cannot be stored as they are, and ``OPEN``.
     """
     lanes: dict[tuple[str, int], list[Record]] = {}
     for number, member in enumerate(admitted):
@@ -87,7 +88,7 @@ def to_seal(
 
 
 def skipped(pasts: Sequence[tuple[Member, Past]]) -> dict[int, list[int]]:
-    """Return by segment the positions of records that are not stored with it."""
+    """Return by segment number the positions of the records that are not stored with the segment."""
     skip: dict[int, list[int]] = {}
     for member, past in pasts:
         if past is not Past.REUSED:

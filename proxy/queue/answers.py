@@ -1,4 +1,4 @@
-"""What the callers of a group are told of their appends."""
+"""The answers that the callers of a group get to their appends."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ def answers(group: Group, refused: Mapping[int, DropReason], pasts: Sequence[tup
     Args:
         group: The appends.
         refused: The numbers of records that a suppression speaks against, and why.
-        pasts: Records of which something was known.
+        pasts: Records that were not new, each with what was known of it.
     """
     if not refused and not pasts:
         return [_PLAIN] * len(group.calls)

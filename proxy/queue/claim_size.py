@@ -1,13 +1,13 @@
-"""How much a claim takes: of one batch, and of it in one transaction."""
+"""How much a claim takes for one batch, and how much of that in one transaction."""
 
 from proxy.queue.contract import Segment
 from proxy.queue.keys import fields_key
 
 MOST_CLAIMED_BYTES = 3 << 20
-"""Bytes of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself."""
+"""Most bytes of payloads, as Graph gets them, in one claim; only the last segment of the claim may exceed it."""
 MOST_PENDING = 32
-"""Events for which something is looked up, that are claimed in one transaction; only the last segment may pass it. A
-look takes some 100 us, and appends wait meanwhile."""
+"""Most events with something to look up (``Record.pending``) that are claimed in one transaction; only the last segment
+may exceed it. A look-up takes some 100 us, and appends wait meanwhile."""
 
 
 def fields_of(segment: Segment) -> bytes:
@@ -16,10 +16,10 @@ def fields_of(segment: Segment) -> bytes:
 
 
 def pending_events(segment: Segment) -> int:
-    """Return for how many events of a segment something is looked up."""
+    """Return how many events of a segment have something to look up before they are sent (``Record.pending``)."""
     return sum([record.pending is not None for record in segment.records])
 
 
 def wire_size(segment: Segment) -> int:
-    """Return the bytes of its payloads as Graph gets them: what its records share is sent with each."""
+    """Return the bytes of a segment's payloads as Graph gets them: the part that records share is sent with each."""
     return sum([len(record.payload) + len(record.shared) for record in segment.records])

@@ -9,15 +9,17 @@ time, browser copy, findings, the number of its shared part, length of the paylo
 common: the action source, and the request fields by name, those that are not empty. Then all different ``EventFacts``,
 of each record the number of its facts, and of each shared part when it arrived.
 
-Layout 4, of servers' records, begins with the byte 4; a browser copy is null there. Older versions wrote the first two
-lists, in layout 4 three, and read what they know of what this one writes: two versions may share a database.
+Layout 4 is for servers' records: it begins with the byte 4, and browser copies are null. Older versions wrote only the
+first two lists (in layout 4 three), and when they read what this version writes, they take the lists that they know:
+two versions may share a database.
 
-Layout 5, where something is looked up for a record when it is claimed, is the byte 5, the length of what follows (32
-bits, big-endian), a list as MessagePack, then layout 3 or 4. The list has of each record its ``Join`` or null, its
-``Twin`` or null, and the keys of its order.
+Layout 5 is for segments with a record for which something is looked up when it is claimed (``Record.pending``): the
+byte 5, the length of the list that follows (32 bits, big-endian), the list as MessagePack, then layout 3 or 4. The list
+has for each record its ``Join`` or null, its ``Twin`` or null, and the keys of its order.
 
-Layouts 1 and 2, which may wait on disk from an older version, have no shared parts: per record two such lengths, a
-JSON list of what the queue must know, the whole payload. Their first byte is 0, as no such list has 16 MiB.
+Layouts 1 and 2, which may wait on disk from an older version, have no shared parts: for each record two lengths (32
+bits, big-endian), then a JSON list of what the queue must know and the whole payload, which have these lengths. The
+first byte is 0, as no such list has 16 MiB.
 """
 
 import struct
@@ -43,13 +45,13 @@ _PENDING = msgspec.msgpack.Decoder(list[tuple[Join | None, Twin | None, bytes]])
 _MOST_RECORDS = 500
 _OF_BROWSERS = "website"
 MOST_BYTES = 2 << 20
-"""Bytes of all payloads of a segment as Graph gets them."""
+"""Most bytes that the payloads of a segment have together, as Graph gets them."""
 DIGEST = 16
 """Bytes of one of a record's ``person_digests``."""
 
 
 class Kind(NamedTuple):
-    """What the records of one segment have in common, beside their pixel."""
+    """What the records of one segment have in common, in addition to their pixel."""
 
     action_source: str
     fields: RequestFields
@@ -73,7 +75,7 @@ class Chunk:
         self._bytes = 0
 
     def add(self, record: Record) -> bool:
-        """Add a record if there is room, as for the first there always is; tell whether there was."""
+        """Add a record if there is room, and tell whether it was added; there is always room for the first."""
         size = wire_size(record)
         if self.records and (len(self.records) >= _MOST_RECORDS or self._bytes + size > MOST_BYTES):
             return False
@@ -83,7 +85,7 @@ class Chunk:
 
 
 def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Cut records of one pixel into what one segment may hold; those of one kind stay in order."""
+    """Yield the records of one pixel in lists that each fit one segment; records of one kind stay in order."""
     filling: dict[Kind | None, Chunk] = {}
     for record in records:
         chunk = filling.setdefault(kind_of(record), Chunk())
@@ -95,7 +97,10 @@ def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def pack(records: Sequence[Record]) -> bytes:
-    """Write the records of one pixel and kind, each different shared part once; the pixel stands beside the segment."""
+    """Return the bytes of records of one pixel and kind, with each different shared part written once.
+
+    The pixel is stored beside the segment, not in it.
+    """
     numbers: dict[tuple[Any, ...], int] = {}
     facts: dict[EventFacts, int] = {}
     entries, told, payloads = [], [], []
@@ -115,7 +120,7 @@ def pack(records: Sequence[Record]) -> bytes:
     kind = kind_of(records[0]) if records else None
     fields = {name: text for name, text in kind.fields._asdict().items() if text} if kind else {}
     common = (kind.action_source if kind else _OF_BROWSERS, fields)
-    # A named tuple is no list to the writer of JSON.
+    # orjson does not write a named tuple as a list, so the facts are made plain tuples.
     index = orjson.dumps((parts, entries, common, list(map(tuple, facts)), told, [alike[-1] for alike in numbers]))
     head = _pending_head(records) if is_pending else b""
     layout = _SERVER_LAYOUT if kind else _LAYOUT
@@ -193,7 +198,7 @@ def _pending_records(packed: bytes, pixel: str) -> tuple[Record, ...]:
 
 
 def _kind(action_source: str, fields: Mapping[str, str]) -> Kind:
-    # A field that a version after this one adds would change where the events go: it is no form that this one knows.
+    # A field that a newer version added would change where the events go, so an unknown one is an error (TypeError).
     return Kind(action_source, RequestFields(**fields) if fields else NO_FIELDS)
 
 

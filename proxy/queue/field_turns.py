@@ -1,7 +1,7 @@
-"""Whose turn it is among the waiting events of a pixel that may not share a request: those with unlike request fields.
+"""Turns among the waiting events of a pixel that may not share a request because their request fields differ.
 
-Events without fields, which are all that browsers bring, take every second turn, so that no number of uploads and test
-codes holds them up; the others take the remaining turns one after another.
+Events without request fields, which include all events of browsers, get every second turn, so that no number of uploads
+and test codes holds them up. The different request fields get the remaining turns, one after another.
 """
 
 from bisect import bisect
@@ -12,14 +12,17 @@ NO_FIELDS = b""
 
 
 class FieldTurns:
-    """Remembers, in memory only, who was served last, of fresh events or of suspects."""
+    """Remembers, in memory only, which request fields of each pixel had the last turn.
+
+    There is one object for fresh events and another for suspects.
+    """
 
     def __init__(self, waiting: Callable[[], Collection[tuple[str, bytes, bool]]], *, suspect: bool) -> None:
         """Take turns among what waits.
 
         Args:
-            waiting: Returns what is due and has request fields at this moment: by pixel, ``keys.fields_key`` and
-                whether it is suspects.
+            waiting: Returns what is due at this moment and has request fields: for each such group of events its pixel,
+                its ``keys.fields_key``, and whether the events are suspects.
             suspect: Whether these are the turns of suspects.
         """
         self._waiting = waiting
@@ -28,7 +31,7 @@ class FieldTurns:
         self._plain_was_last: set[str] = set()
 
     def order(self, pixel: str) -> Iterator[bytes]:
-        """Yield the fields of what waits for a pixel, in the order in which they are to be looked for."""
+        """Yield the ``keys.fields_key`` of a pixel's waiting events, in the order in which a claim shall try them."""
         if not (with_fields := sorted(self._with_fields(pixel))):
             yield NO_FIELDS
             return
@@ -40,7 +43,7 @@ class FieldTurns:
         return (fields for whose, fields, suspect in self._waiting() if (whose, suspect) == (pixel, self._suspect))
 
     def serve(self, pixel: str, fields: bytes) -> None:
-        """Remember who was served."""
+        """Remember that these fields of a pixel had their turn."""
         if fields:
             self._last[pixel] = fields
             self._plain_was_last.discard(pixel)

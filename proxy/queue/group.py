@@ -1,11 +1,11 @@
 """Groups: the appends of several callers, keyed and sealed together before an engine stores them in one transaction.
 
-A group is sealed before anybody knows which of its records are repeats. The engine finds them while it stores the
-group, and writes down their positions in the sealed segment; whoever opens the segment leaves them out.
+A group is sealed before it is known which of its records are repeats. The engine finds them while it stores the group,
+and writes down their positions in the sealed segment; every reader of the segment leaves them out.
 
-What must never rest on disk is not sealed: a record or a sighting whose person may be suppressed is handed to the
-engine open, which asks the table of suppressions and seals what passes. ``suppressions_version`` tells whether anybody
-was suppressed since the group was made; then the engine looks again.
+Data of suppressed people must never be stored. So a record or a sighting whose person may be suppressed is handed to
+the engine unsealed (open); the engine asks the table of suppressions and seals what passes. ``suppressions_version``
+tells whether anybody was suppressed since the group was made; if so, the engine checks the sealed records too.
 """
 
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ OPEN = -1
 
 
 class Append(NamedTuple):
-    """Records of one caller, stored all or none."""
+    """Records of one caller, of which all are stored or none."""
 
     records: Sequence[Record]
     not_before: int = 0
-    """Server clock in milliseconds; not claimed before, or before ``Record.not_before`` where that is later."""
+    """Server clock in milliseconds; no record is claimed before it, or before its ``Record.not_before`` if later."""
     sightings: Sequence[Sighting] = ()
 
 
@@ -39,13 +39,13 @@ class Member(NamedTuple):
     call: int
     """Which of the group's appends brought it."""
     key: bytes
-    """See ``keys.visit_key``, and ``keys.server_key`` of what a server brought."""
+    """``keys.visit_key`` of a browser's event, ``keys.server_key`` of a server's."""
     birth_s: int | None
     """See ``keys.birth_s``."""
     segment: int
-    """In which of the group's segments it is sealed, or OPEN."""
+    """The index of the group's segment in which it is sealed, or OPEN."""
     position: int
-    """Its place there, from 0."""
+    """Its position in that segment, from 0."""
 
 
 class SealedSegment(NamedTuple):
@@ -85,7 +85,7 @@ class Suppressed(Protocol):
 
 
 class _Filling:
-    """The segments of a group while it is made: the last of each pixel, moment and kind takes more records."""
+    """The segments of a group while it is made: the last one of each pixel, moment and kind takes further records."""
 
     def __init__(self) -> None:
         self._chunks: list[tuple[str, int, Chunk]] = []
@@ -93,7 +93,7 @@ class _Filling:
 
     def add(self, record: Record, not_before: int) -> tuple[int, int]:
         """Give a record its place; return the number of its segment, and its position there."""
-        # Nearly all events are of browsers, so their way has no call more.
+        # Nearly all events are of browsers, so for them the call of ``kind_of`` is saved.
         lane = (record.pixel, not_before, None if record.browser_copy else kind_of(record))
         if (last := self._last.get(lane)) and last[1].add(record):
             number, chunk = last
@@ -109,10 +109,10 @@ class _Filling:
 
 
 def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) -> Group:
-    """Key and seal what callers brought.
+    """Make the group of some appends: compute the keys of their records, and seal the records.
 
     Args:
-        calls: Their appends.
+        calls: The appends.
         sealer: Seals the segments.
         suppressed: Knows whose records must not be sealed yet.
     """
@@ -137,7 +137,7 @@ def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) 
 def _sealed_sighting(call: int, sighting: Sighting, sealer: Sealer, suppressed: Suppressed) -> SealedSighting:
     if any(map(suppressed.may_hold, sighting.person_digests)):
         return SealedSighting(call, sighting, b"")
-    # Whoever made it forbidden may have left in it what must not rest.
+    # A sighting that came as forbidden may still hold data of the visitor, which must not be stored.
     left = forbidden(sighting, sighting.forbidden) if sighting.forbidden else sighting
     return SealedSighting(call, left, seal_sighting(left, sealer))
 
@@ -147,7 +147,7 @@ def sealed_segment(pixel: str, records: Sequence[Record], not_before: int, seale
 
     Args:
         pixel: Its id.
-        records: At least one, and no others than ``chunks`` puts together.
+        records: At least one, and not more than ``chunks`` puts into one list.
         not_before: Server clock in milliseconds; not claimed before.
         sealer: Seals them.
     """

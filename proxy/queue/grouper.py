@@ -1,8 +1,8 @@
-"""Callers that wait at the same time are stored together: their appends become groups, one at a time.
+"""Makes groups: the appends of callers that wait at the same time are stored together, one group at a time.
 
-A lone append goes out in the next turn of the event loop. Only when the last group had company does the next one wait
-for more, the longer the more callers that group had, so that it is larger and its commit is paid for by more callers.
-While a group is being stored, the next one collects.
+A lone append is handed over in the next round of the event loop. Only if the last group had several callers does the
+next one wait a moment for more: the more callers the last group had, the longer it waits, so that one commit serves
+more callers. While a group is being stored, the next one collects appends.
 """
 
 import asyncio
@@ -18,24 +18,25 @@ from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, S
 from proxy.queue.group import Append, Group
 
 Outcome: TypeAlias = Sequence[Stored | QueueError] | QueueError
-"""For each append of a group what became of it, or why it alone was not stored; or why nothing of it was."""
+"""For each append of a group its result, or why that append was not stored; or why nothing of the group was stored."""
 
-# For each caller of the last group, and in all; uvloop's clock knows whole milliseconds.
+# How long a group waits for more callers: per caller of the last group, and at most. uvloop's clock knows whole
+# milliseconds.
 _LINGER_S, _MOST_LINGER_S = 0.0002, 0.005
 _MOST_CALLS = 512
-# Of a record in memory, beside its payload: measured with names and ids of usual length.
+# Bytes of a record in memory, without its payload: measured with names and ids of usual length.
 _RECORD_BYTES = 500
-# Of a sighting, sealed and open.
+# Bytes of a sighting in memory, sealed and unsealed together.
 _SIGHTING_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What may wait to be stored; beyond, callers are refused."""
+    """How much may wait to be stored; beyond that, callers are refused."""
 
     calls: int = 20_000
     bytes: int = 32 << 20
-    """Of the records of waiting appends. One append is taken however large it is if no other waits."""
+    """Bytes of the records of all waiting appends. An append of any size is taken if no other waits."""
 
 
 class _Caller(NamedTuple):
@@ -47,10 +48,10 @@ class _Caller(NamedTuple):
 
 
 class Grouper:
-    """Used on the event loop only.
+    """Collects appends and hands them to an engine as groups; used on the event loop only.
 
-    A group goes to the engine, and its answers to the callers, in one round of the event loop each: beside a flood a
-    round takes long.
+    Handing a group to the engine takes a single round of the event loop, and so does answering its callers, since a
+    round takes long under heavy load.
     """
 
     def __init__(
@@ -64,9 +65,9 @@ class Grouper:
         """Group for an engine.
 
         Args:
-            make: Keys and seals appends.
-            store: Begins to store a group durably in one transaction, and later, on the event loop, tells the outcome.
-                Raises QueueError when it takes no group now.
+            make: Makes a group of appends.
+            store: Begins to store a group durably in one transaction, and calls its second argument with the outcome,
+                later and on the event loop. Raises QueueError when it takes no group now.
             bounds: How much may wait.
             require: Raises QueueError while the engine takes nothing new.
         """
@@ -79,7 +80,7 @@ class Grouper:
         self._last = 0
         """How many callers the last group had."""
         self._apart = 0
-        """How many of the next callers have a group each, as one of them brought what cannot be stored."""
+        """How many of the next callers get a group each, since one of them brought what no group can be made of."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
@@ -92,7 +93,7 @@ class Grouper:
         Args:
             records: Events of any pixels.
             not_before: Server clock in milliseconds; none of them is claimed before that moment.
-            sightings: What they leave of their visitors.
+            sightings: What the records leave of their visitors.
 
         Raises:
             QueueError: when they were not stored.
@@ -121,7 +122,7 @@ class Grouper:
         await self._idle.wait()
 
     def _go_on(self) -> None:
-        """Begin the next group: in the next round of the event loop, or a moment later if it will have company."""
+        """Schedule the next group: in the next round of the event loop, or later if the last had several callers."""
         loop = asyncio.get_running_loop()
         if self._last > 1 and not self._closing:
             loop.call_later(min(self._last * _LINGER_S, _MOST_LINGER_S), self._begin)
@@ -156,7 +157,7 @@ class Grouper:
         return True
 
     def _part(self, group: Sequence[_Caller], error: Exception) -> None:
-        """Let those whose group could not be made have a group each; who is alone is answered."""
+        """Give each caller of a group that could not be made a group of its own; a lone caller gets the error."""
         if len(group) == 1:
             self._answer(group, QueueError(f"{type(error).__name__} in the queue"))
         else:
@@ -164,7 +165,7 @@ class Grouper:
             self._callers.extendleft(reversed(group))
 
     def _end(self, group: Sequence[_Caller], outcome: Outcome) -> None:
-        """Answer a group whose end the engine tells, and go on with whoever came meanwhile."""
+        """Answer the callers of a group whose outcome the engine tells, and go on with those that came meanwhile."""
         self._answer(group, outcome)
         if self._last > 1 and self._callers:
             self._go_on()

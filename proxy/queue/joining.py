@@ -1,9 +1,9 @@
 """The join of a server's event with its visitor; pure, so that every case can be tested without a queue.
 
-The surest key decides. Nobody else's data is ever attached: a key that two visitors brought joins nobody, and a surer
-key of which the two sides have different values forbids the join by any other. Of a visitor only the browser's ids, its
-address and user agent cross over, and the id of the event's copy; never contact data, and nothing that the server said
-is changed.
+The surest key that finds a visitor decides. Another person's data is never attached: if two visitors brought the key,
+the event takes data from neither, and if the two sides have different values of a surer key, no weaker key may join
+them. From the visitor the event takes only the browser's ids, its address, its user agent and the id of the page's copy
+of the event, never contact data. Apart from the id, nothing that the server said is changed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,14 +18,14 @@ from proxy.model.request import Options
 from proxy.model.units import DAY_MS
 
 _LDU: Options = (("LDU",), 0, 0)
-# A checkout takes so long at most, with the clocks of page and backend apart by some minutes. Before that, whoever gave
-# the same address may have been another one of the household.
+# A checkout takes at most so long, and the clocks of page and backend may differ by so much. If the sighting is older
+# than that, another member of the household may have given the same e-mail address or phone number.
 _CHECKOUT_MS, _APART_MS = 3 * 60 * 60 * 1000, 10 * 60 * 1000
 _NOBODYS = "client_user_agent:missing"
 
 
 class _Match(NamedTuple):
-    """The sightings by which an event is joined; several visitors' where nobody can tell whose it is."""
+    """The sightings by which an event is joined; of several visitors if it is unclear whose event it is."""
 
     kind: JoinKind
     sightings: Sequence[Sighting]
@@ -36,11 +36,11 @@ class _Match(NamedTuple):
 
 
 def joined(record: Record, sightings: Iterable[Sighting], now: int) -> Record | DropReason:
-    """Return a server's event with what its visitor left, or why it may not leave.
+    """Return a server's event completed from the sightings of its visitor, or the reason why it must not be sent.
 
     Args:
         record: The event; its ``pending`` is a ``Join``.
-        sightings: All that have any of its keys, and perhaps others.
+        sightings: All sightings that have any of its keys, and perhaps further ones.
         now: Server clock in milliseconds.
     """
     join = record.pending
@@ -57,23 +57,26 @@ def joined(record: Record, sightings: Iterable[Sighting], now: int) -> Record | 
 
 
 def _match(record: Record, join: Join, sightings: Sequence[Sighting]) -> _Match | None:
-    """Return the sightings that the surest key finds."""
+    """Return the sightings that the surest usable key finds, or None if no key does."""
     for kind in JoinKind:
         match = _Match(kind, sorted(_sharing(join.keys, sightings, kind), key=lambda sighting: sighting.at))
-        # Where it may be that the person refused, it counts as that.
+        # If one of the visitors refused, that counts even if the match is doubtful: the person may have refused.
         if match.sightings and (_refusal(match) or not _is_doubtful(record, join, match, sightings)):
             return match
     return None
 
 
 def _refusal(match: _Match) -> Sighting | None:
-    """Return why the event may not leave: the last words of one of the visitors."""
+    """Return the sighting that forbids to send the event, or None: the latest sighting of a visitor, if it refuses."""
     last_words = list({each.visitor: each for each in match.sightings}.values())
     return next((each for each in last_words if each.forbidden and not _is_outdated(each, last_words)), None)
 
 
 def _is_doubtful(record: Record, join: Join, match: _Match, sightings: Iterable[Sighting]) -> bool:
-    """Tell whether what else is known speaks against the only visitor that was found; of several nobody is joined."""
+    """Tell whether other evidence speaks against the one visitor that was found.
+
+    A match with several visitors is not doubtful: the event then takes data from none of them.
+    """
     visitors = {each.visitor for each in match.sightings}
     if match.kind in CERTAIN | SAME_BROWSER or len(visitors) > 1:
         return False
@@ -93,7 +96,7 @@ def _sharing(keys: Sequence[JoinKey], sightings: Iterable[Sighting], kind: JoinK
 
 
 def _contradicts(ours: Sequence[JoinKey], theirs: Sequence[JoinKey], than: JoinKind) -> bool:
-    """Tell whether a key that is surer than some kind has different values on both sides."""
+    """Tell whether the two sides have different values of a key whose kind is surer than ``than``."""
     surer = [(_values(ours, kind), _values(theirs, kind)) for kind in TELLING if kind < than]
     return any(mine and others and not mine & others for mine, others in surer)
 
@@ -103,9 +106,10 @@ def _values(keys: Iterable[JoinKey], kind: JoinKind) -> set[bytes]:
 
 
 def _is_outdated(refusal: Sighting, last_words: Iterable[Sighting]) -> bool:
-    """Tell whether a refusal of a browser without an id was followed by a yes.
+    """Tell whether the refusal came from a browser without an id, and a sighting at that time or later permits.
 
-    Numbers of orders can be guessed: whoever refuses for the next thousand shall not silence their buyers.
+    Order numbers can be guessed: a stranger who sends refusals for the next thousand order numbers must not stop the
+    events of their buyers.
     """
     return not refusal.visitor and any(not each.forbidden and each.at >= refusal.at for each in last_words)
 
@@ -142,14 +146,15 @@ def _with_visitor(record: Record, join: Join, match: _Match) -> Record:
 
 
 def _user_data(join: Join, sightings: Sequence[Sighting], twin: Sighting | None) -> dict[str, str]:
-    """Return what may cross over; nothing of another browser than the one that the server names."""
+    """Return the visitor's data that the event may take; nothing if the server names another browser."""
     browser = _values(join.keys, JoinKind.BROWSER)
     if browser and not any(browser & _values(each.keys, JoinKind.BROWSER) for each in sightings):
         return {}
     latest = twin or sightings[-1]
     found: dict[str, str] = {}
     if join.takes != "nothing":
-        # The first click of an order's journey, not what a payment app came back with.
+        # The click id of the earliest sighting that has one, not one with which the visitor came back from a payment
+        # app.
         found |= {"fbp": latest.fbp, "fbc": _first(sightings, lambda each: each.fbc)}
     if join.takes == "all":
         found |= {"client_ip_address": latest.address, "client_user_agent": latest.user_agent}

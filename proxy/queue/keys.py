@@ -19,9 +19,10 @@ PREFIX = 12
 """Bytes of an event key that the duplicate memory keeps; the visitor follows them."""
 _VISITOR = 4
 SERVER = b"\xff" * _VISITOR
-"""Stands for the visitor of what a server brings: the same event, whichever server sends it, and whomever it is about.
+"""Takes the visitor's place in the key of a server's event: the event is the same for any server and any visitor.
 
-``visit_key`` gives it to no browser: a browser chooses its ``_fbp``, and one could be searched for that has this hash.
+``visit_key`` gives it to no browser: a browser chooses its own ``_fbp``, so somebody could search for one with this
+hash.
 """
 _BESIDE_SERVER = b"\xff\xff\xff\xfe"
 _BIRTH_DIGITS = 13
@@ -62,7 +63,7 @@ def keyed(pixel: str, name: str, identity: str) -> tuple[bytes, int | None]:
 
 
 def event_digest(pixel: str, name: str, identity: str) -> bytes:
-    """Return the hash of an event: all of its key where the id is not timed, and in files of layout 5.
+    """Return the hash of an event: its whole key if the id is not timed, and for any id in files of layout 5.
 
     Args:
         pixel: Id of the pixel.
@@ -83,9 +84,9 @@ def server_key(key: bytes) -> bytes:
 
 
 def copy_key(key: bytes, visitor: bytes, secret: bytes) -> bytes:
-    """Return the 8 bytes by which updates of one visitor's browser copy of an event are known.
+    """Return the 8 bytes that name one visitor's browser copy of an event, so that updates find it.
 
-    Without the secret they tell neither the visitor nor which events are of one.
+    Without the secret they reveal neither the visitor nor which events have the same visitor.
 
     Args:
         key: The event's ``event_key``.
@@ -97,7 +98,7 @@ def copy_key(key: bytes, visitor: bytes, secret: bytes) -> bytes:
 
 @lru_cache(maxsize=256)
 def fields_key(fields: RequestFields) -> bytes:
-    """Return the 8 bytes by which the queue finds records that may share a request; none where there are no fields."""
+    """Return the 8 bytes by which the queue finds records that may share a request; empty if there are no fields."""
     if fields == NO_FIELDS:
         return b""
     return blake2b("\0".join(fields).encode(), digest_size=8).digest()

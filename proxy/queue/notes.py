@@ -1,7 +1,7 @@
-"""Ledger rows and updates of browser copies that nobody waits for, until the engine has written them.
+"""Ledger rows and updates of browser copies, which no caller waits for, until the engine has written them.
 
-Bounded in bytes, so that a flood of drops, or a disk or a database that takes nothing for hours, costs the ledger rows
-and not the memory.
+They are bounded in bytes: if dropped events flood in, or the disk or the database takes nothing for hours, ledger rows
+are lost, but the memory does not fill up.
 """
 
 from collections import deque
@@ -14,10 +14,10 @@ from proxy.model.ledger import BrowserCopyUpdate, LedgerRow
 from proxy.queue.keys import event_key
 
 CopyUpdate: TypeAlias = tuple[int, bytes, Sequence[bytes], BrowserCopy]
-"""When it came, of which event key, from which visitor (of several the first who brought the event), the new status."""
+"""When it came, the event's key, the visitors (the first of them who brought the event counts), the new status."""
 
 MOST_BYTES = 32 << 20
-# In memory, beside a row's texts, and of one update; measured.
+# Bytes in memory: of a row without its texts, and of an update; measured.
 _ROW_BYTES, _UPDATE_BYTES = 500, 200
 
 
@@ -34,7 +34,7 @@ class Batch:
 def keyed_updates(
     now: int, copy_updates: Iterable[BrowserCopyUpdate], pixels: Sequence[str], visitors: Sequence[bytes]
 ) -> Iterator[CopyUpdate]:
-    """Yield updates of browser copies by the keys of their events, for each pixel.
+    """Yield each update of a browser copy once for each pixel, with the key that its event has there.
 
     Args:
         now: When they came: server clock in milliseconds.
@@ -48,7 +48,7 @@ def keyed_updates(
 
 
 class Notes:
-    """Added to by the event loop, taken from by one writer; each counter is changed by only one of them."""
+    """The notes that wait: the event loop adds, one writer takes; each counter is changed by only one of the two."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
@@ -85,12 +85,12 @@ class Notes:
         return Batch(rows, updates, sum(map(_row_bytes, rows)) + _UPDATE_BYTES * len(updates))
 
     def written(self, batch: Batch, unwritable: int) -> None:
-        """Forget a batch that is written, but for ``unwritable`` of its rows, which count as lost."""
+        """Forget a batch that was written; ``unwritable`` of its rows could not be, and count as lost."""
         self._written_bytes += batch.bytes
         self._unwritable += unwritable
 
     def give_back(self, batch: Batch) -> None:
-        """Put a batch back to the front that could not be written now."""
+        """Put a batch that could not be written now back at the front."""
         self._rows.extendleft(reversed(batch.rows))
         self._updates.extendleft(reversed(batch.updates))
 

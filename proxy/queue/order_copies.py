@@ -18,28 +18,34 @@ _PAGE = b"page"
 
 
 class OrderKeys(NamedTuple):
-    """By which keys an event of an order is known, and under which it is remembered.
+    """The keys under which an event of an order is remembered, and the keys that make it a repeat.
 
-    A page's copy is a repeat of a server's, and a server's of either. Pages among themselves are left to the duplicate
-    memory: a page that names the same order for everybody, as templates do, would lose all its sales but the first.
+    A page's event is a repeat if a server's event of the order came before; a server's event is one if any event of the
+    order did. Repeats among pages are left to the duplicate memory: if a page named the same order for everybody, as
+    templates do, all its sales but the first would be lost.
     """
 
     own: tuple[bytes, ...]
-    """Under which it is remembered."""
+    """The keys under which it is remembered."""
     others: tuple[bytes, ...]
-    """Of a page's event those of servers, and the other way round: one of them may be a forgery."""
+    """The keys of servers' events for a page's event, and of pages' events for a server's. If the values on the two
+    sides differ, one of them may be forged."""
     known_by: tuple[bytes, ...]
+    """It is a repeat if any of these keys is remembered."""
     is_of_server: bool
 
     def past(self, worth: bytes, met: Mapping[bytes, bytes]) -> Past:
-        """Return what is said of a repeat of this worth."""
+        """Return what is said of this event, which is a repeat, given its worth and the remembered keys with theirs."""
         differs = worth and any(met.get(key) not in {None, b"", worth} for key in self.others)
         if self.is_of_server or any(key in met for key in self.own):
             return Past.CONTRADICTION if differs else Past.REPEAT
         return Past.SERVED_OTHERWISE if differs else Past.SERVED
 
     def takes_over(self, met: Collection[bytes], unsent: Collection[bytes]) -> bool:
-        """Tell whether this is the first of servers, and only pages whose copies are not sent told of it before."""
+        """Tell whether this server's event takes the place of pages' copies.
+
+        It does if no server's event of the order came before, and no copy of a page has been sent yet.
+        """
         return self.is_of_server and not any(key in met and key not in unsent for key in self.known_by)
 
 
@@ -51,11 +57,11 @@ class Met(NamedTuple):
     worths: dict[bytes, bytes]
     """Keys that are new, each with its worth."""
     waiting: dict[bytes, int]
-    """Keys of pages' copies that wait for a server's, each with the moment until which they do."""
+    """Keys of pages' copies that wait for a server's event, each with the moment until which the copy waits."""
 
 
 def orders_of(members: Sequence[Member]) -> dict[int, OrderKeys]:
-    """Return the orders of those records of a group that name any, by their numbers in it."""
+    """Return the order keys of the group's records that name an order, by the records' numbers in the group."""
     return {number: order_of(member.record) for number, member in enumerate(members) if member.record.order}
 
 
@@ -84,7 +90,7 @@ def _key(order: bytes, pixel: str, whose: bytes) -> bytes:
 
 
 def asked_of(orders: Iterable[OrderKeys]) -> set[bytes]:
-    """Return the keys that the memory is asked for."""
+    """Return the keys that are looked up in the order memory."""
     return {key for order in orders for key in (*order.own, *order.known_by)}
 
 
@@ -94,9 +100,10 @@ def met_before(
     stored_before: Mapping[bytes, bytes],
     unsent: Collection[bytes],
 ) -> Met:
-    """Return which records repeat what was told of their orders, before or in this group.
+    """Return which records are repeats because their orders were met before, or earlier in this group.
 
-    A repeat is remembered too: behind the page's copy the server's is one, and further pages are repeats of that.
+    A repeat is remembered too: if a server's event is a repeat of a page's copy, events of further pages are repeats of
+    the server's.
 
     Args:
         members: The group's records.
@@ -122,7 +129,7 @@ def met_before(
 
 
 def merged(seen: Mapping[int, Past], orders: Mapping[int, Past]) -> dict[int, Past]:
-    """Return what is known of records, of those whose orders were met what the order memory says.
+    """Return what the two memories together say of records, by number; those to be stored as new are left out.
 
     Args:
         seen: What the duplicate memory says of them, by their numbers in the group.
@@ -138,7 +145,10 @@ def merged(seen: Mapping[int, Past], orders: Mapping[int, Past]) -> dict[int, Pa
 
 
 def _merged(seen: Past | None, past: Past) -> Past:
-    """Return what is known of a record of both memories; one that its visitor brings again is served only once."""
+    """Return what is known of a record of which the order memory says ``past``, and the duplicate memory ``seen``.
+
+    A record that its visitor brings again is a plain repeat: it counts as served by a server's event only once.
+    """
     if seen is Past.REPEAT:
         return _AGAIN.get(past, past)
     return _OTHERWISE.get(past, past) if seen in _CONTRADICTED else past
@@ -155,7 +165,7 @@ def doubted(record: Record) -> Record:
 
 
 def served(record: Record) -> Record:
-    """Return a page's event with the mark of one of which a server told: ``duplicate_row`` makes a reason of it."""
+    """Return a page's event marked as brought by a server before; ``duplicate_row`` makes the mark a reason."""
     return record._replace(findings=(*record.findings, SERVED))
 
 

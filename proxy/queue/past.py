@@ -8,30 +8,33 @@ from proxy.queue.group import Member
 from proxy.queue.keys import PREFIX, server_key
 
 BY_THIS, BY_SERVER = 1, 2
-"""Who brought an event before: this visitor, or a server; 0 if others did, 3 if both."""
+"""Bits that say who brought an event before: this visitor, a server; 0 if only other visitors did, 3 if both did."""
 
 
 class Past(Enum):
     """What the memory says of an event that it knows."""
 
     REUSED = 1
+    """Another visitor brought an event with this id before; this one is stored all the same."""
     REPEAT = 2
+    """The event was brought before; it is not stored again."""
     CONFLICT = 3
-    """As REUSED, and another visitor's value is another one."""
+    """As REUSED, but the other visitor's event has another value."""
     CONTRADICTION = 4
-    """As REPEAT of what a server brings, or once more of what it brought, and its value is another one."""
+    """As REPEAT, where a server's event and a page's copy of it have different values."""
     COPY = 5
     """As REPEAT, of a server's event that so far only pages brought."""
     TAKEOVER = 6
     """Of a server's event: it is new, and takes the place of pages' copies that are not sent yet; see orders.py."""
     SERVED = 7
-    """As REPEAT, of an event that a page brings for the first time, as far as is remembered, and a server before it."""
+    """As REPEAT, of a page's event that a server brought before; its page brings it now for the first time, as far as
+    is remembered."""
     SERVED_OTHERWISE = 8
-    """As SERVED, and its value is another one."""
+    """As SERVED, but its value differs."""
 
 
 UNSTORED = (Past.REPEAT, Past.CONTRADICTION, Past.COPY, Past.SERVED, Past.SERVED_OTHERWISE)
-"""What is said of events that are not stored."""
+"""Those that mean that the event is not stored."""
 
 
 class Judged(NamedTuple):
@@ -40,16 +43,17 @@ class Judged(NamedTuple):
     pasts: dict[int, Past]
     """By their numbers in the group; those that are new are left out."""
     visits: dict[bytes, bytes]
-    """Their keys, each with its worth."""
+    """The keys to be remembered, each with its worth."""
 
 
 def judged(members: Sequence[Member], stored_before: Mapping[bytes, int], contradicted: Collection[bytes]) -> Judged:
-    """Return what is known of the events of a group, each after those before it.
+    """Return what is known of the events of a group, given what is stored and the events before each in the group.
 
     Args:
         members: The group's records.
-        stored_before: The keys of events that anybody brought before, each with who did.
-        contradicted: The Purchases that somebody brought with another worth: their keys, each with its own worth.
+        stored_before: The keys of events that somebody brought before, each with the bits of who did.
+        contradicted: The Purchases that somebody brought before with another worth: for each its key, followed by the
+            worth it has in this group.
     """
     group: dict[bytes, dict[bytes, bytes]] = {}
     pasts: dict[int, Past] = {}
@@ -61,7 +65,8 @@ def judged(members: Sequence[Member], stored_before: Mapping[bytes, int], contra
             continue
         if by_whom is not None or brought:
             pasts[number] = _other_past(member, by_whom or 0, brought, contradicted)
-        # Of a repeat by somebody else too: browsers' news of their copies, and further visitors, meet it there.
+        # A repeat by somebody else is remembered too: later updates of its browser copy, and the events of further
+        # visitors, are looked up there.
         brought[key] = worth
     return Judged(pasts, {key: worth for brought in group.values() for key, worth in brought.items()})
 
@@ -82,12 +87,13 @@ def _other_past(member: Member, by_whom: int, brought: Mapping[bytes, bytes], co
 def owners(
     asked: Sequence[tuple[Sequence[bytes], Sequence[bytes]]], stored_before: Mapping[bytes, int]
 ) -> list[bytes | None]:
-    """Return who speaks for events: of some visitors the first who brought one, or the first if nobody did.
+    """Return for each event the visitor whose updates of its browser copy count.
 
-    Where only others brought it, None.
+    That is the first of the given visitors who brought the event, or the first one if nobody brought it yet. It is None
+    if only others brought the event.
 
     Args:
-        asked: Of each event the visitors, and with each the key of its visit.
+        asked: For each event the visitors, and for each of them the key of the visit.
         stored_before: As for ``judged``.
     """
     found: list[bytes | None] = []

@@ -1,7 +1,7 @@
 """What becomes of records that waited for the other copy of their order; pure.
 
-A page's copy whose place a server's took is a duplicate. A server's event takes from the sightings of its visitor what
-it lacks (joining.py), or is dropped.
+A page's copy is a duplicate if a server's event took its place. A server's event takes from the sightings of its
+visitor what it lacks (joining.py), or is dropped.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -19,18 +19,18 @@ from proxy.queue.joining import joined
 from proxy.queue.order_copies import doubted, parts_of, served
 
 Sighted: TypeAlias = Mapping[bytes, Mapping[Any, Sighting]]
-"""By each key the sightings that have it, each with what tells it from others."""
+"""For each key the sightings that have it, each by something that tells it from others."""
 
 
 class CopyOutcome(NamedTuple):
     """What becomes of a record, and what is to be written down with it."""
 
     result: Record | LedgerRow
-    """What is sent, or how it ended."""
+    """The record to send, or the ledger row of one that ended."""
     ended_waits: Sequence[bytes] = ()
-    """Orders for whose copies of pages no server's comes any more."""
+    """Orders whose pages' copies no longer wait: from now on no server's event takes their place."""
     is_retracted: bool = False
-    """Whether it shall be forgotten that a server told of it."""
+    """Whether the memories must forget that a server brought the event."""
 
 
 def of_page(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -> CopyOutcome:
@@ -39,13 +39,13 @@ def of_page(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -
     Args:
         record: The copy.
         twin: Its ``pending``.
-        told: Orders of which servers told, each with its worth.
+        told: Orders of which servers brought the event, each with its worth.
         now: Server clock in milliseconds.
     """
     orders = parts_of(twin.orders)
     worths = {told[order] for order in orders if order in told}
     if twin.unpaid == "drop" and not worths:
-        # It stays among the unsent: an order that is paid very late counts.
+        # The order stays among the unsent ones, so that a server's event still counts when it is paid very late.
         return CopyOutcome(dropped_row(record, DropReason.UNPAID, now))
     if not worths:
         return CopyOutcome(record._replace(pending=None, order=b""), orders)
@@ -61,8 +61,8 @@ def of_server(
 
     Args:
         record: The event; its ``pending`` is a ``Join``.
-        found: What ``keys_of`` and ``further_keys`` find.
-        permitted: Returns a sighting as suppressions leave it.
+        found: The sightings with the keys of ``keys_of`` and ``further_keys``.
+        permitted: Returns what suppressions leave of a sighting, None if nothing.
         now: Server clock in milliseconds.
     """
     keys = keys_of([record])
@@ -71,12 +71,12 @@ def of_server(
     outcome = joined(record, filter(None, map(permitted, sightings.values())), now)
     if isinstance(outcome, Record):
         return CopyOutcome(outcome._replace(order=b""))
-    # A page may tell of the order later, with the visitor's consent.
+    # A page may bring the event later, with the visitor's consent, and then it must count.
     return CopyOutcome(dropped_row(record, outcome, now), is_retracted=outcome is DropReason.NO_CONSENT)
 
 
 def orders_of(records: Iterable[Record]) -> set[bytes]:
-    """Return the orders whose server's copies pages' copies wait for."""
+    """Return the orders for which the pages' copies among some records wait for a server's event."""
     return {
         order for record in records if isinstance(record.pending, Twin) for order in parts_of(record.pending.orders)
     }
@@ -88,15 +88,16 @@ def keys_of(records: Iterable[Record]) -> set[bytes]:
 
 
 def further_keys(found: Sighted) -> set[bytes]:
-    """Return the keys of the browsers that were found, where a key is of one visitor.
+    """Return the browser keys (``JoinKind.BROWSER``) of the visitors that were found, to be looked up next.
 
-    What that browser left by other keys may say that an order is somebody else's; of several visitors nobody's is.
+    A browser's other sightings may show that the order is somebody else's. They are looked up only where a key found a
+    single visitor: if it found several, the event takes data from none of them anyway.
     """
     return _browsers_of(_only(some.values()) for some in found.values()) - found.keys()
 
 
 def _worth(record: Record) -> bytes:
-    """Return the worth of a page's event, which does not rest with it."""
+    """Return the worth of a page's event, computed again since it is not stored in the segment."""
     return worth(record.name, orjson.loads(record.payload).get("custom_data", {}))
 
 

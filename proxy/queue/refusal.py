@@ -10,15 +10,15 @@ REASONS = {
     SuppressionKind.WITHDRAWAL: DropReason.NO_CONSENT,
     SuppressionKind.ERASURE: DropReason.ERASED,
 }
-"""By what the person asked for."""
+"""The reason for dropping an event, by the kind of suppression."""
 
 
 def refusal(found: Iterable[tuple[SuppressionKind, int]], happened: int) -> DropReason | None:
-    """Return what speaks against what people did at a moment in milliseconds; an erasure does if that was before it.
+    """Return why an event of suppressed people must not be sent, or None; an erasure covers only what came before it.
 
     Args:
-        found: Their suppressions, each with when it was made.
-        happened: The moment.
+        found: The people's suppressions, each with when it was made, in milliseconds.
+        happened: When the event happened, in milliseconds.
     """
     for kind, at in found:
         if kind is not SuppressionKind.ERASURE or happened <= at:

@@ -1,8 +1,8 @@
 """What rollups add up, for every engine: counted from ledger rows, written as few bytes, and added or taken back.
 
-A rollup at rest is its events, and ``counts``: MessagePack of three lists. Of values: currency, how many, their sum. Of
-match keys: how many carry each, in the order of ``MATCH_KEYS``. Of the lag: how many in each slot. Zeros at the end of
-a list are left out.
+A stored rollup is the number of its events, and ``counts``: MessagePack of three lists. Values: for each currency how
+many, and their sum. Match keys: how many events carry each, in the order of ``MATCH_KEYS``. Lag, the time from arrival
+to end: how many events are in each slot. Zeros at the end of the last two lists are left out.
 """
 
 from bisect import bisect_left
@@ -23,7 +23,7 @@ from proxy.model.units import HOUR_MS
 _encode = msgspec.msgpack.Encoder().encode
 _unpacked = msgspec.msgpack.Decoder(tuple[list[tuple[str, int, int]], list[int], list[int]]).decode
 UNDECIDED = frozenset({BrowserCopy.PENDING, BrowserCopy.BLOCKED})
-"""Browser copies of which later news may come; that a Pixel fired is final."""
+"""States of a browser copy that a later update may change; FIRED is final."""
 
 
 class RollupShare(NamedTuple):
@@ -31,14 +31,15 @@ class RollupShare(NamedTuple):
 
     events: int
     match_keys: int
-    """Bits."""
+    """One bit for each match key that the event carries."""
     slot: int
-    """Of the lag."""
+    """The slot of the event's lag."""
     value: int | None
     currency: str
 
 
-# Whoever makes up values reaches it in minutes, and shall not keep others' events from being settled.
+# The largest number that is stored: a sender of made-up values reaches it within minutes, and must not keep the events
+# of others from being settled.
 _MOST_SUM = (1 << 63) - 1
 _ZEROS = (0,) * LAG_SLOTS
 # What ``RollupShare(...)`` does, without the call of a function in Python.
@@ -46,7 +47,7 @@ _share_of = partial(tuple.__new__, RollupShare)
 
 
 class RollupSums:
-    """Sums of shares; may be less than nothing where more is taken back than was added."""
+    """Sums of shares; a sum is negative if more was taken back than added."""
 
     __slots__ = ("events", "lag", "match_keys", "values")
 
@@ -58,7 +59,7 @@ class RollupSums:
         self.lag = [0] * LAG_SLOTS
 
     def add(self, share: RollupShare, times: int = 1) -> None:
-        """Add a share so many times, or take it back with -1."""
+        """Add a share ``times`` times, or take it back with -1."""
         events, bits, slot, value, currency = share
         number = times * events
         self.events += number
@@ -72,7 +73,7 @@ class RollupSums:
             self.values[currency] = (count + times, total + times * value)
 
     def merge(self, other: Self) -> None:
-        """Add what others added up."""
+        """Add the sums of another object."""
         self.events += other.events
         for bit, number in other.match_keys.items():
             self.match_keys[bit] += number
@@ -82,7 +83,7 @@ class RollupSums:
             self.values[currency] = (before[0] + count, before[1] + total)
 
     def packed(self) -> bytes:
-        """Return all but the events as they rest."""
+        """Return all but the number of events as the bytes that are stored."""
         values = [
             (currency, count, max(-_MOST_SUM, min(total, _MOST_SUM)))
             for currency, (count, total) in sorted(self.values.items())
@@ -104,7 +105,7 @@ class RollupSums:
 
 
 def rollup(key: RollupKey, events: int, packed: bytes) -> Rollup:
-    """Return a rollup from what rests of it.
+    """Return a rollup from its stored form.
 
     Args:
         key: What its events have in common.
@@ -117,7 +118,10 @@ def rollup(key: RollupKey, events: int, packed: bytes) -> Rollup:
 
 
 def added_up(packed: Sequence[bytes]) -> tuple[dict[str, tuple[int, int]], dict[str, int], tuple[int, ...]]:
-    """Return values, match keys and lag as of ``Rollup``, of many that rest added up; of none there is no lag."""
+    """Add up the stored counts of many rollups; return values, match keys and lag in the form of ``Rollup``.
+
+    The lag is empty if there are no counts.
+    """
     if not packed:
         return {}, {}, ()
     some_values, some_keys, some_lags = zip(*map(_unpacked, packed), strict=True)
@@ -139,14 +143,14 @@ def share_of(row: LedgerRow) -> RollupShare:
 
 
 class RollupGroup(NamedTuple):
-    """Rows of one key."""
+    """Ledger rows that are counted under the same key."""
 
     key: RollupKey
-    """Its name is not bounded yet."""
+    """Has the event's own name: the number of different names is not bounded yet."""
     shares: Counter[RollupShare]
-    """What each of them adds, and how often."""
+    """The different shares that the rows add, and how many rows add each."""
     undecided: list[tuple[RollupShare, int, bytes]]
-    """Of those whose browser copy may still change what they add, when they ended, and their ``copy_key``."""
+    """The rows whose browser copy may still change: what each adds, when it ended, and its ``copy_key``."""
 
 
 def grouped(rows: Iterable[tuple[LedgerRow, bytes]], updates: Mapping[bytes, BrowserCopy]) -> Iterable[RollupGroup]:
@@ -154,7 +158,7 @@ def grouped(rows: Iterable[tuple[LedgerRow, bytes]], updates: Mapping[bytes, Bro
 
     Args:
         rows: The rows, each with its ``copy_key``.
-        updates: What is known by these keys already of browser copies.
+        updates: What is known already of browser copies, by ``copy_key``.
     """
     groups: dict[tuple[object, ...], RollupGroup] = {}
     for row, copy in rows:
@@ -162,7 +166,7 @@ def grouped(rows: Iterable[tuple[LedgerRow, bytes]], updates: Mapping[bytes, Bro
             continue
         known = latest(row.browser_copy, updates.get(copy)) if updates else row.browser_copy
         facts = row.facts
-        # The key of nearly all rows is met before in the same transaction.
+        # Nearly every row has the key of an earlier row of the transaction, so the key is made only for the first.
         alike = ((row.arrived or row.at) // HOUR_MS, facts.site, row.pixel, row.name, row.status, row.reason, known)
         if (group := groups.get(alike)) is None:
             key = key_of(row)._replace(browser_copy=known or "")
@@ -175,7 +179,7 @@ def grouped(rows: Iterable[tuple[LedgerRow, bytes]], updates: Mapping[bytes, Bro
 
 
 def counted(rows: Iterable[LedgerRow]) -> dict[RollupKey, RollupSums]:
-    """Return rows as rollups, with names that are not bounded, and browser copies as the rows say them."""
+    """Add up rows by key, without a bound on names, and with the browser copies that the rows themselves say."""
     sums: defaultdict[RollupKey, RollupSums] = defaultdict(RollupSums)
     for group in grouped(((row, b"") for row in rows), {}):
         for share, times in group.shares.items():
@@ -184,7 +188,7 @@ def counted(rows: Iterable[LedgerRow]) -> dict[RollupKey, RollupSums]:
 
 
 def latest(browser_copy: BrowserCopy | None, update: BrowserCopy | None) -> BrowserCopy | None:
-    """Return what is known of a browser copy after news of it."""
+    """Return the status of a browser copy after an update, if any; FIRED is final, and None (no copy) stays."""
     return browser_copy if browser_copy is BrowserCopy.FIRED or browser_copy is None else update or browser_copy
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from proxy.model.rollup_sums import HourSpan, PeriodQuery
 
 BEFORE = 0
-"""The slot of what a period is compared with."""
+"""The slot of the earlier period with which a period is compared."""
 DAY_HOURS = 24
 
 
@@ -16,7 +16,7 @@ class RollupPlan(NamedTuple):
     hours: dict[int, int]
     """By hour."""
     days: dict[int, int]
-    """By the first hour of a day; none of its hours is among the others."""
+    """By the first hour of a day; the hours of such a day are not in ``hours``."""
 
 
 def plan_of(wanted: PeriodQuery) -> RollupPlan:
@@ -30,7 +30,7 @@ def plan_of(wanted: PeriodQuery) -> RollupPlan:
 
 
 def runs(times: Iterable[int], step: int = 1) -> Iterator[tuple[int, int]]:
-    """Yield ascending times as runs: the first of each, and what comes a step behind its last."""
+    """Yield ascending times as runs without a gap: the first time of each run, and the time a step after its last."""
     first: int | None = None
     following = 0
     for time in times:

@@ -1,8 +1,8 @@
 """Sealing of what rests on disk: AES-256-GCM under keys derived from the installation's secret.
 
 Layout of a sealed text: version (1 byte), id of the secret (4), salt of the opening (16), counter (8), ciphertext
-with its tag. Every opening of the queue draws a salt and derives a key of its own, so a counter serves as the nonce
-and the bound on random nonces never comes into sight. Old secrets still open what they sealed.
+with its tag. Every opening of the queue draws a salt and derives a key of its own, so a counter serves as the nonce,
+and the limit on how many random nonces one key may have does not matter. Old secrets still open what they sealed.
 """
 
 import os
@@ -41,12 +41,12 @@ class Sealer:
         self._opener = lru_cache(maxsize=64)(self._cipher_of)
 
     def key(self, purpose: str) -> bytes:
-        """Return a key of the current secret for a purpose of the queue's own."""
+        """Return a key derived from the current secret for one purpose of the queue."""
         return derive(self._secret, purpose)
 
     @property
     def secret_id(self) -> bytes:
-        """What names the current secret in all that it seals, and tells nothing of it."""
+        """The id of the current secret, which is in every text that it seals, and reveals nothing of the secret."""
         return _id(self._secret)
 
     def knows(self, sealed: bytes) -> bool:

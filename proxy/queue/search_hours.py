@@ -1,4 +1,4 @@
-"""Which hours a search may pass over: rollups count events by kind and hour, so one without any has nothing to find."""
+"""Which hours a search may skip: rollups count events by kind and hour, and an hour without any has nothing to find."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,10 +8,10 @@ from proxy.queue.contract import FROM_SERVER, Filter
 
 
 def kinds_of(wanted: Filter) -> Mapping[str, Sequence[str]]:
-    """Return as which kinds of events the wanted ones may be counted: accepted texts, by the fields of ``RollupKey``.
+    """Return under which kinds rollups may count the wanted events: the texts to accept, by field of ``RollupKey``.
 
-    Nothing where rollups do not know of hours without a wanted event: where any event is wanted, or one that was put
-    back and is counted no more.
+    The result is empty if rollups cannot tell which hours have no wanted event: if any event is wanted, or events with
+    status REPLAYED, which are no longer counted.
     """
     if wanted.status is Status.REPLAYED:
         return {}

@@ -1,9 +1,9 @@
 """A quick answer to whether somebody may be suppressed, so that only the few it lets through ask a table.
 
-It has 16 MiB and never grows: a byte for the first three of a digest, which tells the fourth of the only person it
-stands for, or that there are several. A million suppressions let one digest in five hundred through. Nobody is ever
-taken out, and to remember somebody again changes nothing; so memory that processes share may be filled again by the
-next who begins with the table.
+It has 16 MiB and never grows: one byte for each value of a digest's first three bytes. This byte tells the fourth byte
+of the only digest that begins with these three, or that there are several. With a million suppressions, the sieve lets
+one in five hundred digests of other people through. Nothing is ever removed, and to remember a digest again changes
+nothing; so a process that starts later may fill shared memory from the table once more.
 """
 
 from mmap import mmap
@@ -39,5 +39,5 @@ def _place(digest: bytes) -> int:
 
 
 def _sign(digest: bytes) -> int:
-    """Return what a place holds for one person: neither nobody's nor several people's."""
+    """Return the byte that stands for one digest at its place; never ``_NOBODY`` or ``_SEVERAL``."""
     return 1 + digest[_PLACE_BYTES] % 254

@@ -1,7 +1,7 @@
-"""Sightings as they rest: sealed, and found by *slots*.
+"""Sightings as they are stored: sealed, and found by *slots*.
 
-A slot is a key of the sighting, its visitor and its event's name (28 bytes). A visitor has one sighting in a slot, so
-that whoever comes again and again never hides a second visitor of the same key.
+A slot is a key of the sighting, its visitor and its event's name (28 bytes). It leads to one sighting, so that a
+visitor who comes again and again never hides a second visitor with the same key.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ _decode = msgspec.msgpack.Decoder(Sighting).decode
 
 
 class Slots(NamedTuple):
-    """Where a sighting is found."""
+    """The slots that lead to a sighting."""
 
     certain: Sequence[bytes]
-    """By what names the order itself: there the first sighting of a journey stays."""
+    """Slots of keys that name the order itself; they keep leading to the first sighting."""
     others: Sequence[bytes]
-    """By what names the visitor: there the latest counts."""
+    """Slots of keys that name the visitor; they lead to the latest sighting."""
 
 
 class SealedSighting(NamedTuple):
@@ -38,11 +38,11 @@ class SealedSighting(NamedTuple):
     """Which of the group's appends brought it."""
     sighting: Sighting
     sealed: bytes
-    """Empty where the person may be suppressed: the engine looks, and seals what passes."""
+    """Empty if the person may be suppressed: the engine checks, and seals what passes."""
 
 
 def slots(sighting: Sighting) -> Slots:
-    """Return where a sighting is found."""
+    """Return the slots that lead to a sighting."""
     visitor = sighting.visitor[:_VISITOR].ljust(_VISITOR, b"\0")
     whose = visitor + blake2b(sighting.name.encode(), digest_size=_NAME).digest()
     certain = [key + whose for kind, key in sighting.keys if kind in CERTAIN]
@@ -51,7 +51,7 @@ def slots(sighting: Sighting) -> Slots:
 
 
 def person_key(digest: bytes) -> bytes:
-    """Return the key by which an opt-out finds the sightings of a person; no event of a server has it."""
+    """Return the key by which an opt-out finds the sightings of a person; no server's event has this key."""
     return blake2b(digest, digest_size=JOIN_KEY, person=_PERSON).digest()
 
 
@@ -66,7 +66,7 @@ def seal_sighting(sighting: Sighting, sealer: Sealer) -> bytes:
 
 
 def open_sighting(sealed: bytes, sealer: Sealer) -> Sighting | None:
-    """Return a sighting, or None where it was damaged, or no listed secret opens it."""
+    """Return a sighting, or None if it was damaged or no listed secret opens it."""
     try:
         found = _decode(sealer.open(sealed, _BOUND))
     except (SealError, ValueError):

@@ -46,7 +46,7 @@ EVENT_STEPS = (
 """For each event. A drop ends it for one pixel or for all; what is left of it, and its drops, are recorded together."""
 IMAGE_STEPS = (RequestStep("page view, address, cookies", request_steps.take_image), *REQUEST_STEPS[1:])
 """Once for the ``<noscript>`` image, which has no body: a PageView of the page named by the Referer."""
-# Events of a request whose own cost does not count.
+# Up to so many events of a request cost no effort by themselves.
 _FEW = 10
 
 
@@ -84,7 +84,7 @@ def ingest_parts(
 def events_in_parts(case: Case) -> Parts[None]:
     """Take each event through its steps, in order; pause after each part of ``limits.PART`` pairs.
 
-    What many pairs cost by themselves is not left for reading odd texts.
+    What many pairs cost is taken from the request's effort, so that less is left for reading odd texts.
     """
     hits = case.visit.hits
     if len(hits) > _FEW:
@@ -99,7 +99,7 @@ def events_in_parts(case: Case) -> Parts[None]:
 
 
 def decision(case: Case) -> Decision:
-    """Return what the request comes to."""
+    """Return the decision about a request, after all its steps."""
     visit = case.visit
     if case.unknown_pixel:
         case.dropped.insert(0, _standing_for(case.unknown_pixel, case.unknown_pixels))
@@ -128,7 +128,7 @@ def decision(case: Case) -> Decision:
 
 
 def _standing_for(row: LedgerRow, events: int) -> LedgerRow:
-    """Whoever makes up pixels shall not fill the ledger: one row stands for all, and says for how many."""
+    """Return one row for all events of unlisted pixels, and their number: made-up ids must not fill the ledger."""
     return row._replace(findings=(f"events:{events}",)) if events > 1 else row
 
 
@@ -137,5 +137,5 @@ def _in_order(undecoded: tuple[RefusedEvent, ...], refused: list[RefusedEvent]) 
 
 
 def _visitors(case: Case) -> tuple[bytes, ...]:
-    """Return who brings updates of browser copies, and who that was before its first answer gave it an id."""
+    """Return the visitor who sends updates of browser copies: by its id, and as it was known before it had an id."""
     return tuple(dict.fromkeys((case.visitor, identity_steps.visitor_of("", case.address, case.user_agent))))

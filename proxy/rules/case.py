@@ -62,17 +62,17 @@ class Case(msgspec.Struct):
     # cookies
     scope: CookieScope = _NOWHERE
     cookies: Mapping[str, str] = {}
-    """Those that count for us."""
+    """The cookies that matter here: the browser's ids and the visitor cookie."""
     # permission
     found: FoundCookie = NONE_FOUND
     """The visitor cookie as the request brought it."""
     bot: str | None = None
-    """Why the visitor is taken for a machine."""
+    """Why the visitor is taken for a machine; None if it is not."""
     forbidden: DropReason | None = None
-    """Set when nothing of the visit may leave."""
+    """Why nothing of the visit may leave; None if it may."""
     options: Options | None = None
     gpc: bool = False
-    """The browser asks for Global Privacy Control."""
+    """Whether the browser asks for Global Privacy Control."""
     # identity
     visitor: bytes = b""
     """Four bytes that tell visitors apart."""
@@ -87,12 +87,12 @@ class Case(msgspec.Struct):
     """By pixel, like ``people`` and ``shared_parts``, as soon as an event or the visitor cookie needed them."""
     people: dict[str, Person] = {}
     stranger: Person | None = None
-    """Who the visitor is for each pixel of which the page told nothing."""
+    """Who the visitor is for the pixels for which the page gave no match keys."""
     shared_parts: dict[str, SharedPart] = {}
     checked_data: dict[tuple[str, bytes], CheckedData] = {}
     """By name and custom data of an event, the latter as JSON: what of them may be sent, and findings."""
     clean_data: dict[tuple[str, bytes], CleanData] = {}
-    """By the same."""
+    """By the same keys: the custom data without what may not leave."""
     page: CleanPage | None = None
     bytes_left: int = RECORDS
     records: list[Record] = []
@@ -100,12 +100,12 @@ class Case(msgspec.Struct):
     refused: list[RefusedEvent] = []
     unknown_pixels: int = 0
     unknown_pixel: LedgerRow | None = None
-    """The drop of the first of these."""
+    """The ledger row of the first event for an unlisted pixel."""
     redactions: list[Redaction] = []
     sightings: tuple[Sighting, ...] = ()
     faults: list[str] = []
     facts: EventFacts = NO_FACTS
-    """What the ledger keeps of all its events alike."""
+    """The facts for the ledger that all its events share."""
 
     def take(self, steps: "Iterable[RequestStep]") -> None:
         """Go through steps, in their order."""
@@ -119,23 +119,23 @@ class EventCase(msgspec.Struct):
     case: Case
     hit: Hit
     claimed_id: str = ""
-    """Its id as the page gave it, by which the page is told of a refusal."""
+    """Its id as the page gave it, which a refusal repeats to the page."""
     time: int = 0
     """When it happened, by our clock in milliseconds."""
     pixels: Sequence[Pixel] = ()
     data: Mapping[str, Any] = {}
     """Its custom data."""
     data_key: tuple[str, bytes] | None = None
-    """By which other events of the request find what was made of the same custom data."""
+    """Its key in ``Case.checked_data`` and ``Case.clean_data``; None if its custom data are not remembered there."""
     written: bytes = b""
-    """The custom data as JSON, where they have been written already."""
+    """The custom data as JSON, if they were serialized already."""
     findings: tuple[str, ...] = ()
     """What is wrong with its custom data."""
     value: int | None = None
-    """What the ledger sums of them, as ``custom_data.summed`` says it; likewise ``currency``."""
+    """The value that the ledger sums, see ``custom_data.summed``; likewise ``currency``."""
     currency: str = ""
     redactions: tuple[str, ...] = ()
-    """What was taken out of them, as its facts say it."""
+    """What was taken out of the custom data, in the form of ``EventFacts.redactions``."""
     page: CleanPage = _NO_PAGE
     dropped: list[LedgerRow] = []
     unknown_pixels: int = 0
@@ -181,4 +181,4 @@ class EventStep(NamedTuple):
     drops: tuple[DropReason, ...] = ()
     """Why it may end there, for some or all of its pixels."""
     always: bool = False
-    """Also while the event has no pixel, or none any more."""
+    """Whether it runs even if the event has no pixel, or none any more."""

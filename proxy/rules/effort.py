@@ -16,33 +16,33 @@ Parts: TypeAlias = Generator[None, None, T]
 MOST = 16_000
 """Units of one request. A unit is a character read by one pattern: some 20 to 200 ns."""
 PAIR = 30
-"""Units that a pair of event and pixel costs by itself: as many as a request may hold leave a quarter for odd texts."""
+"""Units that a pair of event and pixel costs by itself: the most pairs of a request leave a quarter for odd texts."""
 MOST_TEXT = 4096
-"""Characters of a text that is read; a longer one is taken for the worst."""
+"""The most characters of a text that is read; a longer text is treated like a secret."""
 MOST_CANDIDATES = 16
-"""Candidates for one shape in one text that are proved; a text with more is taken for the worst."""
+"""The most candidates for one shape in one text that are checked; a text with more is treated like a secret."""
 
 
 class Effort(msgspec.Struct):
     """The units of work left for a request, and results that its events share.
 
-    Whoever spends units takes them from ``left``; once that is below 0 it stays there. What several events or pixels
-    say alike is read once.
+    Code that spends units subtracts them from ``left``; once that is below 0 it stays there. Values that several events
+    or pixels share are read once.
     """
 
     left: int = MOST
     digests: dict[tuple[str, str, str], tuple[str, ...] | None] = {}
-    """By match key, raw value and country."""
+    """Hashes by match key, raw value and country; None for an unusable value."""
     blocked: dict[str, bool] = {}
-    """By name of a parameter or member."""
+    """Whether a name is blocked, by the name of a parameter or member."""
     shapes: dict[tuple[str, bool], Any] = {}
-    """By text, and whether it is an id."""
+    """The shape found in a text, by the text and whether it is an id."""
     addresses: dict[str, tuple[str, tuple[str, ...]]] = {}
-    """By address in custom data: what of it may leave, and for what each removed part was taken."""
+    """By address in custom data: the part that may leave, and the reason for each removed part."""
 
 
 def whole(parts: Parts[T]) -> T:
-    """Do all parts of a work at a stretch."""
+    """Do all parts of some work without a pause, and return its result."""
     while True:
         try:
             next(parts)

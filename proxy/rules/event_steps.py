@@ -1,6 +1,6 @@
 """What happens to each event of a request: the steps that ``browser.EVENT_STEPS`` lists, in their order.
 
-A step that drops the event for a pixel takes the pixel off; so the first objection decides.
+A step that drops the event for a pixel takes the pixel off the event's list, so the first reason to drop it decides.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,18 +24,18 @@ from proxy.rules.people import person_for
 from proxy.rules.selection import wants
 
 _ACCEPTED_AGE_MS = MAX_AGE_MS - limits.DELIVERY_MS
-# Different custom data of a body that are remembered; where there are more, they hardly come again.
+# How many different custom data of a body are remembered; in a body with more, they hardly repeat.
 _MOST_REMEMBERED = 16
 _RESTRICTED_DATA = ("value", "currency")
 
 
 def take(case: Case, hit: Hit, steps: Iterable[EventStep]) -> None:
-    """Take an event through its steps; an error that nobody foresaw refuses it and costs no other.
+    """Take an event through its steps; an unforeseen error refuses this event only.
 
     Args:
-        case: Its request.
+        case: The request that it came in.
         hit: The event as the page claims it.
-        steps: What happens to it.
+        steps: The steps, in their order.
     """
     event_case = EventCase(case, hit)
     try:
@@ -50,12 +50,13 @@ def take(case: Case, hit: Hit, steps: Iterable[EventStep]) -> None:
 def name_and_id(event_case: EventCase) -> None:
     """Redact a name or an id that names a person, before anything is noted of the event; then find out its time.
 
-    The browser's two times say how long ago it happened, whatever its clock says; never in the future.
+    The difference of the browser's two times says how long ago it happened, even if the browser's clock is wrong. A
+    time in the future becomes now.
     """
     case, claimed, now = event_case.case, event_case.hit, event_case.case.request.now
     event_case.claimed_id = claimed.id
     words = f"{claimed.name} {claimed.id}"
-    if not words.isascii() or has_suspects_of_ids(words):  # nearly all hold nothing at this first look
+    if not words.isascii() or has_suspects_of_ids(words):  # nearly all pass this coarse look
         event_case.hit = labels.without_contact_data(claimed, case.effort)
     event_case.time = min(now, now - (case.visit.sent - claimed.at))
 
@@ -71,7 +72,11 @@ def pixels(event_case: EventCase) -> None:
 
 
 def permission(event_case: EventCase) -> None:
-    """Drop the event when nothing of the visit may leave; of such a visit nothing is noted but the machine it is."""
+    """Drop the event when nothing of the visit may leave.
+
+    The drop says nothing of the visitor, except why it is taken for a machine. If servers report orders too, they are
+    left a note that the visitor refused.
+    """
     case = event_case.case
     if case.forbidden is not None:
         if case.policy.joins_orders and event_case.hit.name in ONCE:
@@ -81,19 +86,19 @@ def permission(event_case: EventCase) -> None:
 
 
 def contact_data(event_case: EventCase) -> None:
-    """Drop the event when its name or id was redacted: with another one it would be counted twice."""
+    """Drop the event when its name or id was redacted: under another name or id Meta would count it twice."""
     if labels.REDACTED in (event_case.hit.name, event_case.hit.id):
         _drop_all(event_case, DropReason.CONTACT_DATA, labels.findings(event_case.hit))
 
 
 def time(event_case: EventCase) -> None:
-    """Drop what Graph would refuse for its age, or would by the time that it is delivered."""
+    """Drop an event that is too old for Graph, or would be too old by the time it is delivered."""
     if event_case.case.request.now - event_case.time > _ACCEPTED_AGE_MS:
         _drop_all(event_case, DropReason.TOO_OLD)
 
 
 def selection(event_case: EventCase) -> None:
-    """Drop the event for the pixels that do not want it, and an event of its own on a site with sensitive data."""
+    """Drop the event for the pixels that do not want it; on a site with sensitive data drop every custom event."""
     policy, name = event_case.case.policy, event_case.hit.name
     if policy.takes_all:
         return
@@ -109,8 +114,8 @@ def selection(event_case: EventCase) -> None:
 def custom_data(event_case: EventCase) -> None:
     """Read the custom data as Meta does, and drop a Purchase without what Meta requires of it.
 
-    Source: Meta, custom data parameters; subcodes 2804009 and 2804011. Of a value without a currency in other events
-    only a third party says that it is refused (2804023), so they are sent.
+    Source: Meta, custom data parameters; subcodes 2804009 and 2804011. That other events with a value but no currency
+    are refused (2804023) is said by a third party only, so they are sent.
     """
     hit = event_case.hit
     claimed = hit.data
@@ -126,7 +131,7 @@ def custom_data(event_case: EventCase) -> None:
 
 
 def _checked(event_case: EventCase, claimed: Mapping[str, Any]) -> CheckedData:
-    """Check an event's custom data; what a page says alike of several events is checked, and later cleaned, once."""
+    """Check an event's custom data; data that several events of a body share are checked, and later cleaned, once."""
     case, name = event_case.case, event_case.hit.name
     if not claimed or len(case.visit.hits) == 1 or len(case.checked_data) == _MOST_REMEMBERED:
         return read(name, claimed)
@@ -138,7 +143,7 @@ def _checked(event_case: EventCase, claimed: Mapping[str, Any]) -> CheckedData:
 
 
 def match_keys(event_case: EventCase) -> None:
-    """Find out who the visitor is for each pixel, and drop what Meta would refuse as it fits too many people."""
+    """Find out who the visitor is for each pixel; drop the event where the keys fit too many people for Meta."""
     for pixel in event_case.pixels:
         person = event_case.case.people.get(pixel.id) or person_for(event_case.case, pixel.id)
         if person.is_too_broad:

@@ -1,4 +1,4 @@
-"""What the ledger keeps of events beside their identity: of pages and of servers alike; see ``EventFacts``."""
+"""Facts that the ledger keeps about events, both of pages and of servers; see ``EventFacts``."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -10,37 +10,37 @@ from proxy.rules.payload.custom_data import summed
 from proxy.rules.policy import Policy
 
 NOT_ASKED = "not_asked"
-"""Of consent, where a server sent the event: whoever owns it answers for that."""
+"""The word for consent if a server sent the event: the owner of that server answers for consent."""
 
 
 @lru_cache(maxsize=1024)
 def in_common(
     site: str, consent: str, source: str, user_data: tuple[str, ...], redactions: tuple[Redaction, ...]
 ) -> EventFacts:
-    """Return facts that most events have in common with those of others: nothing of them is of one visitor.
+    """Return facts that many events have in common: none of them is about a single visitor, so they may be cached.
 
     Args:
         site: The name of the site.
-        consent: What was known of consent; likewise ``source``, see ``EventFacts``.
-        source: See ``consent``.
+        consent: See ``EventFacts.consent``.
+        source: See ``EventFacts.consent_source``.
         user_data: The match keys that the events carry.
-        redactions: What was taken out of what they say of their page.
+        redactions: What was taken out of the addresses of their page.
     """
     return EventFacts(site, bits_of(user_data), consent, source, words(redactions))
 
 
 def of_server(policy: Policy, user_data: Iterable[str] = ()) -> EventFacts:
-    """Return what is alike for all events of a server that carry these match keys."""
+    """Return the facts that all events of a server with these match keys have in common."""
     return in_common(policy.site.name, NOT_ASKED, "server", tuple(user_data), ())
 
 
 def with_data(facts: EventFacts, data: Mapping[str, Any], redactions: tuple[str, ...]) -> EventFacts:
-    """Return facts with what an event says of its own.
+    """Return facts with those about an event's own custom data.
 
     Args:
-        facts: What it shares with others.
-        data: Its custom data as they leave.
-        redactions: What was taken out of them.
+        facts: The facts that the event shares with others.
+        data: Its custom data, as they are sent.
+        redactions: What was taken out of the event.
     """
     value, currency = summed(data)
     if value is None and not redactions:
@@ -49,5 +49,5 @@ def with_data(facts: EventFacts, data: Mapping[str, Any], redactions: tuple[str,
 
 
 def words(redactions: Iterable[Redaction]) -> tuple[str, ...]:
-    """Return redactions as the ledger says them, each once."""
+    """Return redactions in the form of the ledger, such as ``email:url``, each once."""
     return tuple(dict.fromkeys([f"{what}:{place}" for what, place in redactions]))

@@ -1,7 +1,7 @@
-"""How much of the proxy one client may take: a rate, and a fair share of what is under way when it gets scarce.
+"""How much of the proxy one client may take: a rate, and a fair share of the requests in progress when room is scarce.
 
-Plain arithmetic with the clock as an argument. A client is told by its network: an IPv4 address, or the /64 of an IPv6
-address, which is the least that one line gets (RFC 6177) and holds more addresses than any table.
+Plain arithmetic with the clock as an argument. A client is identified by its network: an IPv4 address, or the /64 of an
+IPv6 address, which is the least that one line gets (RFC 6177) and has more addresses than any table could hold.
 """
 
 from collections import OrderedDict
@@ -19,7 +19,7 @@ _LEAST_SCARCE = 0.001
 
 
 def client_network(address: str) -> ClientNetwork:
-    """Return the network by which a client is told; a text that is no address stands for itself."""
+    """Return the network that identifies a client; a text that is no address is returned as it is."""
     if ":" not in address:
         return address
     found = ip_number(address.partition("%")[0])
@@ -29,10 +29,10 @@ def client_network(address: str) -> ClientNetwork:
 
 
 def price(fullness: float) -> float:
-    """Return how many requests one request counts as, when the queue is so full (0 to 1).
+    """Return how many requests one request counts as, by how full the queue is (0 to 1).
 
-    Beyond half, the price rises with the square of what is left, so that a client at its limit takes ever smaller bites
-    of the queue: after a day without any delivery there is still some for the others.
+    Above one half, the price is inverse to the square of the room left, so that a client at its limit takes ever
+    smaller parts of the queue: after a day without any delivery there is still room for the others.
     """
     return float((_PLENTY / max(1 - max(fullness, _PLENTY), _LEAST_SCARCE)) ** 2)
 
@@ -57,7 +57,7 @@ class Buckets:
         """Take tokens and return 0, or take none and return in how many seconds there will be enough.
 
         Args:
-            network: Of the client.
+            network: The client's network.
             now: Seconds, of a clock that only goes forward.
             cost: Tokens.
         """
@@ -73,7 +73,7 @@ class Buckets:
         """Take tokens whether they are there or not; later requests wait for them.
 
         Args:
-            network: Of the client.
+            network: The client's network.
             now: Seconds, of a clock that only goes forward.
             cost: Tokens.
         """
@@ -87,7 +87,7 @@ class Buckets:
 
 
 class Judgement(Enum):
-    """What is said to a request at the door."""
+    """Whether a request may come in."""
 
     WELCOME = "welcome"
     OVER_SHARE = "over_share"
@@ -104,8 +104,9 @@ class _Load:
 class Shares:
     """Requests under way and the bytes of their bodies, in all and by network.
 
-    Up to half of either bound anybody may take what there is; beyond, a network may hold its part of that half, divided
-    among all that hold something. So whoever comes last always gets in, until the networks themselves are too many.
+    Up to half of each bound every request may come in. Beyond that, a network may hold no more than half of the bound
+    divided by the number of networks that hold something. So a network that holds nothing yet always gets in, until the
+    bound itself is reached.
     """
 
     def __init__(self, most_requests: int, most_bytes: int) -> None:
@@ -114,7 +115,7 @@ class Shares:
         self._loads: dict[ClientNetwork, _Load] = {}
 
     def judge(self, network: ClientNetwork, size: int) -> Judgement:
-        """Say whether a request with a body of ``size`` bytes may come in; it has not by that."""
+        """Return whether a request with a body of ``size`` bytes may come in; only ``enter`` counts it."""
         total, most = self._total, self._most
         requests, size_then = total.requests + 1, total.size + size
         if requests * 2 <= most.requests and size_then * 2 <= most.size:

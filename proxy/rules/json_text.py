@@ -1,4 +1,4 @@
-"""JSON as browsers and servers write it, half characters included."""
+"""JSON as browsers and servers write it, including half characters (lone surrogates)."""
 
 import json
 import math
@@ -13,18 +13,18 @@ T = TypeVar("T")
 # Half a pair of surrogates, which is what ``slice`` leaves of an emoji.
 _HIGH, _LOW = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"
 _HALF = re.compile(rb"\\u[dD](?:%b(?!\\u[dD]%b)|%b(?<!\\u[dD]%b\\u[dD]%b))" % (_HIGH, _LOW, _LOW, _HIGH, _LOW))
-# In its place while halves are looked for; no JSON holds it.
+# Escaped backslashes are replaced by this mask while halves are looked for; no JSON holds it.
 _BACKSLASH, _MASK = rb"\\", b"\x00\x00"
 # Numbers of 64 bits have 19 digits or more; beyond them the faster reader makes a fraction.
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
-# What stands before a number and within no word; digests in hexadecimal digits begin with a quote.
+# A long number with the character before it; digests in hexadecimal digits follow a quote, so they do not match.
 _OPEN_NUMBER = re.compile(rb"[:,\[\s]-?[0-9]{19}")
-# Looking for them takes up to 50 ms for a megabyte, and is done before anybody knows who sent it.
+# The largest body in which halves are looked for: that takes up to 50 ms for a megabyte, before the sender is known.
 _MOST_MASKED = 1024 * 1024
 
 
 def parsed(body: bytes) -> Any:
-    """Return what JSON says, half characters as U+FFFD, as browsers send them (WHATWG, Encoding).
+    """Return the value of JSON; half characters become U+FFFD, as when browsers encode text (WHATWG, Encoding).
 
     Raises:
         orjson.JSONDecodeError: when it is no JSON.
@@ -39,10 +39,10 @@ def parsed(body: bytes) -> Any:
 
 
 def exactly(body: bytes) -> Any:
-    """Return what JSON says, likewise, and whole numbers of any size as they stand.
+    """Return the value of JSON like ``parsed``, but with whole numbers of any size exactly.
 
     Raises:
-        ValueError: when it is no JSON, or a number is beyond all measure.
+        ValueError: when it is no JSON, or a number is not finite.
         RecursionError: when it is nested too deep.
     """
     if not (_LONG_NUMBER.search(body) and _OPEN_NUMBER.search(b" " + body)):
@@ -61,7 +61,7 @@ def _no_number(word: str) -> NoReturn:
 
 
 def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Return what a decoder makes of JSON, likewise; half characters of a very large body are not looked for.
+    """Return what a decoder reads from JSON; half characters become U+FFFD, except in a very large body.
 
     Raises:
         msgspec.DecodeError: when it is no JSON.

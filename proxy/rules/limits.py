@@ -8,11 +8,11 @@ a limit is refused or left out by name, never in silence; ``docs/how-it-works.md
 BODY = 64 * 1024
 """Bytes of a body. Browsers let the keepalive requests of a page hold 64 KiB together (WHATWG, Fetch)."""
 EVENTS = 200
-"""Events of a body, and as many browser copy updates. Those behind are refused."""
+"""Events of a body, and likewise browser copy updates. Further events are refused, further updates ignored."""
 ROWS = 400
 """Pairs of event and pixel in a body. An event that passes it is refused."""
 PART = 50
-"""Pairs of event and pixel that are worked on at a stretch, before it is somebody else's turn."""
+"""Pairs of event and pixel that are worked on without a pause, before other requests get their turn."""
 PIXELS = 50
 """Pixels of one event, and pixels with match keys of their own."""
 NAME = 100
@@ -33,7 +33,7 @@ RECORDS = 256 * 1024
 """Bytes of what one request writes: payloads, and what queue and ledger note of each. What the events of one pixel
 share counts once. An event that passes it is refused."""
 SHARED = 16 * 1024
-"""Bytes that the other limits let the shared part of a pixel's records have at most; a test holds them together."""
+"""The most bytes that the shared part of a pixel's records can have under the other limits; a test checks this."""
 SEGMENTS = 300 * 1024
 """Bytes that one request can come to in the queue, sealed; follows from the others and from how segments are cut."""
 SIGHTINGS = 8
@@ -41,13 +41,14 @@ SIGHTINGS = 8
 SIGHTING_KEYS = 24
 """Keys of a sighting, the surest first."""
 DELIVERY_MS = 60 * 60 * 1000
-"""What would be too old for Graph within this time is not taken, and waits for nothing: delivery needs time too."""
+"""Time that is kept for the delivery: an event that becomes too old for Graph within it is not taken, and no event
+waits into it."""
 NUMBER = 10**15
-"""Where amounts and counts end: below it every whole number of JSON is exact, whoever reads it (IEEE 754)."""
+"""Amounts and counts have to be below this: up to it every JSON reader reads whole numbers exactly (IEEE 754)."""
 
 
 def cut_address(text: str) -> str:
-    """Return an address that is not too long, else what stands before its query, or nothing if that is too long too."""
+    """Return an address; one that is too long without query and fragment, or "" if it is still too long."""
     if is_short(text):
         return text
     bare = text[: ADDRESS + 1].partition("#")[0].partition("?")[0]
@@ -60,5 +61,5 @@ def is_short(text: str) -> bool:
 
 
 def cut_list(header: str) -> str:
-    """Return the right end of a comma-separated header, whole entries only: the left one was written by a stranger."""
+    """Return the right end of a comma-separated header, whole entries only: the left end may be a stranger's."""
     return header if len(header) <= ADDRESS else header[-ADDRESS:].partition(",")[2]

@@ -8,7 +8,7 @@ from proxy.rules.match import keys
 
 
 def keys_of(case: Case, pixel_id: str) -> keys.MatchKeys:
-    """Return what the page told of the visitor for one pixel; it is worked out once."""
+    """Return the match keys that the page gave for one pixel; they are worked out once."""
     customer_information = case.visit.match.get(pixel_id)
     if not customer_information:
         return keys.NOTHING
@@ -21,7 +21,7 @@ def keys_of(case: Case, pixel_id: str) -> keys.MatchKeys:
 
 
 def person_for(case: Case, pixel_id: str) -> Person:
-    """Return who the visitor is for one pixel, worked out once; the same for all of which the page told nothing."""
+    """Return who the visitor is for one pixel, worked out once; pixels without match keys share one person."""
     person = case.people.get(pixel_id)
     if person is None:
         told = keys_of(case, pixel_id)

@@ -18,9 +18,9 @@ class Policy:
 
     site: Site
     keys: VisitorCookieKeys
-    """Of the visitor cookie."""
+    """The keys of the visitor cookie."""
     person_keys: Sequence[bytes] = ()
-    """Under which people have digests, the current one first."""
+    """The keys of person digests, the current one first."""
 
     @cached_property
     def pixels(self) -> Mapping[str, Pixel]:
@@ -34,12 +34,12 @@ class Policy:
 
     @cached_property
     def joins_orders(self) -> bool:
-        """Whether servers may tell of the orders that pages tell of."""
+        """Whether servers may send events of the orders that pages send events of."""
         return bool(self.site.access_keys or self.site.webhook)
 
     @cached_property
     def reads_order_pages(self) -> bool:
-        """Whether the number in the address of a thank-you page is what the shop's server calls the order."""
+        """Whether the number in a thank-you page's address may be used: it is the shop server's order id."""
         others = (shop.order_id != "id" for shop in self.site.webhook if shop.kind == "woocommerce")
         return self.joins_orders and self.site.sensitive != "restricted" and not any(others)
 
@@ -55,7 +55,7 @@ class Policy:
 
     @cached_property
     def cookie_pattern(self) -> re.Pattern[str]:
-        """Finds the cookies that count: the browser's ids, the visitor cookie, what it was called before."""
+        """The pattern of the cookies that matter: the browser's ids, and the visitor cookie under all its names."""
         return pattern_of((*BROWSER_IDS, *self.visitor_cookie_names))
 
     @cached_property
@@ -70,7 +70,7 @@ class Policy:
 
     @cached_property
     def consent_source(self) -> str:
-        """What a page's word of consent comes from: the consent managers that its tag asks, or calls of the Pixel."""
+        """Where a page's consent comes from: the consent managers that its tag asks, or calls of the Pixel."""
         return "+".join(self.site.consent_from) or "pixel"
 
     @cached_property

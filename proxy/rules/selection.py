@@ -4,7 +4,7 @@ ALL = ("*",)
 
 
 def wants(events: tuple[str, ...], name: str) -> bool:
-    """Tell whether a pixel's ``events`` list includes a name; exclusions beat all, and alone they mean all others."""
+    """Tell whether a pixel's ``events`` list includes a name; exclusions win, and alone they include all others."""
     if events == ALL:
         return True
     if f"!{name}" in events:

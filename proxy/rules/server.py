@@ -1,9 +1,10 @@
 """What happens to a server's request, step by step: ``ServerRequest`` → ``ServerDecision``.
 
-Read the list below first. These steps go into the same wings as those of a browser's request (``browser.py``), but
-there is no visitor at the other end: no cookie, no header, no machine to tell, and never the sender's own address.
+Read the list below first. These steps use the same rules as those of a browser's request (``browser.py``), but there is
+no visitor at the other end of the connection: there are no cookies and headers of a visitor, no machine is looked for,
+and the sender's own address is never used.
 
-An event that Graph would refuse is refused in Graph's words; for a door of Graph's own kind the first of them refuses
+An event that Graph would refuse is refused in Graph's words; at an endpoint like Graph's the first such event refuses
 the whole request. A fault in one event costs that event alone. A large request is worked on in parts.
 """
 
@@ -43,11 +44,11 @@ def ingest_claim(
     """Judge what a request claims, in parts; nothing raises.
 
     Args:
-        claim: What the first look found; its keys were found good.
+        claim: What the first look at the body found; its access keys were checked.
         policy: What the configuration says of the site.
         pixel: The pixel that the address names; the site lists it.
         now: Server clock in milliseconds.
-        is_all_or_nothing: The first bad event refuses all, as with Graph.
+        is_all_or_nothing: Whether the first bad event refuses the whole request, as with Graph.
     """
     try:
         elements = yield from elements_of(claim)
@@ -57,7 +58,7 @@ def ingest_claim(
         return ServerDecision(Decision(faults=(fault(error),)), unreadable="cannot be read")
     request = ServerRequest(now, pixel, fields=claim.fields, is_all_or_nothing=is_all_or_nothing)
     faults: list[str] = []
-    # None is kept once it is judged: to free a thousand at once would take as long as a hundred browsers' requests.
+    # No event is kept once it is judged: freeing a thousand at once would take as long as a hundred browsers' requests.
     hits = (read(place, element, faults) for place, element in enumerate(elements))
     return (yield from _judged(request, policy, hits, faults))
 
@@ -70,7 +71,7 @@ def ingest_server(request: ServerRequest, policy: Policy) -> Parts[ServerDecisio
 
 
 def ingest_server_whole(request: ServerRequest, policy: Policy) -> ServerDecision:
-    """Judge a request at a stretch; see ``ingest_server``."""
+    """Judge a request without a pause; see ``ingest_server``."""
     return whole(ingest_server(request, policy))
 
 
@@ -96,7 +97,7 @@ def _judged(
 
 
 def _take(case: ServerCase, hit: ServerHit) -> None:
-    """Take an event through its steps; an error that nobody foresaw refuses it and costs no other."""
+    """Take an event through its steps; an unforeseen error refuses this event only."""
     event_case = ServerEventCase(case, hit)
     try:
         for step in SERVER_STEPS:

@@ -31,9 +31,9 @@ class ServerCase(msgspec.Struct):
     refused: list[RefusedHit] = []
     redactions: list[Redaction] = []
     alike: dict[bytes, int] = {}
-    """How many events of the same content, and without an id, came before."""
+    """By a digest of the content, how many events without an id came before with the same content."""
     facts: EventFacts = NO_FACTS
-    """What the ledger keeps of all its events alike."""
+    """The facts for the ledger that all its events share."""
     written: int = 0
     """Bytes of records since the last pause."""
 
@@ -49,7 +49,7 @@ class ServerEventCase(msgspec.Struct):
     data: Mapping[str, Any] = {}
     """Its custom data."""
     order_id: str = ""
-    """Of a Purchase; empty where it has none, or is one of its lines."""
+    """The order id of a Purchase; empty if it has none, or is only one line of an order."""
     person: Person = _NOBODY
     options: Options | None = None
     findings: tuple[str, ...] = ()
@@ -78,6 +78,6 @@ class ServerStep(NamedTuple):
     name: str
     run: Callable[[ServerEventCase], None]
     drops: tuple[DropReason, ...] = ()
-    """Why it may end there, knowingly not sent."""
+    """Why an event may be dropped there: knowingly not sent."""
     refuses: tuple[int, ...] = ()
-    """Subcodes with which it may be refused there, as Graph would refuse it."""
+    """Subcodes with which an event may be refused there, as Graph would refuse it."""

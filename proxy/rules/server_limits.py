@@ -14,7 +14,7 @@ FIELDS = 20_000
 WORDS = 50
 """Fields of a request that are no events."""
 COMMAS = 1_000_000
-"""Commas of the list of events, so that no list of millions of nothings is taken apart."""
+"""Commas of the list of events, so that no list with millions of empty elements is split."""
 EVENT = 256 * 1024
 """Bytes of one event: an order of 1,000 items, or the longest receipt of an app store."""
 DEPTH = 18
@@ -26,6 +26,6 @@ WORD = 200
 KEY = 1000
 """Characters of an access key; Meta's tokens have some 200."""
 PART = 16 * 1024
-"""Bytes that are read at a stretch, before it is somebody else's turn."""
+"""Bytes that are read without a pause, before other requests get their turn."""
 FUTURE_S = 60
 """Seconds that an event may lie ahead of our clock. Meta documents no tolerance."""

@@ -1,4 +1,4 @@
-"""Members of a server's event beside those that every event has: what of them may leave."""
+"""Members of a server's event besides those that every event has: what of them may leave."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,8 @@ from proxy.rules.payload.names import Allowed
 from proxy.rules.payload.redact import clean_data
 from proxy.rules.payload.secret_shapes import shape_of
 
-# What Meta documents of each, and its SDKs write: ids, words and codes of technology. A site's own words go the way of
-# custom data.
+# The members that Meta documents, and that its SDKs write: ids, and technical words and codes. Members of a site's own
+# are cleaned like custom data.
 _DOCUMENTED: Mapping[str, frozenset[str]] = {
     "app_data": frozenset({
         "advertiser_tracking_enabled", "application_tracking_enabled", "campaign_ids", "consider_views", "extinfo",
@@ -30,7 +30,7 @@ _WORDS = frozenset(
     {"messaging_channel", "customer_segmentation", "advanced_measurement_table", "advertiser_tracking_enabled"}
 )
 _RECEIPT = "receipt_data"
-"""Of an app store, in base64: longer than any text that is read, and nobody's words."""
+"""The receipt of an app store, in base64: longer than any text that is read, and not written by a person."""
 _RESTRICTED = frozenset({"app_data", "messaging_channel", "advertiser_tracking_enabled"})
 """Without these Graph refuses the event."""
 
@@ -42,7 +42,7 @@ def clean_members(
 
     Args:
         members: By name, in Meta's form.
-        sensitive: The site's setting: ``"restricted"`` leaves what Graph requires.
+        sensitive: The site's setting: ``"restricted"`` keeps only what Graph requires.
         allowed: What else the site lets leave.
         effort: What is left of the event's budget.
     """

@@ -1,4 +1,4 @@
-"""Whom a server's event is about: only what the event itself says, never who brought it."""
+"""Whom a server's event is about: only what the event itself says counts, never who sent it."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ def person_of_server(hit: ServerHit, policy: Policy, *, now: int, effort: Effort
     """Return whom an event is about: raw values hashed, hashed ones as they are.
 
     Args:
-        hit: The event; its click id counts where it names none apart from its address.
+        hit: The event; the click id in its address is used if it has no ``fbc``.
         policy: What the configuration says of its site.
         now: Server clock in milliseconds.
         effort: What is left of the event's budget.
@@ -42,7 +42,7 @@ def person_of_server(hit: ServerHit, policy: Policy, *, now: int, effort: Effort
 
 
 def _of_business(claimed: Mapping[str, tuple[str, ...]], findings: list[str], effort: Effort) -> dict[str, str]:
-    """Return what names a business; what names a person beyond doubt does not."""
+    """Return the keys that name a business; a value that is personal beyond doubt is left out."""
     found = {name: claimed[name][0][: limits.ID] for name in BUSINESS_KEYS if name in claimed}
     personal = [name for name, text in found.items() if shape_of(text, effort, is_id=True)]
     findings += [f"{name}:unusable" for name in personal]
@@ -50,7 +50,7 @@ def _of_business(claimed: Mapping[str, tuple[str, ...]], findings: list[str], ef
 
 
 def _of_client(claimed: Mapping[str, tuple[str, ...]], findings: list[str]) -> dict[str, str]:
-    """Return the buyer's address, agent and browser ids, as far as they are any."""
+    """Return the buyer's IP address, user agent and browser ids, as far as they are usable."""
     found: dict[str, str] = {}
     for name, read in _READ.items():
         for text in claimed.get(name, ())[:1]:
@@ -62,7 +62,7 @@ def _of_client(claimed: Mapping[str, tuple[str, ...]], findings: list[str]) -> d
 
 
 def _address(text: str, findings: list[str]) -> str:
-    """Return an IP address; one of a private network is hardly the buyer's, but the sender's to say."""
+    """Return an IP address; a private one is hardly the buyer's, but is kept as the sender gave it, with a finding."""
     address = ip_address_of(text)
     if address is None:
         return ""

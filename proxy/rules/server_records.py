@@ -1,4 +1,4 @@
-"""What is written of a server's event that passed: without what may not leave, under an id that a repeat has too."""
+"""The record of a server's event that passed: without what may not leave, with an id that a repeat gets too."""
 
 from hashlib import blake2b
 
@@ -70,7 +70,7 @@ def _event(event_case: ServerEventCase) -> Event:
 
 
 def _missing(event_case: ServerEventCase, url: str) -> tuple[str, ...]:
-    """Return what Meta requires of an event of a website, though Graph counts it without [server event parameters]."""
+    """Return findings for what Meta requires of a website's event, but Graph does not [server event parameters]."""
     if event_case.hit.action_source != "website":
         return ()
     agent = event_case.person.user_data.get("client_user_agent")
@@ -79,36 +79,36 @@ def _missing(event_case: ServerEventCase, url: str) -> tuple[str, ...]:
 
 
 def _order(event_case: ServerEventCase, event: Event) -> bytes:
-    """Return what the event is counted once by for weeks; nothing where an order may have several of its name.
+    """Return the order keys by which the event is counted once for weeks; empty if it may come often for an order.
 
-    An order id that names a person was redacted, here as in a page's event, so no digest of it rests.
+    An order id that names a person was redacted, here as in a page's event, so no digest of it is stored.
     """
     hit, policy = event_case.hit, event_case.case.policy
     site, data = policy.site.name, event.custom_data
     if hit.orders:
         return b"".join([order_key(site, name, order) for name, order in hit.orders])
     if "order_id" not in data and (order := _own_order(event_case)):
-        data = {**data, "order_id": order}  # it does not leave, and is counted once all the same
+        data = {**data, "order_id": order}  # it is not sent, but the event is counted once by it all the same
     return order_of(site, hit.name, data, received_order(hit.url) if policy.reads_order_pages else "")
 
 
 def _order_id(event_case: ServerEventCase) -> str:
-    """Return the id of an order's Purchase, as the tag gives it to the page's copy; nothing for anything else."""
+    """Return the id of an order's Purchase, as the tag gives it to the page's copy; "" for any other event."""
     order = _own_order(event_case)
     return order_event_id(event_case.case.policy.site.name, order) if order else ""
 
 
 def _own_order(event_case: ServerEventCase) -> str:
-    """Return the order of a Purchase; nothing where it names none, or a person."""
+    """Return the order id of a Purchase; "" if it has none, or one that is personal data."""
     order = event_case.order_id
     return "" if not is_order_id(order) or shape_of(order, event_case.effort, is_id=True) else order
 
 
 def _content_id(event_case: ServerEventCase, event: Event) -> str:
-    """Return an id made of what the event says, and of how many before it in its request say the same.
+    """Return an id made of the event's content, and of how many events before it in its request have the same content.
 
-    It is keyed, as it rests in the clear and is made of hashed contact data. The lists of match keys are sorted: one
-    of Meta's SDKs writes them in another order each time.
+    The digest is keyed, since it is stored in plain text and made of hashed contact data. The lists of match keys are
+    sorted: one of Meta's SDKs writes them in another order each time.
     """
     keys = {key: sorted(value) if isinstance(value, list) else value for key, value in event.user_data.items()}
     told = (event.name, event.time_s, event.action_source, event.url, keys, event.custom_data, event.more)

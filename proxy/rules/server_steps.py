@@ -1,7 +1,7 @@
 """What happens to each event of a server's request: the steps that ``server.SERVER_STEPS`` lists, in their order.
 
-What Graph would refuse is refused here, in Graph's words; what our settings forbid is dropped, which the sender does
-not hear of. A step refuses by raising.
+What Graph would refuse is refused here, in Graph's words; what our settings forbid is dropped, without telling the
+sender. A step refuses by raising.
 """
 
 from proxy.graph import law
@@ -20,7 +20,7 @@ _LDU = (("LDU",), 0, 0)
 
 
 def time(event_case: ServerEventCase) -> None:
-    """Refuse what is too old for where it happened, or in the future; a clock may be ahead of ours by a little.
+    """Refuse an event that is too old for its action source, or in the future; a clock may be a little ahead of ours.
 
     Raises:
         RefusedValueError: with subcode 2804003 or 2804004.
@@ -52,7 +52,7 @@ def custom_data(event_case: ServerEventCase) -> None:
     if "currency" not in event_case.data:
         why = _required(hit.custom_data, "currency", "three letters of ISO 4217")
         raise RefusedValueError(why, "custom_data.currency", law.NO_CURRENCY)
-    if "item_number" not in event_case.data:  # else it is one line of the order's, as a till tells them
+    if "item_number" not in event_case.data:  # else it is one line of an order, as tills send them
         event_case.order_id = event_case.data.get("order_id", "")
 
 
@@ -62,7 +62,7 @@ def _required(data: object, member: str, accepted: str) -> str:
 
 
 def source(event_case: ServerEventCase) -> None:
-    """Refuse a message with another name than Meta's own, and an app's event that does not name its device.
+    """Refuse a messaging event whose name Meta does not list, and an app's event that does not name its device.
 
     Raises:
         RefusedValueError: with subcode 2804066 or 2804043.
@@ -81,7 +81,7 @@ def source(event_case: ServerEventCase) -> None:
 
 
 def match_keys(event_case: ServerEventCase) -> None:
-    """Hash what is raw, and refuse what Meta would refuse: keys that fit too many people, and what is no lead's id.
+    """Hash what is raw, and refuse what Meta would refuse: keys that fit too many people, and invalid lead ids.
 
     Raises:
         RefusedValueError: with subcode 2804050, or without one.
@@ -105,17 +105,17 @@ def _check_lead_id(text: str) -> None:
 
 
 def contact_data(event_case: ServerEventCase) -> None:
-    """Drop the event when its name or id names a person: both rest and leave in the clear."""
+    """Drop the event when its name or id names a person: both are stored and sent in plain text."""
     event_case.hit = labels.without_contact_data(event_case.hit, event_case.effort)
     if labels.REDACTED in (event_case.hit.name, event_case.hit.id):
         event_case.drop(DropReason.CONTACT_DATA, labels.findings(event_case.hit))
 
 
 def permission(event_case: ServerEventCase) -> None:
-    """Say under which options the event may leave.
+    """Set the data processing options of the event.
 
-    Whom suppressions speak against the queue finds by the digests of the record, and people never seen when it looks
-    for the visitor.
+    The queue checks the rest later: suppressions by the person digests of the record, and whether the visitor is
+    unknown when it looks for the sighting.
     """
     site, hit = event_case.case.policy.site, event_case.hit
     is_silent = not (hit.options and hit.options[0])
@@ -123,7 +123,7 @@ def permission(event_case: ServerEventCase) -> None:
 
 
 def selection(event_case: ServerEventCase) -> None:
-    """Drop what the pixel does not want, and an event of its own on a site with sensitive data."""
+    """Drop the event if the pixel does not want it; on a site with sensitive data drop every custom event."""
     case, name = event_case.case, event_case.hit.name
     if not wants(case.pixel.events, name):
         event_case.drop(DropReason.EXCLUDED)

@@ -1,4 +1,4 @@
-"""What rules look things up in: built before the first request, so that no rule opens a file or waits for one."""
+"""Tables that rules look things up in: built before the first request, so that no rule opens or waits for a file."""
 
 from proxy.config import hosts
 from proxy.rules.match import location, phone_plans

@@ -1,8 +1,8 @@
 """Body of a browser request → ``Visit``: what the page claims, read in one pass as the tag writes it.
 
 Nearly every body is short and as the tag writes it: it is decoded by its types. Any other is read member by member, by
-``wire_members``, which knows what may be forgiven and says what is wrong. Both read alike what the types accept; a test
-compares them.
+``wire_members``, which tolerates some deviations and says what is wrong. What the types accept, both read in the same
+way; a test compares them.
 """
 
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ from proxy.rules.permission.data_processing import options_of
 from proxy.rules.wire_types import Id, Name, PixelId, PixelIds, Time
 
 _Address = Annotated[str, msgspec.Meta(max_length=limits.ADDRESS)]
-# Beyond these, JSON's readers make different numbers of the same digits.
+# Beyond these, readers of JSON make different numbers of the same digits.
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 _Plain = str | _Whole | None
 _MatchKeys = dict[str, _Plain | list[_Plain]]
@@ -30,7 +30,7 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     at: Time
     pixels: PixelIds
     data: msgspec.Raw
-    """Any JSON, for orjson: numbers near the ends of a double take msgspec a hundred times as long."""
+    """Any JSON, read by orjson later: numbers near the limits of a double take msgspec a hundred times as long."""
     pixel: BrowserCopy = BrowserCopy.PENDING
 
 
@@ -63,7 +63,7 @@ _NO_DATA = b"{}"
 
 
 class _UnusualError(ValueError):
-    """The body is to be read member by member."""
+    """The body has to be read member by member."""
 
 
 def visit(body: bytes) -> Visit:
@@ -82,7 +82,7 @@ def _usual(body: bytes) -> Visit:
     if len(body) > _LARGE:
         raise _UnusualError
     wire = _READER.decode(body)
-    # Of custom data that come twice in an event the last count; nobody has checked that the first are JSON too.
+    # If an event has custom data twice, the last count, and nothing has checked that the first are JSON too.
     are_alone = body.count(b'"data"') == len(wire.events) and not (b"\\" in body and b"\\u" in body)
     if not (are_alone and wire.url.isascii() and wire.referrer.isascii()):
         raise _UnusualError

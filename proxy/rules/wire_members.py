@@ -59,7 +59,7 @@ def visit(body: bytes) -> Visit:
 
 
 def address(text: str, field: str) -> tuple[str, tuple[str, ...]]:
-    """Return as much of an address as is read, and the finding, under its field's name, if that is not all of it."""
+    """Return the address, cut if it is too long, and then the finding about that under the field's name."""
     if limits.is_short(text):
         return text, ()
     cut = limits.cut_address(text)
@@ -84,7 +84,7 @@ def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[RefusedEvent]]:
     rows = members = odd = 0
     for index, event in enumerate(events[: limits.EVENTS]):
         try:
-            if rows > limits.ROWS:  # what passes the limit leaves it passed, so that the events behind cost nothing
+            if rows > limits.ROWS:  # once an event exceeds the limit, all later ones are refused unread
                 _one_too_many(rows)
             hit = usual_hit(event, index) if odd < MOST_ODD else None
             if hit is None:
@@ -103,7 +103,7 @@ def _one_too_many(rows: int) -> NoReturn:
 
 
 def _surplus(events: list[Any]) -> list[RefusedEvent]:
-    """Name what comes behind the last accepted event, as much of it again: an answer has an end too."""
+    """Refuse the events behind the last accepted one, and name as many of them as are accepted: answers are bounded."""
     named = enumerate(events[limits.EVENTS : 2 * limits.EVENTS], limits.EVENTS)
     why = f"events: {len(events)}; accepted: the first {limits.EVENTS} of a body"
     return [RefusedEvent(index, _claimed(event), why) for index, event in named]
@@ -154,7 +154,7 @@ def _list(wire: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _text(wire: Mapping[str, Any], key: str) -> str:
-    """Return an optional text; one of another type or size is as good as none."""
+    """Return an optional text; "" if it is of another type, or too long."""
     value = wire.get(key, "")
     return value if isinstance(value, str) and len(value) <= limits.ADDRESS else ""
 
@@ -201,7 +201,7 @@ def _member(members: Mapping[str, _Member], value: Any, key: str) -> _Member:
 
 
 def match_keys(value: Any) -> dict[str, dict[str, Any]]:
-    """Return the match keys by pixel; what is none is passed over."""
+    """Return the match keys by pixel; anything else is ignored."""
     if not value or not isinstance(value, dict):
         return {}
     first = islice(value.items(), limits.PIXELS)
@@ -209,7 +209,7 @@ def match_keys(value: Any) -> dict[str, dict[str, Any]]:
 
 
 def _members(data: Mapping[str, Any] | list[Any], most: int, depth: int = 0) -> int:
-    """Return how many members data have, at all levels; none is looked at behind the last accepted one."""
+    """Return how many members data have, at all levels; raise as soon as they are more than ``most``, or too deep."""
     if depth == limits.DEPTH and data:
         raise Malformed(f"data: nested deeper than {limits.DEPTH}; accepted: {limits.DEPTH} levels")
     count = len(data)

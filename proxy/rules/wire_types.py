@@ -13,7 +13,7 @@ MAX_TIME = 8_640_000_000_000_000
 PIXEL_ID = 20
 """Digits of a pixel's id."""
 MOST_ODD = 10
-"""Events of a body that are not as the tag writes them, before the others are not expected to be either."""
+"""After so many events of a body that are not as the tag writes them, its other events are not tried as such."""
 Time = Annotated[int, msgspec.Meta(gt=0, le=MAX_TIME)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME)]
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.ID)]

@@ -1,4 +1,4 @@
-"""What is written of an event that passed: without what may not leave, for each pixel, with its drops."""
+"""The records of a page's event that passed: without what may not leave, one for each pixel, with its drops."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,16 +19,17 @@ from proxy.rules.payload.custom_data import summed
 from proxy.rules.payload.pages import CleanPage, clean_page
 from proxy.rules.payload.redact import clean_data
 
-# What queue or ledger note of an event beside its name, id and findings, at most: numbers, words, a pixel, lengths.
+# The most bytes that queue or ledger note of an event besides its name, id and findings: numbers, words, a pixel,
+# lengths.
 _FRAME = 100
-# A digest of a person in hex, with quotes.
+# Bytes of a person digest in hex, with quotes.
 _PERSON = 34
 _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 # What ``Record(...)`` and ``EventFacts(...)`` do, without the call of a function in Python: a request may come to
 # hundreds.
 _record_of = partial(tuple.__new__, Record)
 _facts_of = partial(tuple.__new__, EventFacts)
-# What only servers' events say otherwise, between the part that is shared and the order.
+# Fields of a record between the shared part and the order: only servers' events have other values than these.
 _OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
 _ALONE = (*_OF_PAGES, *(Record._field_defaults[name] for name in ("order", "not_before", "pending")))
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
@@ -42,7 +43,7 @@ def take(event_case: EventCase) -> None:
 
 
 def redaction(event_case: EventCase) -> None:
-    """Take out of the custom data, and once of the page's addresses, what may not leave."""
+    """Take what may not leave out of the custom data, and once for the request out of the page's addresses."""
     case, allowed = event_case.case, event_case.case.policy.allowed
     if event_case.data:
         key = event_case.data_key
@@ -108,9 +109,9 @@ def record(event_case: EventCase) -> None:
 
 
 def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[Record], int]:
-    """Return the event's records, and how many bytes they are beside what each notes; add shared parts that are new.
+    """Return the event's records, and their bytes without what ``_noted`` counts; add new shared parts to ``parts``.
 
-    What is the event's own is written once for all its pixels, and what the events of a pixel share once for them all.
+    The event's own part is serialized once for all its pixels, and the part that a pixel's events share once for all.
     """
     case, hit, data, findings = event_case.case, event_case.hit, event_case.data, event_case.findings
     name, identity, time_s = hit.name, hit.id, event_case.time // 1000
@@ -142,13 +143,13 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
 
 
 def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None, written: bytes) -> SharedPart:
-    """Return what the records of one pixel share, written anew if its visitor is not the one of the event's first.
+    """Return what the records of one pixel share; serialize it again if its person is not that of the first pixel.
 
     Args:
         event_case: The event.
         pixel_id: The pixel.
         first: The part of the event's first pixel; None for that one itself.
-        written: What is written of that one.
+        written: The serialized part of the first pixel.
     """
     case = event_case.case
     person = case.people[pixel_id]
@@ -168,18 +169,18 @@ def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None,
 
 
 def _with_keys(said: EventFacts, person: Person, page: CleanPage) -> EventFacts:
-    """Return the facts of a visit with what the events of one pixel share."""
+    """Return the facts of a visit, with the match keys and redactions that the events of one pixel share."""
     return facts.in_common(said.site, said.consent, said.consent_source, tuple(person.user_data), page.redactions)
 
 
 def _with_own(shared: EventFacts, event_case: EventCase) -> EventFacts:
-    """Return facts with what an event says of its own."""
+    """Return shared facts with an event's own redactions, value and currency."""
     redactions = shared.redactions + event_case.redactions
     return _facts_of((*shared[:4], redactions, event_case.value, event_case.currency))
 
 
 def _findings(case: Case, person: Person) -> tuple[str, ...]:
-    """Return what is wrong with what all events of one pixel say."""
+    """Return the findings that all events of one pixel share."""
     of_request = (_bot_reason(case), *case.findings) if case.bot else case.findings
     return of_request + person.findings
 
@@ -189,7 +190,7 @@ def _bot_reason(case: Case) -> str:
 
 
 def _noted(hit: Hit) -> int:
-    """Return how many bytes of queue or ledger note an event's name and id, as JSON writes them, at most."""
+    """Return the most bytes that queue or ledger need for an event besides findings: name and id as JSON, and more."""
     words = f"{hit.name}{hit.id}"
     size = (len(words) if words.isascii() else len(words.encode())) + words.count('"') + words.count("\\")
     return size + _FRAME

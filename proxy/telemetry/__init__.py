@@ -1,1 +1,1 @@
-"""What is going on: metrics, conditions, faults."""
+"""What the proxy reports of itself: metrics, conditions, faults and readiness."""

@@ -1,7 +1,8 @@
 """The board of what is wrong now: every part reports to it; readiness, the dashboard and the log read it.
 
-A condition stands until it is cleared, or, when it was reported as something that happens rather than lasts, until it
-has not happened for ``lasts_ms``. The log has one line when a condition begins, whatever is reported while it stands.
+A condition stands until it is cleared. One that was reported with ``lasts_ms``, for something that happens rather than
+lasts, stands until it has not been reported for so long. The log has a line when a condition begins and when it is
+cleared, however often it is reported in between.
 """
 
 import logging
@@ -26,24 +27,24 @@ class Conditions:
     """The board of a running proxy; used from the event loop only."""
 
     def __init__(self, now: Callable[[], int], say: Callable[[str], None] = log.warning) -> None:
-        """Begin with none.
+        """Begin without conditions.
 
         Args:
             now: Server clock in milliseconds.
-            say: Takes a line when a condition begins, and when one was cleared.
+            say: Called with a line for the log when a condition begins, and when it is cleared.
         """
         self._now = now
         self._say = say
         self._entries: dict[tuple[ConditionCode, str], _Entry] = {}
 
     def report(self, code: ConditionCode, subject: str = "", detail: str = "", *, lasts_ms: int | None = None) -> None:
-        """Say that something is wrong, or goes on being wrong.
+        """Report that something is wrong, or still is.
 
         Args:
-            code: What it is.
-            subject: What it is about; of each code at most 20 subjects are remembered.
-            detail: See ``Condition.detail``; the latest one replaces those before.
-            lasts_ms: For something that happens rather than lasts: how long it counts as current afterwards.
+            code: The kind of the condition.
+            subject: What it is about, such as a pixel; at most 20 subjects of each code are remembered.
+            detail: See ``Condition.detail``; the latest one replaces the earlier.
+            lasts_ms: For something that happens rather than lasts: for how many milliseconds it then counts as current.
         """
         now = self._now()
         self._expire(now)
@@ -58,12 +59,12 @@ class Conditions:
             self._say(str(condition))
 
     def clear(self, code: ConditionCode, subject: str = "") -> None:
-        """Clear a condition that is over; without a report it changes nothing."""
+        """Clear a condition that is over; does nothing if the condition does not stand."""
         if self._entries.pop((code, subject), None):
             self._say(f"{f'{code} {subject}'.rstrip()}: over")
 
     def current(self) -> list[Condition]:
-        """Return the conditions of this moment, failing ones first, then the oldest."""
+        """Return the conditions that stand now: those that fail readiness first, then by age, the oldest first."""
         self._expire(self._now())
         conditions = [entry.condition for entry in self._entries.values()]
         return sorted(conditions, key=lambda condition: (not condition.failing, condition.since, condition.code))

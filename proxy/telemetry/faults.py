@@ -1,6 +1,6 @@
-"""Errors of ours that nobody foresaw: each is counted, and reported once for its place in the program.
+"""Unexpected errors of ours: each is counted, and reported as a condition for its place in the program.
 
-What an error says may quote a visitor, and so may the last line of a traceback; where it happened does not.
+Only the place is told: the text of an error, and so the last line of a traceback, may quote a visitor.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ _LASTS_MS = 60 * 60_000
 
 
 class FaultReporter:
-    """Takes errors that nobody foresaw."""
+    """Counts and reports unexpected errors."""
 
     def __init__(self, conditions: ConditionBoard, metrics: Metrics) -> None:
         self._conditions = conditions
         self._metrics = metrics
 
     def report(self, error: BaseException | None, *, lost: str = "requests fail with 500") -> None:
-        """Report where an error came from, and what is lost by it."""
+        """Report where an error came from, and in words what is lost because of it."""
         self.report_places([fault(error)] if error else ["unknown"], lost=lost)
 
     def in_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Take what the event loop would log with a traceback; transports report a client's network here too.
+        """Handle errors that the event loop would log with a traceback; network errors of clients are ignored.
 
         Args:
             loop: The event loop.
@@ -39,7 +39,7 @@ class FaultReporter:
             self.report(error, lost="a task of the proxy ended")
 
     def report_places(self, places: Iterable[str], *, lost: str) -> None:
-        """Report errors that were caught and named already: see ``proxy.rules.faults.fault``."""
+        """Report errors that were caught already, each by its place as ``proxy.rules.faults.fault`` names it."""
         for place in places:
             self._metrics.fault(place)
             self._conditions.report("fault", place, lost, lasts_ms=_LASTS_MS)

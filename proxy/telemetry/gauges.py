@@ -1,4 +1,4 @@
-"""The gauges: the figures of the queue and of the board at the moment when somebody asks, and those of the process."""
+"""The gauges: the figures of the queue, of the board and of the process at the moment of a request for metrics."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,10 +12,10 @@ from proxy.queue.contract import Stats
 
 
 class Gauges:
-    """What stands at one moment, and is set just before it is shown."""
+    """All gauges; their values are set just before they are rendered."""
 
     def __init__(self, registry: CollectorRegistry, version: str) -> None:
-        """Add them to a registry; ``version`` is that of the program."""
+        """Add the gauges to a registry; ``version`` is that of the program."""
         self._waiting = Gauge("capi_proxy_waiting_events", "Events that wait", ["pixel"], registry=registry)
         self._held = Gauge(
             "capi_proxy_held_events", "Events that wait until they are due", ["pixel"], registry=registry
@@ -56,11 +56,11 @@ class Gauges:
         )
 
     def set(self, stats: Stats, conditions: Iterable[Condition], *, lost_in_fronts: int) -> None:
-        """Take the figures of this moment.
+        """Set all gauges to the figures of this moment.
 
         Args:
-            stats: Those of the queue.
-            conditions: What stands on the board.
+            stats: The figures of the queue.
+            conditions: The conditions that stand on the board.
             lost_in_fronts: Ledger rows and updates that were lost before they reached the queue.
         """
         self._waiting.clear()
@@ -68,7 +68,7 @@ class Gauges:
             self._waiting.labels(pixel).set(events)
         self._held.clear()
         self._suspects.clear()
-        # Zeros too: Prometheus subtracts no series that is not there.
+        # Zeros too: Prometheus cannot subtract a series that is missing.
         for pixel in stats.waiting.keys() | stats.held.keys() | stats.suspects.keys():
             self._held.labels(pixel).set(stats.held.get(pixel, 0))
             self._suspects.labels(pixel).set(stats.suspects.get(pixel, 0))

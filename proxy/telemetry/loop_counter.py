@@ -1,7 +1,7 @@
-"""A counter for the hot way: one entry of a dictionary, read by Prometheus only when somebody asks.
+"""A counter for the hot path: an entry of a dictionary, converted for Prometheus only when metrics are requested.
 
-The counters of prometheus_client take a lock and check their value with each step, which a request would pay for three
-times. What is counted here is counted on the event loop alone.
+The counters of prometheus_client take a lock and check the value at each increment, which would slow every request
+three times. These counters need no lock, as they are changed on the event loop alone.
 """
 
 import time
@@ -11,20 +11,20 @@ from typing import Final, Protocol
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-# Labels are words of ours, so there are never so many; if one is not after all, it costs neither memory nor the
-# monitoring that keeps each set of labels as a series of its own.
+# Label values are words of our own code, so there are never so many. If one holds other text by mistake, this bound
+# protects the memory, and the monitoring, which keeps each set of labels as a series of its own.
 MOST_LABEL_SETS: Final = 1000
 OTHER: Final = "(other)"
-"""Stands in all labels for the sets beyond the most there may be."""
+"""The value of every label for sets of labels beyond ``MOST_LABEL_SETS``."""
 
 
 class LabelCounts(dict[tuple[str, ...], float]):
-    """Figures by the values of labels; each begins at 0, and is known to have begun then."""
+    """Figures by the values of labels; each begins at 0, and ``since`` tells when."""
 
     def __init__(self) -> None:
         super().__init__()
         self.since: dict[tuple[str, ...], float] = {}
-        """When each began, Unix time in seconds."""
+        """When each figure began, Unix time in seconds."""
 
     def __missing__(self, values: tuple[str, ...]) -> float:
         self.since[values] = time.time()
@@ -32,24 +32,24 @@ class LabelCounts(dict[tuple[str, ...], float]):
 
 
 class LoopCounter(Collector):
-    """Counts on the event loop; register it, and its figures are shown as those of any other counter."""
+    """A counter for use on the event loop; once registered, it is rendered like any other counter."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
         """Begin to count; without labels the figure is shown from the start.
 
         Args:
-            name: Of the metric, without ``_total``.
-            text: What it says.
-            labels: Their names; the values are ours, so there are few.
+            name: The name of the metric, without ``_total``.
+            text: The help text of the metric.
+            labels: The names of the labels; their values are words of our code, so there are few.
         """
         self._name, self._text, self._labelnames = name, text, labels
         self.counts = LabelCounts()
-        """The figures as they stand. Whoever counts under words of our code alone adds to them at once."""
+        """The present figures. Code whose label values are all words of our own may add to them without ``inc``."""
         if not labels:
             self.inc(by=0)
 
     def inc(self, *values: str, by: float = 1) -> None:
-        """Count under these values of the labels."""
+        """Add ``by`` to the figure of these label values."""
         counts = self.counts
         if values not in counts and len(counts) >= MOST_LABEL_SETS:
             values = (OTHER,) * len(values)
@@ -66,11 +66,11 @@ class LoopCounter(Collector):
         return self._labelnames
 
     def describe(self) -> list[CounterMetricFamily]:
-        """Return what there is to count, for the check that no name is used twice."""
+        """Return the metric without figures, for the registry's check that no name is used twice."""
         return [CounterMetricFamily(self._name, self._text, labels=self._labelnames)]
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Yield the figures as they stand."""
+        """Yield the metric with its present figures."""
         family = CounterMetricFamily(self._name, self._text, labels=self._labelnames)
         for values, count in self.counts.items():
             family.add_metric([str(value) for value in values], float(count), created=self.counts.since[values])
@@ -90,24 +90,24 @@ class Additive(Protocol):
 
     @property
     def counts(self) -> Mapping[tuple[str, ...], float]:
-        """The figures as they stand, by the values of the labels."""
+        """The present figures, by the values of the labels."""
 
     def inc(self, *values: str, by: float = 1) -> None:
-        """Add to the figure under these values of the labels.
+        """Add ``by`` to the figure of these label values.
 
         Raises:
-            LookupError: when there can be no such figure.
+            LookupError: when the label values are impossible.
         """
 
 
 class LoopCounters:
-    """Counters and histograms of one process, as another one adds them to its own."""
+    """The counters and histograms of one process, whose growth another process can add to its own."""
 
     def __init__(self) -> None:
         self._counters: dict[str, Additive] = {}
 
     def add(self, counter: Additive) -> None:
-        """Take a counter or a histogram."""
+        """Include a counter or a histogram."""
         self._counters[counter.name] = counter
 
     def counts(self) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -118,9 +118,9 @@ class LoopCounters:
         """Add what another process counted.
 
         Args:
-            name: Of the counter.
+            name: The name of the counter.
             labels: The values of its labels.
-            by: What it grew by.
+            by: By how much it grew.
 
         Raises:
             LookupError: when there is no such counter, or it has other labels.

@@ -1,4 +1,4 @@
-"""A histogram for the hot way: a step in a list for each observation, as ``LoopCounter`` is one in a dictionary."""
+"""A histogram for the hot path: an observation changes a list, as ``LoopCounter`` changes a dictionary."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ _SUM = "sum"
 
 
 class LoopHistogram(Collector):
-    """Counts how long things took on the event loop; a registry shows it as any other histogram.
+    """A histogram of durations for use on the event loop; once registered, it is rendered like any other histogram.
 
     Another process adds its figures slot by slot, each under one label more than the histogram has: the number of the
     slot, or ``sum``.
@@ -22,23 +22,23 @@ class LoopHistogram(Collector):
         """Begin to count; without labels the figures are shown from the start.
 
         Args:
-            name: Of the metric.
-            text: What it says.
-            labels: Their names; the values are ours, so there are few.
+            name: The name of the metric.
+            text: The help text of the metric.
+            labels: The names of the labels; their values are words of our code, so there are few.
             bounds: The largest value of each slot, rising, in the unit that the name ends with.
         """
         self._name, self._text, self._labelnames, self._bounds = name, text, labels, bounds
         self._slots: dict[tuple[str, ...], list[float]] = {}
-        """By the values of the labels: how many there are in each slot and beyond the last, then the sum."""
+        """By the values of the labels: how many values are in each slot and beyond the last slot, then their sum."""
         if not labels:
             self._of(())
 
     def observe(self, value: float, *labels: str) -> None:
-        """Count a value under these values of the labels.
+        """Count a value under these label values.
 
         Args:
-            value: In the unit of the metric; what a clock that was set back makes negative counts as 0.
-            labels: Values of the labels.
+            value: In the unit of the metric; a negative one, from a clock that was set back, counts as 0.
+            labels: The values of the labels.
         """
         try:
             slots = self._slots[labels]
@@ -55,7 +55,7 @@ class LoopHistogram(Collector):
 
     @property
     def counts(self) -> Mapping[tuple[str, ...], float]:
-        """The figures as they stand, as another process adds them to its own."""
+        """The present figures, in the form in which another process adds them to its own."""
         return {
             (*labels, _SUM if index == len(slots) - 1 else str(index)): figure
             for labels, slots in self._slots.items()
@@ -81,11 +81,11 @@ class LoopHistogram(Collector):
         slots[-1 if slot == _SUM else int(slot)] += by
 
     def describe(self) -> list[HistogramMetricFamily]:
-        """Return what there is to count, for the check that no name is used twice."""
+        """Return the metric without figures, for the registry's check that no name is used twice."""
         return [HistogramMetricFamily(self._name, self._text, labels=self._labelnames)]
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Yield the figures as they stand."""
+        """Yield the metric with its present figures."""
         family = HistogramMetricFamily(self._name, self._text, labels=self._labelnames)
         for labels, slots in self._slots.items():
             total, buckets = 0.0, []
@@ -96,7 +96,7 @@ class LoopHistogram(Collector):
         yield family
 
     def _of(self, labels: tuple[str, ...]) -> list[float]:
-        """Return the figures of a set of labels; beyond the most there may be, those of all others together."""
+        """Return the figures of a set of label values; beyond ``MOST_LABEL_SETS``, those shared by all further sets."""
         if labels not in self._slots and len(self._slots) >= MOST_LABEL_SETS:
             labels = (OTHER,) * len(labels)
         return self._slots.setdefault(labels, [0.0] * (len(self._bounds) + 2))

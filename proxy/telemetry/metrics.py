@@ -1,4 +1,4 @@
-"""Counters, histograms and gauges: each follows from a decision, a verdict or the figures of the queue, in this place.
+"""Counters, histograms and gauges: how each follows from a decision, a verdict or the figures of the queue.
 
 Labels hold reasons, verdicts and pixel ids of the configuration, never anything a visitor sent.
 """
@@ -30,14 +30,14 @@ _LAG_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 
 
 class Metrics:
-    """One registry per proxy, so that two in one process do not share counts."""
+    """The metrics of a proxy, in a registry of its own, so that two proxies in one process do not share counts."""
 
     def __init__(self, version: str = "") -> None:
         """Begin to count; ``version`` is that of the program."""
         self.registry = CollectorRegistry()
         self.counters = LoopCounters()
         self.tallies = TallyCounters(self.counters)
-        """Small counts that are kept, and not shown as metrics."""
+        """Small counts that are stored in the queue and not shown as metrics."""
         self._lost_in_fronts = 0
         self._requests = self._counter("requests", "Public requests", "endpoint", "status")
         self._limited = self._counter("limited", "Requests refused for their number or size, unread", "reason")
@@ -113,11 +113,11 @@ class Metrics:
         self._commit.observe(seconds)
 
     def webhook(self, kind: str, result: str) -> None:
-        """Count a webhook: ``events``, or why nothing came of it."""
+        """Count a webhook; ``result`` is ``events``, or why no events came of it."""
         self._webhooks.inc(kind, result)
 
     def sightings(self, sightings: Iterable[Sighting]) -> None:
-        """Count what events of pages left for servers' events: a visitor, or why nothing of their orders may leave."""
+        """Count sightings, each by why events of its order may not be sent; empty when it brings a visitor."""
         for sighting in sightings:
             self._sightings.inc(sighting.forbidden)
 
@@ -130,12 +130,12 @@ class Metrics:
         self._connections.inc(listener, reason)
 
     def decision(self, decision: Decision, stored: Stored, seconds: float | None = None) -> None:
-        """Count what was decided of one request, and what storing it showed.
+        """Count what was decided about one request, and the result of storing it.
 
         Args:
             decision: What was decided.
-            stored: What storing showed.
-            seconds: How long that took; None where there was nothing to store.
+            stored: The result of storing it.
+            seconds: How long storing took; None when there was nothing to store.
         """
         if seconds is not None:
             self.committed(seconds)
@@ -157,7 +157,7 @@ class Metrics:
         self._tally(decision)
 
     def _tally(self, decision: Decision) -> None:
-        """Count what the visitors of arriving events had said."""
+        """Count the consent and the privacy signals of the visitors of arriving events."""
         events: Sequence[Record | LedgerRow] = (*decision.records, *decision.dropped)
         for event in events:
             if (facts := event.facts).site:
@@ -166,7 +166,7 @@ class Metrics:
                     self.tallies.count(SIGNAL, facts.site, "gpc")
 
     def _count_dropped(self, row: LedgerRow, unknown_pixels: int) -> None:
-        """Count a row; one that stands for many events of unknown pixels has no findings but their number."""
+        """Count a dropped row; one of unknown pixels stands for ``unknown_pixels`` events, without findings."""
         if row.reason == DropReason.UNKNOWN_PIXEL:
             self._events.inc("dropped", row.reason, by=unknown_pixels)
         else:
@@ -189,7 +189,7 @@ class Metrics:
         if stored.conflicts:
             self._conflicts.inc(by=len(stored.conflicts))
         if stored.conflicts or stored.duplicates:
-            # The only finding of the queue; those of the rules are counted with their records.
+            # The only finding that the queue makes; those of the rules are counted with their records.
             disagreeing = sum(_CONFLICT in record.findings for record in stored.duplicates)
             self._count_findings([_CONFLICT] * (disagreeing + len(stored.conflicts)))
         if decision.untrusted_forwarding:
@@ -203,7 +203,7 @@ class Metrics:
         """Count an answer of Graph.
 
         Args:
-            pixel: Whose events were sent.
+            pixel: The id of the pixel whose events were sent.
             verdict: What the answer means.
             seconds: How long it took.
         """
@@ -216,13 +216,13 @@ class Metrics:
 
         Args:
             pixel: Its id.
-            status: How: delivered or dead.
+            status: How it ended: delivered or dead.
             events: How many.
         """
         self._finished.inc(pixel, status, by=events)
 
     def delivered(self, pixel: str, lags_ms: Iterable[int]) -> None:
-        """Count how long after their arrival events were delivered, in milliseconds."""
+        """Count delivered events by how many milliseconds after their arrival they were delivered."""
         for lag_ms in lags_ms:
             self._lag.observe(lag_ms / 1000, pixel)
 

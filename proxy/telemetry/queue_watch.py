@@ -6,13 +6,13 @@ from proxy.queue.contract import QueueBrokenError
 
 
 class QueueWatch:
-    """Waits for the break of one queue; made within the event loop."""
+    """Makes the break of a queue awaitable; create it within the event loop."""
 
     def __init__(self) -> None:
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails when the queue must not be trusted any more."""
 
     def on_broken(self, error: QueueBrokenError) -> None:
-        """Take the error after which nothing is stored any more; the first one counts."""
+        """Note the error after which the queue stores nothing any more; only the first call counts."""
         if not self.broken.done():
             self.broken.set_exception(error)

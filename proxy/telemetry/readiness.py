@@ -1,4 +1,4 @@
-"""Whether the proxy is ready: what stands on the board, after each part has looked at itself."""
+"""Whether the proxy is ready: the conditions on the board, after each part was asked to check itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Status: TypeAlias = Literal["ready", "degraded", "failing"]
 
 
 class Check(Protocol):
-    """A part that can be asked to look at itself; most parts report by themselves, when something happens."""
+    """A part that can be asked to check itself; most parts report on their own when something happens."""
 
     async def check(self) -> None:
         """Report to the board what is wrong at this moment, and clear what is over."""
@@ -27,14 +27,14 @@ class Health:
 
 
 class Readiness:
-    """Answers whoever asks for the health of the proxy."""
+    """Tells the health of the proxy."""
 
     def __init__(self, conditions: Conditions, checks: Sequence[Check]) -> None:
         self._conditions = conditions
         self._checks = checks
 
     def known(self) -> Sequence[Condition]:
-        """Return the conditions that stand on the board, without a new look at anything."""
+        """Return the conditions that stand on the board, without new checks."""
         return self._conditions.current()
 
     async def conditions(self) -> Sequence[Condition]:
@@ -48,14 +48,14 @@ class Readiness:
         return self.known_health()
 
     def known_health(self) -> Health:
-        """Return the health as the board has it, without a new look at anything."""
+        """Return the health by the conditions on the board, without new checks."""
         current = self._conditions.current()
         failing = any(condition.failing for condition in current)
         return Health("failing" if failing else "degraded" if current else "ready", current)
 
 
 class QueueCheck:
-    """Whether the queue can be written."""
+    """Checks whether the queue can be written."""
 
     def __init__(self, queue: Lifetime, conditions: Conditions) -> None:
         self._queue = queue

@@ -1,7 +1,7 @@
-"""Small counts with words: what no ledger row tells, kept by the hour.
+"""Tallies: small counts by hour of what no ledger row tells, such as refused origins.
 
-They are counted beside the metrics, so that fronts tell them to the back as they tell those, but no metric shows them:
-their words are too many for labels. About once a minute what was counted goes to the queue.
+They use the counters of the metrics, so that fronts report them to the back in the same way, but no metric shows them:
+their subjects are too many for labels. About once a minute the new counts are stored in the queue.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,32 +15,32 @@ from proxy.queue.contract import QueueError
 from proxy.telemetry.loop_counter import LoopCounter, LoopCounters
 
 CONSENT, SIGNAL, TAG, REFUSED = "consent", "signal", "tag", "refused"
-"""Kinds: consent of arriving events by its source; events with a signal; loads of the tag by build; refused origins."""
+"""The kinds: consent of arriving events by source; events with a signal; loads of the tag by build; refused names."""
 BETWEEN = "\t"
-"""Stands between the words of a subject, none of which has it."""
+"""Separates the words of a subject; no word contains it."""
 _SUBJECTS = 300
-"""Of each kind that a process tells apart; strangers can make up some of them."""
+"""How many subjects of each kind a process tells apart, since strangers can make up some of them."""
 _EVERY_S = 60.0
 
 
 class TallyCounters:
-    """Counts of one process."""
+    """The tallies of one process."""
 
     def __init__(self, counters: LoopCounters) -> None:
-        """Count beside others, which fronts tell to the back."""
+        """Add the tallies to ``counters``, which fronts report to the back."""
         self._counters = {kind: LoopCounter(f"tally_{kind}", "", ["subject"]) for kind in _KINDS}
         for counter in self._counters.values():
             counters.add(counter)
         self.consents = self._counters[CONSENT].counts
-        """What is counted of consent, by the subject alone. Its words are settings and ours, so it needs no bound."""
+        """The tallies of consent by subject. Its words are settings and words of ours, so they need no bound."""
 
     def count(self, kind: str, *words: str, by: int = 1) -> None:
         """Count something.
 
         Args:
-            kind: What kind of thing.
-            *words: Which thing: names of ours, or what was found to be a plain host name.
-            by: How many.
+            kind: The kind of tally.
+            *words: The words of the subject: names of ours, or plain host names.
+            by: How many to add.
         """
         counter, subject = self._counters[kind], BETWEEN.join(words)
         known = counter.counts
@@ -59,21 +59,21 @@ _KINDS = (CONSENT, SIGNAL, TAG, REFUSED)
 
 
 class TallyStore(Protocol):
-    """Keeps tallies."""
+    """Where tallies are stored."""
 
     async def add_tallies(self, tallies: Sequence[Tally]) -> None:
-        """Add to the counts that are kept."""
+        """Add tallies to the stored ones."""
 
 
 class TallyCollector:
-    """Brings to the queue what was counted since the last time."""
+    """Stores in the queue what was counted since the last time."""
 
     def __init__(self, counters: TallyCounters, store: TallyStore, now: Callable[[], int]) -> None:
-        """Take from where to where.
+        """Begin with nothing stored.
 
         Args:
-            counters: Of this process, to which its fronts add theirs.
-            store: Where they are kept.
+            counters: The tallies of this process, to which those of its fronts are added.
+            store: Where tallies are stored.
             now: Server clock in milliseconds.
         """
         self._counters = counters
@@ -82,7 +82,7 @@ class TallyCollector:
         self._brought: dict[tuple[str, str], int] = {}
 
     async def bring(self) -> None:
-        """Bring what is new; when the queue cannot take it, it is brought the next time."""
+        """Store what was counted since the last success; after an error of the queue, the next call stores it too."""
         totals, hour = self._counters.totals(), self._now() // HOUR_MS
         news = [
             Tally(hour, kind, subject, total - self._brought.get((kind, subject), 0))
@@ -95,7 +95,7 @@ class TallyCollector:
 
     @asynccontextmanager
     async def collecting(self) -> AsyncIterator[None]:
-        """Bring again and again, and a last time at the end."""
+        """Store tallies once a minute until the context ends, and a last time then."""
         try:
             async with in_background(repeated(self._try_to_bring, every_s=_EVERY_S, what="the tallies"), "tallies"):
                 yield

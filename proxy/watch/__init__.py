@@ -1,1 +1,1 @@
-"""Watching: what is wrong that no single event shows, found in figures once a minute."""
+"""The watch: checks figures once a minute for troubles that no single event shows."""

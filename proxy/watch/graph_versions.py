@@ -1,4 +1,4 @@
-"""The end of versions of the Graph API, which is known before. No I/O, no clock."""
+"""When versions of the Graph API end, which Meta announces beforehand. No I/O, no clock."""
 
 import re
 from datetime import UTC, date, datetime
@@ -15,11 +15,11 @@ class End(NamedTuple):
 
     day: date
     days: int
-    """Negative: it is over."""
+    """Days until then; negative when it is over."""
 
 
 def version_end(version: str, now: int) -> End | None:
-    """Return the end of a version that is near or past; None for one that has time, or of which nothing is known.
+    """Return when a version ends, if that is near or past; None when it is far or not known.
 
     Args:
         version: Such as "v26.0".

@@ -1,4 +1,4 @@
-"""What the watch keeps of rollups: a few counts for each hour, of five weeks. No I/O, no clock."""
+"""What the watch keeps of rollups: a few counts for each hour of five weeks. No I/O, no clock."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,14 +19,14 @@ class Hour:
     """The events that arrived within an hour, as far as they have ended."""
 
     pages: Counter[str] = field(default_factory=Counter)
-    """By site: events of pages, whatever became of them; no machines."""
+    """By site: all events of its pages, however they ended, except those of bots."""
     servers: Counter[str] = field(default_factory=Counter)
-    """By site: events of its servers, likewise."""
+    """By site: all events of its servers, however they ended, except those of bots."""
     fired: Counter[str] = field(default_factory=Counter)
-    """By site: of the events that were to be sent, those whose browser copy fired."""
+    """By site: the events, of those that were to be sent, whose browser copy fired; ``blocked`` likewise."""
     blocked: Counter[str] = field(default_factory=Counter)
     delivered: Counter[str] = field(default_factory=Counter)
-    """By pixel."""
+    """By pixel; ``dead`` likewise."""
     dead: Counter[str] = field(default_factory=Counter)
 
     def add(self, rollup: Rollup) -> None:
@@ -51,12 +51,12 @@ class Hours:
         self._hours: dict[int, Hour] = {}
 
     def replace(self, since: int, until: int, rollups: Sequence[Rollup]) -> None:
-        """Take what was read of some hours in the place of what was known of them.
+        """Replace what is known of some hours by what was read of them; forget hours older than five weeks.
 
         Args:
             since: The first hour: hours since 1970, UTC.
             until: The first hour that was not read.
-            rollups: All of these hours.
+            rollups: All rollups of these hours.
         """
         found: dict[int, Hour] = {}
         for rollup in rollups:
@@ -68,7 +68,7 @@ class Hours:
             del self._hours[hour]
 
     def of(self, hour: int) -> Hour:
-        """Return an hour; an empty one where nothing is known of it."""
+        """Return the counts of an hour; empty ones when nothing is known of it."""
         return self._hours.get(hour) or Hour()
 
     def pages(self, site: str) -> Mapping[int, int]:

@@ -6,38 +6,38 @@ from statistics import fmean, variance
 from typing import Final, NamedTuple
 
 _WINDOWS: Final = (3, 6, 12, 24)
-"""Hours; of these the shortest with enough events is looked at."""
+"""Lengths in hours of the time that is judged: the shortest with enough events."""
 _DAYS: Final = 14
 _LEAST_NOW: Final = 200
 _LEAST_BEFORE: Final = 100
 _LEAST_DAYS: Final = 3
 _GAP: Final = 0.10
-"""A fall that matters, whatever statistics say: a tenth of all copies."""
+"""The least fall that is reported, however certain it is: a tenth of all copies."""
 _ERRORS: Final = 4.0
-"""Standard errors. A week has 168 hours and a proxy a few sites, so three would come by chance now and then."""
+"""How many standard errors a fall must have. With 168 hours a week and a few sites, three would come by chance."""
 
 Copies = Callable[[range], tuple[int, int]]
-"""Returns how many browser copies fired in some hours, and how many were blocked."""
+"""Returns how many browser copies fired in a range of hours, and how many were blocked."""
 
 
 class Fall(NamedTuple):
-    """The pair rate fell."""
+    """A fall of the pair rate; both rates are between 0 and 1."""
 
     usual: float
     now: float
     hours: int
-    """Over which it was looked at."""
+    """How many hours were judged."""
     copies: int
-    """How many copies are known of these hours."""
+    """How many browser copies of these hours are known to have fired or to have been blocked."""
 
 
 def fall(copies: Copies, hour: int, *, stands: bool) -> Fall | None:
-    """Return how far the pair rate fell against the same hours of earlier days; None where it did not, or who knows.
+    """Return how far the pair rate fell against the same hours of earlier days; None if not, or with too few events.
 
     Args:
-        copies: What is known, by hours since 1970 in UTC.
-        hour: The current one, which is not looked at.
-        stands: It was found to have fallen before: it is over when half of the bound is left.
+        copies: Returns the counts of a range of hours, which are numbered since 1970 in UTC.
+        hour: The current hour, which is not judged.
+        stands: Whether a fall is reported already; then half of the bound suffices to report it still.
     """
     for length in _WINDOWS:
         window = range(hour - length, hour)
@@ -54,7 +54,7 @@ def _usual_rates(copies: Copies, window: range) -> Sequence[float]:
 
 
 def _compared(found: Fall, usual: Sequence[float], stands: bool) -> Fall | None:  # noqa: FBT001 - of ``fall``
-    # What differs between days comes on top of what chance makes of so many copies.
+    # The variance between days adds to the variance by chance among so many copies.
     error = sqrt(found.usual * (1 - found.usual) / found.copies + variance(usual))
     bound = max(_GAP, _ERRORS * error)
     return found if found.usual - found.now >= (bound / 2 if stands else bound) else None

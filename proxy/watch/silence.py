@@ -1,4 +1,4 @@
-"""Silence: nothing comes, for as long as usually brings many events at that time of day and week. No I/O, no clock."""
+"""Silence: no event comes for a time that usually brings many, at that hour and weekday. No I/O, no clock."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -7,14 +7,14 @@ from proxy.model.units import HOUR_MS
 from proxy.watch.hours import WEEK
 
 MISSED: Final = 30
-"""So many events must be missed. Were they as independent as raindrops, chance would bring none of 30 once in 10^13
-times; people come together, so that much is left for holidays and for campaigns that end."""
+"""How many events must be missing. If events were independent, none of 30 would come by chance once in 10^13 times.
+They are not, so the number also leaves room for holidays and for campaigns that end."""
 _SHORTEST_MS: Final = 15 * 60_000
 _DAYS, _WEEKS = 7, 4
 
 
 class Silence(NamedTuple):
-    """Nothing has come since a moment."""
+    """A silence that is unusual."""
 
     since: int
     """The end of the hour of the last event, in milliseconds."""
@@ -23,10 +23,10 @@ class Silence(NamedTuple):
 
 
 def silence(counts: Mapping[int, int], now: int) -> Silence | None:
-    """Return since when nothing comes; None where that is nothing unusual, or not known.
+    """Return the present silence; None when it is not unusual, or what is usual is not known.
 
     Args:
-        counts: Events by hour, since 1970 in UTC, of hours that have any.
+        counts: How many events came in each hour that has any, by hours since 1970 in UTC.
         now: Server clock in milliseconds.
     """
     hour = now // HOUR_MS
@@ -49,25 +49,25 @@ class _Span(NamedTuple):
     first: int
     current: int
     part: float
-    """Of the current hour, which has passed."""
+    """The part of the current hour that has passed, 0 to 1."""
 
     def events(self, counts: Mapping[int, int], shift: int) -> float:
-        """Return how many events came in these hours, so many hours earlier."""
+        """Return how many events came in the same span ``shift`` hours earlier."""
         whole = sum(counts.get(hour - shift, 0) for hour in range(self.first, self.current))
         return whole + self.part * counts.get(self.current - shift, 0)
 
 
 def _usual(counts: Mapping[int, int], silent: _Span, first: int, *, step: int, most: int) -> float:
-    """Return how many events usually come in such hours, cautiously: the average without the largest.
+    """Return how many events usually come in such hours: the average of earlier spans without the largest.
 
-    So one campaign is not what is usual.
+    The largest is left out so that one campaign does not count as usual.
 
     Args:
         counts: See ``silence``.
-        silent: The hours.
-        first: The first hour that is known.
-        step: A day or a week, in hours: earlier hours are compared whole days or weeks before.
-        most: How many such days or weeks.
+        silent: The hours without an event.
+        first: The first hour of which events are known.
+        step: A day or a week, in hours: the compared spans are whole days or weeks earlier.
+        most: How many such days or weeks are compared.
     """
     nearest = -(-(silent.current - silent.first + 1) // step)
     shifts = [step * times for times in range(nearest, nearest + most)]

@@ -23,10 +23,10 @@ async def watching(
     """Watch the figures until the context ends.
 
     Args:
-        settings: What the watch is about.
+        settings: The sites, the version of Graph and the limits that are watched.
         data_dir: The free space of its disk is watched.
         queue: Has the figures.
-        board: Hears what they show.
+        board: Is told of troubles.
         now: Server clock in milliseconds.
     """
 

@@ -1,4 +1,4 @@
-"""Looks at the figures once a minute, and reports to the board what they show."""
+"""Checks the figures once a minute, and reports to the board the troubles that they show."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ EVERY_S: Final = 60.0
 _DISK_S = 5.0
 _DAY = 24
 _SLICE = 6
-"""Hours of one read, so that a long history keeps nobody waiting."""
+"""How many hours are read at once, so that reading a long history does not hold up other reads."""
 _UP_FOR_SILENCE_MS, _UP_FOR_TAG_MS = 10 * 60_000, HOUR_MS
 _FULL, _FULL_OVER = 0.8, 0.7
 _FILLING, _FILLING_OVER = 0.05, 0.04
@@ -35,24 +35,24 @@ _DEAD_OF, _DEAD_OF_OVER = 1000, 2000
 
 
 class Watched(NamedTuple):
-    """What the watch is about."""
+    """What is watched."""
 
     sites: Mapping[str, Sequence[str]]
     """The ids of each site's pixels, by its name."""
     version: str
-    """Of the Graph API."""
+    """The version of the Graph API."""
     min_free_bytes: int
 
 
 class WatchedQueue(Archive, Protocol):
-    """What the watch asks of the queue."""
+    """The part of the queue that the watch uses."""
 
     def fullness(self) -> float:
         """See ``Intake``."""
 
 
 class Watch:
-    """Reports what the figures show; a condition begins at one bound and is over at another."""
+    """Reports what the figures show; a condition begins at one bound and ends at another, so that it does not flap."""
 
     def __init__(
         self,
@@ -63,13 +63,13 @@ class Watch:
         free_bytes: Callable[[], int],
         now: Callable[[], int],
     ) -> None:
-        """Know nothing yet.
+        """Begin without figures.
 
         Args:
-            watched: What it is about.
+            watched: What is watched.
             queue: Has the figures.
-            board: Hears what they show.
-            free_bytes: Measures the free space on the disk of data_dir; may take its time.
+            board: Is told of troubles.
+            free_bytes: Measures the free space on the disk of data_dir; called in a thread, as it may block.
             now: Server clock in milliseconds.
         """
         self._watched = watched
@@ -79,7 +79,7 @@ class Watch:
         self._now = now
         self._started = now()
         self._hours = Hours()
-        self._read_until = 0  # the hour after the last one that was read for good
+        self._read_until = 0  # the hour after the latest that was read
         self._standing: set[tuple[ConditionCode, str]] = set()
         self._queue_trend, self._disk_trend = Trend(), Trend()
         self._measuring: asyncio.Task[int] | None = None
@@ -89,7 +89,7 @@ class Watch:
         await repeated(self.look, every_s=EVERY_S, what="the watch")
 
     async def look(self) -> None:
-        """Look once at everything."""
+        """Check everything once."""
         now = self._now()
         self._look_at_version(now)
         self._look_at_queue(now)
@@ -97,18 +97,18 @@ class Watch:
         try:
             await self._read(now // HOUR_MS)
         except QueueError as error:
-            log.info("the figures cannot be read (%s)", error)  # what stood before stands
+            log.info("the figures cannot be read (%s)", error)  # conditions stay as they were
             return
         for site, pixels in self._watched.sites.items():
             self._look_at_site(site, pixels, now)
-            await asyncio.sleep(0)  # with many sites, requests have their turns between
+            await asyncio.sleep(0)  # with many sites, requests get their turn in between
         for pixel in {pixel for pixels in self._watched.sites.values() for pixel in pixels}:
             self._look_at_dead(pixel, now // HOUR_MS)
 
     # -- figures
 
     async def _read(self, hour: int) -> None:
-        """Read what is new; what ended late comes with a look back each hour."""
+        """Read the rollups since the last look; once an hour also the last day, where events may have ended since."""
         since = hour - self._hours_back(hour)
         for begin in range(since, hour + 1, _SLICE):
             end = min(begin + _SLICE, hour + 1)
@@ -116,7 +116,7 @@ class Watch:
         self._read_until = hour + 1
 
     def _hours_back(self, hour: int) -> int:
-        """Return how many hours before this one are read: all at first, and again after the clock was set."""
+        """Return how many hours before this one to read: all at first, and again after the clock was set."""
         passed = hour + 1 - self._read_until
         if not 0 <= passed <= KEPT:
             return KEPT
@@ -133,7 +133,7 @@ class Watch:
 
     def _look_at_silence(self, subject: str, pixels: Sequence[str], counts: Mapping[int, int], now: int) -> None:
         stats = self._queue.stats()
-        # Figures count what has ended; what waits has come all the same.
+        # The figures count only events that have ended; those that wait have come too.
         waits = any(stats.waiting.get(pixel, 0) > stats.held.get(pixel, 0) for pixel in pixels)
         is_up = now - self._started >= _UP_FOR_SILENCE_MS
         found = silence(counts, now) if is_up and not waits else None
@@ -173,14 +173,14 @@ class Watch:
         self._tell("queue_filling", "", detail if is_full or fills else "")
 
     async def _look_at_disk(self, now: int) -> None:
-        """Measure the free space; a disk that does not answer is asked once, and is not waited for."""
+        """Check the free space; while a measurement hangs, go on after ``_DISK_S`` and start no further one."""
         if self._measuring is None:
             self._measuring = asyncio.create_task(asyncio.to_thread(self._free_bytes))
         await asyncio.wait([self._measuring], timeout=_DISK_S)
         if not self._measuring.done():
             return
         measured, self._measuring = self._measuring, None
-        with suppress(OSError):  # the queue says that of itself
+        with suppress(OSError):  # the queue reports a disk that fails
             self._judge_disk(measured.result(), now)
 
     def _judge_disk(self, free: int, now: int) -> None:
@@ -194,7 +194,7 @@ class Watch:
         self._tell("disk_short", "", detail if is_short or shrinks else "")
 
     def _tell(self, code: ConditionCode, subject: str, detail: str) -> None:
-        """Report a condition, or clear it where there is nothing to say."""
+        """Report a condition with its detail; clear it when the detail is empty."""
         if detail:
             self._standing.add((code, subject))
             self._board.report(code, subject, detail)

@@ -1,1 +1,1 @@
-"""Several processes of one proxy: fronts that answer strangers, one back that owns the queue, and their parent."""
+"""Several processes of one proxy: fronts that answer visitors, one back that owns the queue, and their parent."""

@@ -18,11 +18,11 @@ from proxy.workers.shared import Shared
 from proxy.workers.watch import ConnectedFronts
 
 _FRONTS_S = 30.0
-"""How long fronts have for their last requests once the end has begun."""
+"""How many seconds fronts have for their last requests once the back begins to stop."""
 
 
 class RunningBack(NamedTuple):
-    """A back at work."""
+    """A running back process."""
 
     operator: Address
     broken: asyncio.Future[None]
@@ -31,7 +31,7 @@ class RunningBack(NamedTuple):
 
 @asynccontextmanager
 async def back(shared: Shared) -> AsyncIterator[RunningBack]:
-    """Own the queue until the context ends, then stop in order: the fronts have their last words.
+    """Own the queue until the context ends; then serve the fronts' last requests before the queue closes.
 
     Raises:
         QueueError: when the queue cannot be opened.

@@ -1,9 +1,9 @@
-"""A child process: forked, so that it has its parent's very configuration whatever the file says by now.
+"""A child process: forked, so that it has its parent's configuration even if the file has changed since.
 
-Two pipes join it with its parent. One only ever ends: then the child stops, be it that the parent wants it or that the
-parent is gone. By the other the child says that it is ready, and from then on that it lives, or why it cannot start.
-Signals are the parent's business:
-a service manager sends SIGTERM to all processes at once, and the back has to be the last.
+Two pipes connect it with its parent. Nothing is written to the first: when the parent's end closes, on purpose or since
+the parent died, the child stops. By the second the child reports that it is ready, and from then on that it lives, or
+why it cannot start. The back ignores SIGTERM and waits for its parent's order: a service manager sends SIGTERM to all
+processes at once, and the back has to stop last.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ Main: TypeAlias = Callable[[asyncio.Event, Ready], Awaitable[None]]
 """What a child does until the event is set."""
 _MOST_WORDS = 4096
 BEAT_S = 5.0
-"""A child that is ready says so often that it lives."""
+"""Every so many seconds a child that is ready reports that it lives."""
 MOST_SILENT_BEATS = 6
-"""Counted in looks of the parent, since a machine that stood still says nothing of its processes."""
+"""How many checks of the parent in a row may find no report. Not a time, which also passes while the machine sleeps."""
 HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 
 
@@ -42,19 +42,19 @@ class Child:
     name: str
     pid: int
     orders: int
-    """Descriptor whose closing ends the child."""
+    """Descriptor of the pipe whose closing tells the child to stop; -1 once it is closed."""
     words: int
-    """Descriptor by which it speaks."""
+    """Descriptor from which the child's reports are read."""
     address: str = ""
     """Where it listens; empty until it is ready."""
     failure: str = ""
-    """Why it ended, in its own words."""
+    """Why it ended, as it reported itself; empty when it reported nothing."""
     heard: bytes = field(default=b"", repr=False)
     silent_beats: int = 0
-    """How many times the parent has looked for a word since the last."""
+    """How many checks of the parent have passed since the last report."""
 
     def listen(self) -> bool:
-        """Take what the child said; tell whether it may say more."""
+        """Read what the child has reported; return False when it has closed its end of the pipe."""
         said = os.read(self.words, _MOST_WORDS)
         self.heard += said
         self.silent_beats = 0
@@ -65,18 +65,18 @@ class Child:
         return bool(said)
 
     def hangs(self) -> bool:
-        """Look whether it still speaks; to be called every ``BEAT_S``."""
+        """Check, every ``BEAT_S``, on the child; return True when too many checks have passed without a report."""
         self.silent_beats += 1
         return self.silent_beats > MOST_SILENT_BEATS
 
     def order_end(self) -> None:
-        """Let the child stop in order."""
+        """Tell the child to stop in order."""
         if self.orders >= 0:
             os.close(self.orders)
             self.orders = -1
 
     def forget(self) -> None:
-        """Let go of a child that has ended, after its last words."""
+        """Read the last reports of a child that has ended, and close its pipes."""
         while self.listen():
             pass
         os.close(self.words)
@@ -87,13 +87,13 @@ def forked(name: str, main: Main, *, stops_at_term: bool, close: Callable[[], No
     """Fork a child that runs ``main`` in an event loop of its own.
 
     Args:
-        name: What it is, for the log and for the list of processes.
-        main: What it does.
-        stops_at_term: Whether SIGTERM stops this child alone; otherwise only its parent's order does.
-        close: Closes in the child what of its parent it does not need.
+        name: The name of the child in the log and in the list of processes.
+        main: The work of the child.
+        stops_at_term: Whether SIGTERM stops the child too; otherwise only its parent's order does.
+        close: Called in the child; closes the descriptors of the parent that it does not need.
     """
     (order_end, orders), (words, word_end) = os.pipe(), os.pipe()
-    # A parent that is stopped must not stop its children, which speak all the time.
+    # A parent that is suspended (SIGSTOP) reads nothing, and the full pipe must not block its children.
     os.set_blocking(word_end, False)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -120,7 +120,7 @@ class _Ends:
     stops_at_term: bool
 
     def say(self, **word: str) -> None:
-        with suppress(OSError):  # the parent is gone, or does not listen
+        with suppress(OSError):  # the parent is gone, or does not read
             os.write(self.words, orjson.dumps(word) + b"\n")
 
     def live_on(self) -> None:
@@ -129,7 +129,7 @@ class _Ends:
 
 
 def _live(name: str, main: Main, ends: _Ends, close: Callable[[], None]) -> NoReturn:
-    """Be the child; nothing of the parent's is unwound at its end."""
+    """Run as the child, and exit without unwinding the stack of the parent."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -143,7 +143,7 @@ def _live(name: str, main: Main, ends: _Ends, close: Callable[[], None]) -> NoRe
         code = 0
     except (QueueError, OSError) as error:
         ends.say(failure=str(error))
-    except BaseException as error:  # noqa: BLE001 - the parent tells of it; what it says may quote a visitor
+    except BaseException as error:  # noqa: BLE001 - the parent logs it; the error's own text may quote a visitor
         ends.say(failure=f"a fault of ours: {fault(error)}")
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -162,7 +162,7 @@ async def _until_ordered(main: Main, ends: _Ends) -> None:
     def ready(address: str) -> None:
         ends.say(ready=address)
         ends.live_on()
-        # What is there now stays: to look through it for waste holds up all requests for 20 ms.
+        # Objects made so far stay for good; a garbage collection of them would hold up all requests for 20 ms.
         gc.freeze()
 
     loop.add_reader(ends.orders, ordered)

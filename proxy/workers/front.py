@@ -1,4 +1,4 @@
-"""A front process: public listener, rules, grouping and sealing; what it stores, it stores through the back."""
+"""A front process: public listener, rules, grouping and encryption; it stores everything through the back."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,18 +18,18 @@ from proxy.workers.relay import FrontConditions, FrontReports
 from proxy.workers.shared import Seat
 
 _BACK_S = 5.0
-"""How long visitors wait for a back at the front's start, before they are told to come again."""
+"""How many seconds a starting front waits for the back; then it serves without it, and answers events with 503."""
 
 
 @asynccontextmanager
 async def front(seat: Seat) -> AsyncIterator[Address]:
-    """Answer strangers until the context ends; yield the public address."""
+    """Serve the public listener until the context ends; yield its address."""
     shared = seat.shared
     async with AsyncExitStack() as stack:
         metrics, conditions = Metrics(), FrontConditions(now_ms)
         report_faults(stack, FaultReporter(conditions, metrics))
         link = BackLink(shared.address, Hello(shared.token, seat.number))
-        # Each process has a sealer of its own: one that was made before the fork would use its nonces in each of them.
+        # Each process makes its own sealer: copies of one that was made before the fork would all use the same nonces.
         sealer = shared.installation.sealer()
         queue = RemoteQueue(link, sealer, Sieve(shared.sieve), FrontReports(metrics, conditions))
         queue.start()

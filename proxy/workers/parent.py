@@ -22,9 +22,9 @@ from proxy.workers.supervised import Supervised
 log = logging.getLogger(__name__)
 
 _MOST_FAILED_STARTS = 8
-"""In a row, of one process; then all end, and the service manager has its turn."""
+"""How many starts of one process may fail in a row; then all end, and the service manager may restart the proxy."""
 _FRONTS_S, _BACK_S = 25.0, 90.0
-"""How long they have for an end in order."""
+"""How many seconds the fronts, and after them the back, have to stop in order."""
 
 
 class WorkerError(Exception):
@@ -37,30 +37,30 @@ class Started(NamedTuple):
     public: str
     operator: str
     pids: dict[str, int]
-    """Process ids by what they are."""
+    """Process ids by the names of the processes."""
 
 
 class Parent:
-    """Used in the main thread of a process that has no other."""
+    """Starts, watches and restarts the children; used in the main thread of a process without other threads."""
 
     def __init__(self, back: Main, fronts: Sequence[tuple[Main, Sequence[socket]]]) -> None:
         """Prepare to start.
 
         Args:
-            back: What the back does.
-            fronts: What each front does, and its sockets.
+            back: The work of the back.
+            fronts: The work of each front, and its sockets.
         """
         self._back = Supervised("back", back)
         self._fronts = [Supervised(f"front {number}", *parts) for number, parts in enumerate(fronts, 1)]
         self._places = (self._back, *self._fronts)
         self._begun: list[Supervised] = []
-        """Those that run, or will again."""
+        """The processes that have been started; those that ended are restarted."""
         self._is_stopping = False
         self._disorder = ""
-        """How a child ended that did not stop as it should."""
+        """What went wrong when a child did not stop in order; empty when none has."""
         self._bell = -1, -1
         self._next_beat = 0.0
-        """When it is looked next whether all have said that they live."""
+        """When to check next whether all children report that they live, by ``time.monotonic``."""
 
     def run(self, announce: Callable[[Started], None]) -> None:
         """Run until SIGTERM or SIGINT, then stop the fronts and after them the back.
@@ -84,7 +84,7 @@ class Parent:
             raise WorkerError(self._disorder)
 
     def _start(self, places: Sequence[Supervised]) -> None:
-        """Start for the first time, and wait until all are ready."""
+        """Start processes for the first time, and wait until all are ready."""
         self._begun += places
         while not (self._is_stopping or all(place.is_ready for place in self._begun)):
             self._start_due()
@@ -110,7 +110,7 @@ class Parent:
         return max(0.0, min([self._next_beat, *due]) - time.monotonic())
 
     def _kill_silent(self) -> None:
-        """Kill children that have been ready and say nothing any more; ``_reap`` then starts others."""
+        """Kill children that were ready and no longer report that they live; ``_reap`` then schedules new ones."""
         if time.monotonic() < self._next_beat:
             return
         self._next_beat = time.monotonic() + BEAT_S
@@ -125,7 +125,7 @@ class Parent:
         return child
 
     def _close_in_child(self, mine: Supervised) -> None:
-        """Close the parent's ends: while a sibling has one too, nobody would notice the parent's end."""
+        """Close copies of the parent's pipe ends: while one is open, a sibling would not notice the parent's end."""
         for place in self._places:
             if place.child:
                 close_all((place.child.orders, place.child.words))
@@ -134,10 +134,10 @@ class Parent:
                     listening.close()
         close_all(self._bell)
 
-    # -- what children say, and their ends
+    # -- reports of children, and their ends
 
     def _wait(self, seconds: float) -> None:
-        """Wait for a word, an end or a signal, at most so long."""
+        """Wait, at most ``seconds``, for a report or the end of a child or for a signal; then reap ended children."""
         poll = select.poll()
         by_words = {place.child.words: place.child for place in self._places if place.child}
         for descriptor in (self._bell[0], *by_words):
@@ -145,7 +145,7 @@ class Parent:
         for descriptor, _ in poll.poll(seconds * 1000 + 1):
             if descriptor in by_words:
                 if not by_words[descriptor].listen():
-                    time.sleep(0.001)  # its end is told in a moment
+                    time.sleep(0.001)  # its pipe is closed, and ``waitpid`` will tell its end in a moment
             else:
                 with suppress(BlockingIOError):
                     os.read(descriptor, 4096)
@@ -184,7 +184,7 @@ class Parent:
         self._end([self._back], _BACK_S)
 
     def _end(self, places: Sequence[Supervised], seconds: float) -> None:
-        """Let children stop, and kill those that take longer than so many seconds."""
+        """Tell children to stop, and kill those that take longer than ``seconds``."""
         for place in places:
             if place.child:
                 place.child.order_end()
@@ -201,7 +201,7 @@ class Parent:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Hear signals while the parent waits."""
+        """Handle signals until the context ends; each wakes ``_wait``."""
         self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         before = {number: signal.signal(number, self._hear) for number in (signal.SIGTERM, signal.SIGINT)}
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)

@@ -1,4 +1,4 @@
-"""What a front tells the back beside events: what it counted, and what it found wrong."""
+"""What a front reports to the back besides events: its counters and its conditions."""
 
 import secrets
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
 _OF_THE_BACK: ConditionCode = "queue"
-"""The back sees by itself whether its queue works, and a front only that it does not answer."""
+"""The condition that fronts do not pass on: they see only that the back does not answer; it knows its queue itself."""
 LOST_NOTES = "lost_notes"
-"""Stands among the names of counters for what was lost on the way to the ledger."""
+"""The name of the counter of ledger rows that a front lost on their way to the back."""
 _MOST_NEWS = 200
-"""Conditions that are told in one report; the rest of a flood is left out."""
+"""How many conditions may wait for the next report; further ones are dropped."""
 
 
 class FrontConditions(Conditions):
-    """The board of a front: what is reported here appears on the back's, and in its log."""
+    """The board of a front: conditions reported here appear on the back's board and in the back's log."""
 
     def __init__(self, now: Callable[[], int]) -> None:
         super().__init__(now, say=lambda _line: None)
         self._lasting: dict[tuple[ConditionCode, str], Reported] = {}
         self.news: dict[tuple[ConditionCode, str], Reported | Cleared] = {}
-        """What the back does not know yet."""
+        """Reported and cleared conditions that the back does not know yet."""
 
     def report(self, code: ConditionCode, subject: str = "", detail: str = "", *, lasts_ms: int | None = None) -> None:
         """See ``Conditions``."""
@@ -42,7 +42,7 @@ class FrontConditions(Conditions):
             self._add(Cleared(code, subject))
 
     def renew(self) -> None:
-        """Tell again what lasts: the back is a new one."""
+        """Report lasting conditions again, since the back may have been restarted."""
         self.news.update(self._lasting)
 
     def _add(self, news: Reported | Cleared) -> None:
@@ -52,7 +52,7 @@ class FrontConditions(Conditions):
 
 
 class FrontReports:
-    """Implements ``ReportSource``."""
+    """Makes the reports of a front; implements ``ReportSource``."""
 
     def __init__(self, metrics: Metrics, conditions: FrontConditions) -> None:
         self._metrics = metrics
@@ -75,12 +75,12 @@ class FrontReports:
         return FrontReport(self._life, counted, reported, tuple(each for each in news if isinstance(each, Cleared)))
 
     def answered(self) -> None:
-        """Take note that the back knows of the last report."""
+        """Note that the back has received the last report."""
         self._told = self._telling
         for key, news in self._told_news.items():
             if self._conditions.news.get(key) is news:
                 del self._conditions.news[key]
 
     def renew(self) -> None:
-        """Take note that the back may be a new one, which knows of no condition."""
+        """Report lasting conditions again: the back may have been restarted, and then knows none."""
         self._conditions.renew()

@@ -22,10 +22,10 @@ def run(config: Config, announce: Callable[[Started], None]) -> None:
 
     Args:
         config: Its ``server.workers`` says how many fronts there are.
-        announce: Called when all are ready.
+        announce: Called when all processes are ready.
 
     Raises:
-        WorkerError: when one of them cannot start, or the back does not stop in order.
+        WorkerError: when a process cannot start, or does not stop in order.
         UnsafeInstallationError: when this Python cannot run the proxy safely.
         DataDirBusyError: when another process works in data_dir.
         OSError: when an address cannot be listened on.
@@ -35,7 +35,7 @@ def run(config: Config, announce: Callable[[Started], None]) -> None:
     with locked(config) as installation:
         shared = shared_by(installation)
         sockets = listening_sockets(config.settings.server.listen, shared.fronts)
-        gc.freeze()  # so that no child copies the memory of what is there already
+        gc.freeze()  # so that garbage collection in a child does not copy memory that it shares with the parent
         fronts = [(partial(_front, Seat(shared, number, each)), each) for number, each in enumerate(sockets, 1)]
         Parent(partial(_back, shared), fronts).run(announce)
 

@@ -1,4 +1,4 @@
-"""What the parent makes before there is any child, so that all of them have the same."""
+"""What the parent makes before it forks, so that all its children share it."""
 
 import socket
 from collections.abc import Sequence
@@ -41,10 +41,10 @@ def shared_by(installation: Installation) -> Shared:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A front's place."""
+    """What one front gets from the parent."""
 
     shared: Shared
     number: int
-    """From 1."""
+    """The number of the front, from 1."""
     sockets: Sequence[socket.socket]
-    """Where it accepts connections."""
+    """The sockets on which the front accepts connections."""

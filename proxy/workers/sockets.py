@@ -17,10 +17,10 @@ def listening_sockets(address: Address, fronts: int) -> list[list[socket.socket]
 
     Args:
         address: Where to listen; port 0 finds a free one.
-        fronts: How many there are.
+        fronts: How many fronts there are.
 
     Raises:
-        OSError: when the address cannot be listened on, or somebody else listens there.
+        OSError: when the address cannot be listened on, or another process listens there.
     """
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     addresses = dict.fromkeys((family, where) for family, _, _, _, where in found)
@@ -40,7 +40,7 @@ def _shared(family: int, where: Any, count: int) -> Sequence[socket.socket]:
 
 
 def _require_free(family: int, where: Any) -> None:
-    """Fail if another proxy of this user listens there: it would share its port, and each get half of the visitors."""
+    """Raise OSError if another proxy of this user listens there: each would get half of the visitors."""
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -1,4 +1,4 @@
-"""What a parent remembers of a process that it starts again and again."""
+"""What the parent remembers of a process that it restarts whenever it ends."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -9,33 +9,33 @@ from proxy.workers.child import Child, Main
 
 _FIRST_DELAY_S = 0.05
 _LONGEST_DELAY_S, _LONGEST_DELAY_OF_FAILURES_S = 1.0, 5.0
-"""Before a process is started again that had been ready, and one that had not."""
+"""The longest delays before a restart, in seconds: of a process that had been ready, and of one that had not."""
 _REMEMBERED_S = 30.0
-"""So old an end makes no delay longer."""
+"""For how many seconds an end counts; older ends do not lengthen the delay."""
 
 
 @dataclass(slots=True)
 class Supervised:
-    """What one child after another does."""
+    """A process of the proxy, which one child after another is."""
 
     name: str
     main: Main
     sockets: Sequence[socket] = ()
-    """Of a front: where it accepts connections."""
+    """The sockets on which a front accepts connections; empty for the back."""
     child: Child | None = None
     ends: deque[float] = field(default_factory=deque)
     """When its latest children ended."""
     failed_starts: int = 0
     due: float = 0.0
-    """When the next one is started."""
+    """When the next child is due to start, by ``time.monotonic``."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether its child has said so."""
+        """Whether its child has reported that it is ready."""
         return self.child is not None and bool(self.child.address)
 
     def delay(self, now: float) -> float:
-        """Return how long to wait before the next child after one that ended now."""
+        """Note that a child ended now; return how many seconds to wait before the next is started."""
         while self.ends and self.ends[0] < now - _REMEMBERED_S:
             self.ends.popleft()
         self.ends.append(now)

@@ -1,4 +1,4 @@
-"""What the back knows of its fronts: which are connected, what they counted, what they found wrong."""
+"""What the back knows of its fronts: which are connected, their counters and their conditions."""
 
 from collections import Counter, defaultdict
 
@@ -14,7 +14,7 @@ _LASTS_MS = 60 * 60_000
 
 
 class ConnectedFronts:
-    """Implements ``FrontWatch``; as a part of readiness it says when a front is missing."""
+    """Implements ``FrontWatch``; as a readiness check it reports when a front is missing."""
 
     def __init__(self, expected: int, metrics: Metrics, conditions: Conditions) -> None:
         """Begin with no front.
@@ -30,7 +30,7 @@ class ConnectedFronts:
         self._faults = FaultReporter(conditions, metrics)
         self._connections: Counter[int] = Counter()
         self._lives: dict[int, tuple[bytes, dict[tuple[str, tuple[str, ...]], float]]] = {}
-        """By front: its process, and how far each of its counts is known."""
+        """By front: the id of its process (``FrontReport.life``), and the last known value of each of its counters."""
         self._lasting: defaultdict[int, set[tuple[ConditionCode, str]]] = defaultdict(set)
 
     def joined(self, front: int) -> None:
@@ -40,7 +40,7 @@ class ConnectedFronts:
             self._conditions.clear("workers")
 
     def left(self, front: int) -> None:
-        """See ``FrontWatch``; what lasted at a front that is gone is over, unless it lasts at another."""
+        """See ``FrontWatch``; clears the lasting conditions of a front that is gone, unless another front has them."""
         self._connections[front] -= 1
         if self._connections[front] <= 0:
             del self._connections[front]
@@ -72,7 +72,7 @@ class ConnectedFronts:
             self._conditions.report("ledger_incomplete", "fronts", details.ROWS_TOO_FAST, lasts_ms=_LASTS_MS)
 
     def refused(self, why: str) -> None:
-        """See ``FrontWatch``; cleared by whoever next asks for readiness and finds the queue well."""
+        """See ``FrontWatch``; the condition is cleared by the next readiness check that finds the queue working."""
         self._conditions.report("queue", detail=why)
 
     def fault(self, error: Exception) -> None:
@@ -80,7 +80,7 @@ class ConnectedFronts:
         self._faults.report(error, lost="a front was hung up on, and pages try again")
 
     async def check(self) -> None:
-        """Report ``workers`` while a front is missing; one that was started again at once was not."""
+        """Report ``workers`` while a front is missing; one that was restarted between two checks is not reported."""
         if self._missing():
             detail = details.fronts_connected(len(self._connections), self._expected)
             self._conditions.report("workers", detail=detail)

@@ -1,4 +1,4 @@
-"""Who watches and tells, with a clock that the test sets and receivers on loopback: once each, in nobody's way."""
+"""The alerter, with a clock set by the test and receivers on loopback: each message is sent once, without delays."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -42,7 +42,7 @@ class Stage:
         self.start()
 
     def start(self) -> None:
-        """Begin as after a restart."""
+        """Start the alerter, as after a restart."""
         hooks = [{"kind": "json", "url": each.url} for each in self.hooks]
         settings = AlertSettings.model_validate({"webhook": hooks, **self.settings}, context={"resolve": str})
         self.alerter = Alerter(
@@ -65,7 +65,7 @@ class Stage:
         return (f"Delivered: {until_ - since} events",)
 
     async def pass_time(self, minutes: float, *, done: bool = True) -> None:
-        """Let time pass, ten seconds at a time, and wait each time for what is sent."""
+        """Let time pass in steps of ten seconds; with ``done`` wait for the messages of each."""
         for _ in range(int(minutes * 6)):
             self.clock.now += 10_000
             await self.tick(done=done)
@@ -92,7 +92,7 @@ def titles(taken: Hook) -> list[str]:
 
 
 async def test_a_condition_is_told_once_and_cleared_once(tmp_path: Path) -> None:
-    """From its beginning to its end there are two messages, whatever happens between them."""
+    """A condition causes one message at its beginning and one at its end, whatever happens in between."""
     async with stage(tmp_path) as made:
         made.board.report("pixel_paused", "55", "token")
         await made.pass_time(30)
@@ -105,7 +105,7 @@ async def test_a_condition_is_told_once_and_cleared_once(tmp_path: Path) -> None
 
 
 async def test_a_restart_tells_nothing_twice(tmp_path: Path) -> None:
-    """After a restart what stands is not told again, and its end is, even if it ended while the proxy was down."""
+    """After a restart a reported condition is not reported again; its end is, also if it ended during the restart."""
     async with stage(tmp_path) as made:
         made.board.report("pixel_paused", "55", "token")
         await made.pass_time(5)
@@ -124,7 +124,7 @@ async def test_a_restart_tells_nothing_twice(tmp_path: Path) -> None:
 
 
 async def test_what_begins_together_comes_in_one_message(tmp_path: Path) -> None:
-    """Several conditions within a minute are one message, what fails readiness first."""
+    """Conditions that begin within a minute are one message, those that fail readiness first."""
     async with stage(tmp_path, after_seconds=60) as made:
         for code in ("clock", "pixel_paused", "graph_errors"):
             made.board.report(code)
@@ -140,7 +140,7 @@ async def test_what_begins_together_comes_in_one_message(tmp_path: Path) -> None
 
 
 async def test_a_storm_is_bounded(tmp_path: Path) -> None:
-    """Conditions that come and go without end make no more than twelve messages an hour."""
+    """Conditions that keep coming and going cause at most twelve messages an hour."""
     async with stage(tmp_path, after_seconds=0, failing_after_seconds=0, clear_seconds=0) as made:
         hours: list[int] = []
         for number in range(3 * 360):
@@ -155,7 +155,7 @@ async def test_a_storm_is_bounded(tmp_path: Path) -> None:
 
 
 async def test_a_receiver_that_hangs_delays_no_other(tmp_path: Path) -> None:
-    """While one receiver takes the message and says nothing, the other hears all, and watching goes on."""
+    """While one receiver does not answer, the other gets all messages, and the conditions are still watched."""
     async with stage(tmp_path, 2) as made:
         hanging, good = made.hooks
         hanging.hangs = True
@@ -170,7 +170,7 @@ async def test_a_receiver_that_hangs_delays_no_other(tmp_path: Path) -> None:
 
 
 async def test_a_receiver_that_was_away_hears_what_stands_and_what_is_over(tmp_path: Path) -> None:
-    """It is tried ever more rarely, then hears everything in one message; the board says meanwhile that it is away."""
+    """It is tried more and more rarely, then gets everything in one message; meanwhile a condition reports it."""
     async with stage(tmp_path, 2) as made:
         away, good = made.hooks
         away.status = 503
@@ -206,7 +206,7 @@ async def test_a_receiver_that_asks_for_time_gets_it(tmp_path: Path) -> None:
 
 
 async def test_a_message_that_is_tried_again_has_its_name_again(tmp_path: Path) -> None:
-    """A receiver can tell a repeat by its id; other news have another one."""
+    """A repeated message has the same id, by which a receiver can recognise it; another message has another id."""
     async with stage(tmp_path) as made:
         made.board.report("pixel_paused", "55")
         await made.pass_time(2)
@@ -220,7 +220,7 @@ async def test_a_message_that_is_tried_again_has_its_name_again(tmp_path: Path) 
 
 
 async def test_each_reminder_has_a_name_of_its_own(tmp_path: Path) -> None:
-    """A receiver, or a mail program, that knows repeats by their id takes no reminder for the message before."""
+    """Each reminder has a new id, so that a receiver or mail program does not take it for a repeat."""
     async with stage(tmp_path, repeat_hours=1) as made:
         made.board.report("pixel_paused", "55")
         await made.pass_time(130)
@@ -232,7 +232,7 @@ async def test_each_reminder_has_a_name_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe", b'{"alerts": 3}'])
 async def test_a_damaged_file_costs_no_alert(tmp_path: Path, text: bytes) -> None:
-    """Whatever the file of the state holds, alerts begin anew."""
+    """Whatever the state file contains, alerts start again."""
     (tmp_path / STATE_FILE).write_bytes(text)
     async with stage(tmp_path) as made:
         made.board.report("pixel_paused", "55")
@@ -242,7 +242,7 @@ async def test_a_damaged_file_costs_no_alert(tmp_path: Path, text: bytes) -> Non
 
 
 async def test_a_disk_that_takes_nothing_costs_no_alert(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A full disk is what an alert may be about: it is told even where its state cannot be kept; one line says so."""
+    """A full disk is reported even if the alerter's state cannot be written; the log has one line about that."""
     async with stage(tmp_path / "gone") as made:
         made.board.report("queue", detail="the disk is full")
         await made.pass_time(20)
@@ -252,7 +252,10 @@ async def test_a_disk_that_takes_nothing_costs_no_alert(tmp_path: Path, caplog: 
 
 
 async def test_a_summary_comes_once_a_day_at_its_time(tmp_path: Path) -> None:
-    """At the hour of the owner's zone, over restarts, and not at once after a first start; it says what stands."""
+    """The summary comes at the hour in the owner's time zone, across restarts, and lists the current conditions.
+
+    It does not come at once after the first start.
+    """
     async with stage(tmp_path, summary_at="08:00", time_zone="Asia/Tokyo") as made:
         made.board.report("pixel_paused", "55")
         for _ in range(3):
@@ -272,7 +275,7 @@ async def test_a_summary_comes_once_a_day_at_its_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("month", "day", "hours"), [(3, 29, 23), (3, 30, 24), (10, 25, 25), (10, 26, 24)])
 async def test_a_summary_begins_where_the_last_one_ended(tmp_path: Path, month: int, day: int, hours: int) -> None:
-    """A day has 23 hours in which summer time begins, and 25 in which it ends: none is told twice or left out."""
+    """On the days when summer time begins or ends it covers 23 or 25 hours, so none is reported twice or left out."""
     zone = ZoneInfo("Europe/Berlin")
     async with stage(tmp_path, summary_at="08:00", time_zone="Europe/Berlin") as made:
         for days, minutes in ((-1, -10), (0, 1)):
@@ -287,7 +290,7 @@ async def test_a_summary_begins_where_the_last_one_ended(tmp_path: Path, month: 
 
 
 async def test_a_test_asks_everybody_and_says_what_each_answered(tmp_path: Path) -> None:
-    """One receiver that takes it and one that does not are told apart, by different names."""
+    """A receiver that accepts the test and one that does not have different results under different names."""
     async with stage(tmp_path, 2) as made:
         made.hooks[1].status = 404
         answers = await made.alerter.test()
@@ -300,7 +303,7 @@ async def test_a_test_asks_everybody_and_says_what_each_answered(tmp_path: Path)
 async def test_a_look_that_fails_or_hangs_keeps_nothing_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
 ) -> None:
-    """While a disk or a database lets no look end, what stands on the board is told."""
+    """While a disk or database lets the look fail or hang, conditions on the board are still reported."""
     monkeypatch.setattr("proxy.alerts.alerter._LOOK_S", 0.01)
 
     async def look() -> Sequence[Any]:
@@ -317,7 +320,7 @@ async def test_a_look_that_fails_or_hangs_keeps_nothing_back(
 
 
 async def test_a_fault_in_a_tick_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error nobody foresaw is logged, and the next tick happens."""
+    """An unforeseen error is logged, and the next tick takes place."""
     ticks: list[int] = []
 
     async def tick() -> None:

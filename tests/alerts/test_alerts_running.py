@@ -1,4 +1,4 @@
-"""Alerts of a whole proxy: told to real receivers, never in the way of delivery, shown and tried at the operator's."""
+"""Alerts of a whole proxy: sent to real receivers, without delaying delivery, shown and tested at the operator API."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_dead_token_is_told_with_metas_words_and_so_is_its_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """From Graph's answer to the message: what Meta said, the pixel, what to do; and one more when it is over."""
+    """The message has Meta's words, the pixel and what to do; another one follows when the pause is over."""
     async with hook() as slack:
         alerts = {**SOON, "webhook": [{"kind": "slack", "url": slack.url}]}
         async with installation(tmp_path, more={"alerts": alerts}) as shop:
@@ -41,7 +41,7 @@ async def test_a_dead_token_is_told_with_metas_words_and_so_is_its_end(
 
 
 async def test_a_receiver_that_hangs_delays_no_event(tmp_path: Path) -> None:
-    """While an alert hangs at its receiver, events are acknowledged and delivered, and the proxy stops in time."""
+    """While a receiver of alerts hangs, events are acknowledged and delivered, and the proxy stops in time."""
     async with hook() as slack:
         slack.hangs = True
         alerts = {**SOON, "webhook": [{"kind": "slack", "url": slack.url}]}
@@ -58,7 +58,7 @@ async def test_a_receiver_that_hangs_delays_no_event(tmp_path: Path) -> None:
 
 
 async def test_the_operator_tries_the_receivers(tmp_path: Path) -> None:
-    """A POST sends a test, and says what each receiver answered."""
+    """A POST sends a test message, and returns each receiver's answer."""
     async with hook() as good, hook() as bad:
         bad.status, bad.said = 403, f"no such hook: {HOOK_SECRET}"
         alerts = {"webhook": [{"kind": "discord", "url": each.url} for each in (good, bad)]}
@@ -76,7 +76,7 @@ async def test_the_operator_tries_the_receivers(tmp_path: Path) -> None:
 
 
 async def test_without_receivers_there_is_nothing_to_tell(tmp_path: Path) -> None:
-    """The addresses answer, with empty lists, and no file is written."""
+    """Without receivers the API returns empty lists, and no file is written."""
     async with installation(tmp_path) as shop:
         shown: dict[str, Any] = await get_json(shop.session, f"{shop.operator}/api/alerts")
         async with shop.session.post(f"{shop.operator}/api/alerts/test", json={}) as answer:
@@ -87,7 +87,7 @@ async def test_without_receivers_there_is_nothing_to_tell(tmp_path: Path) -> Non
 
 
 async def test_banner_and_readiness_are_not_green_while_graph_fails(tmp_path: Path) -> None:
-    """While Graph answers 500, readiness and the dashboard's status say so, with the reason."""
+    """While Graph answers 500, the status of readiness and dashboard is not ready, with that reason."""
     async with installation(tmp_path) as shop:
         await shop.fault(mode="500", **{"for": 3})
         await shop.post(page_views(["1"]))

@@ -1,4 +1,4 @@
-"""When a condition becomes an alert and when it is over: once each, whatever the board and the clock do."""
+"""The alert book: when a condition becomes an alert and when it is over, once each, whatever board and clock do."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +21,7 @@ LIMITED = Condition("limited", "rate", "too many", NOON)
 
 @dataclass
 class Reader:
-    """A book, its clock and its one receiver."""
+    """An alert book with its clock and one receiver."""
 
     book: AlertBook
     now: int = NOON
@@ -36,7 +36,7 @@ class Reader:
         return self
 
     def read(self) -> dict[str, list[str]]:
-        """Return the news by part, and take note of them."""
+        """Return the news for the receiver by part, and mark them as heard."""
         news = self.book.news("hook", self.now)
         self.book.heard("hook", news, self.now)
         return told(news)
@@ -57,7 +57,7 @@ def told(news: News) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(("condition", "hold"), [(PAUSED, 60), (LIMITED, 300)])
 def test_it_fires_when_it_has_stood_long_enough_and_once(condition: Condition, hold: int) -> None:
-    """Not a moment before its time, which is shorter where readiness fails, and never again while it stands."""
+    """An alert fires exactly after its time, which is shorter if readiness fails, and only once while it stands."""
     reader = Reader.new().see(condition)
     early = reader.see(condition, after=hold * SECOND - 1).read()
     first = reader.see(condition, after=1).read()
@@ -68,7 +68,7 @@ def test_it_fires_when_it_has_stood_long_enough_and_once(condition: Condition, h
 
 
 def test_it_is_over_once_and_may_begin_again() -> None:
-    """What has been away for its time is told as over, and what comes after that is a new alert."""
+    """A condition that was absent for its time is reported as over; if it comes again, it is a new alert."""
     reader = Reader.new().see(PAUSED).see(PAUSED, after=MINUTE)
     began = reader.read()
     away = reader.see(after=1).see(after=5 * MINUTE - 1).read()
@@ -81,7 +81,7 @@ def test_it_is_over_once_and_may_begin_again() -> None:
 
 
 def test_a_blip_is_no_alert() -> None:
-    """What comes now and then, each time for less than its time, with longer pauses between, is not told."""
+    """A condition that each time lasts less than its time, with longer pauses in between, is not reported."""
     reader = Reader.new()
     for _ in range(20):
         reader.see(LIMITED, after=MINUTE).see(after=MINUTE).see(after=6 * MINUTE)
@@ -90,7 +90,7 @@ def test_a_blip_is_no_alert() -> None:
 
 
 def test_what_flaps_is_one_alert() -> None:
-    """What goes and comes back within its time never went: one message, however often."""
+    """A condition that returns within its time did not end: it causes one message."""
     reader = Reader.new()
     heard = []
     for _ in range(50):
@@ -101,7 +101,7 @@ def test_what_flaps_is_one_alert() -> None:
 
 
 def test_a_restart_repeats_nothing_and_forgets_nothing() -> None:
-    """What was told is not told again after a restart, and its end is told once, when there was time to find it."""
+    """A reported alert is not repeated after a restart, and its end is reported once, after time to see it again."""
     reader = Reader.new().see(PAUSED).see(PAUSED, after=MINUTE)
     began = reader.read()
     reader.restart()
@@ -114,7 +114,7 @@ def test_a_restart_repeats_nothing_and_forgets_nothing() -> None:
 
 
 def test_what_ended_before_anybody_could_be_told_is_told_as_such() -> None:
-    """A receiver that was away hears what stands, and what began and ended meanwhile, the last 20 of it."""
+    """A receiver that was away hears the current alerts, and the last 20 of those that began and ended meanwhile."""
     reader = Reader.new(conditions=["*"])
     many = [replace(LIMITED, subject=str(number)) for number in range(15)]
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_what_ended_before_anybody_could_be_told_is_told_as_such() -> None:
 
 
 def test_it_is_told_again_after_the_hours_that_were_asked_for() -> None:
-    """A reminder comes for what still stands, each time after the time that the owner chose."""
+    """A reminder of a standing alert comes after the owner's hours, each time."""
     reader = Reader.new(repeat_hours=4).see(PAUSED).see(PAUSED, after=MINUTE)
     heard = [reader.read()] + [reader.see(PAUSED, after=60 * MINUTE).read() for _ in range(8)]
 
@@ -136,7 +136,7 @@ def test_it_is_told_again_after_the_hours_that_were_asked_for() -> None:
 
 @pytest.mark.parametrize("settings", [{"conditions": ["*", "!limited"]}, {"least": "failing"}])
 def test_what_the_owner_leaves_out_after_it_was_told_is_not_called_over(settings: dict[str, Any]) -> None:
-    """A condition that a changed configuration leaves out stands on, so neither its end nor a reminder is told."""
+    """A condition that a changed configuration excludes has not ended, so neither end nor reminder is sent."""
     reader = Reader.new().see(PAUSED, LIMITED).see(PAUSED, LIMITED, after=5 * MINUTE)
     began = reader.read()
     reader.restart(repeat_hours=1, **settings)
@@ -157,14 +157,14 @@ def test_what_the_owner_leaves_out_after_it_was_told_is_not_called_over(settings
     ],
 )
 def test_only_what_the_owner_wants_is_told(settings: dict[str, Any], codes: list[str]) -> None:
-    """Codes can be chosen and left out, and what does not fail readiness too."""
+    """The owner can choose or exclude codes, or only want those that fail readiness."""
     reader = Reader.new(**settings).see(PAUSED, LIMITED).see(PAUSED, LIMITED, after=5 * MINUTE)
 
     assert [key.partition(" ")[0] for key in reader.read().get("began", [])] == codes
 
 
 def test_a_stranger_cannot_make_a_storm() -> None:
-    """Of what strangers can make up three alerts fire in a day, and of any code twenty."""
+    """Of the conditions that strangers can cause three a day become alerts, of any other code twenty."""
     origins = [Condition("foreign_origin", f"{number}.example", "refused", NOON) for number in range(20)]
     pixels = [replace(PAUSED, subject=str(number)) for number in range(50)]
     reader = Reader.new().see(*origins, *pixels).see(*origins, *pixels, after=5 * MINUTE)
@@ -178,7 +178,7 @@ def test_a_stranger_cannot_make_a_storm() -> None:
 
 
 def test_a_clock_that_steps_back_keeps_nobody_waiting() -> None:
-    """After a step back by a day what stands fires in its time, and what is gone is over in its time."""
+    """After a step back by a day, alerts still begin and end after their usual times."""
     reader = Reader.new().see(PAUSED)
     began = reader.see(PAUSED, after=-DAY_MS).see(PAUSED, after=MINUTE).read()
     over = reader.see(after=MINUTE).see(after=-DAY_MS).see(after=5 * MINUTE).see(after=DAY_MS).read()
@@ -187,7 +187,7 @@ def test_a_clock_that_steps_back_keeps_nobody_waiting() -> None:
 
 
 def test_what_changes_while_a_message_is_on_its_way_is_not_lost() -> None:
-    """An alert that ends between sending and the answer is told as over with the next message."""
+    """An alert that ends while its message is being sent is reported as over in the next message."""
     reader = Reader.new().see(PAUSED).see(PAUSED, after=MINUTE)
     on_its_way = reader.book.news("hook", reader.now)
     reader.see(after=1).see(after=5 * MINUTE)
@@ -199,7 +199,7 @@ def test_what_changes_while_a_message_is_on_its_way_is_not_lost() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"alerts": {"x": 1}}', b'{"alerts": {"a b": {"code": "gone"}}}'])
 def test_a_state_that_cannot_be_read_begins_anew(text: bytes) -> None:
-    """Whatever stands in the file, alerts go on."""
+    """Whatever the file contains, alerts start with an empty state."""
     assert decoded(text) == AlertState()
 
 
@@ -216,7 +216,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_began_and_over_take_turns(steps: list[tuple[set[int], int, str]]) -> None:
-    """Whatever comes, goes and restarts, a receiver hears of each condition that it begins and ends, in turns."""
+    """A receiver hears of each condition's beginnings and ends in turns, whatever comes, goes and restarts."""
     reader = Reader.new()
     standing: set[str] = set()
     for numbers, after, what in steps:

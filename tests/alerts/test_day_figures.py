@@ -1,4 +1,4 @@
-"""What the summary of a day says: the figures of the dashboard, in a few lines."""
+"""The lines of the daily summary: the dashboard's figures in short."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +13,7 @@ from proxy.queue.contract import Stats
 
 
 async def test_the_day_is_told_in_figures() -> None:
-    """Events by outcome, what was recovered and its value, what was sold, what waits; of the 24 whole hours before."""
+    """They have events by outcome, recovered value, sales and waiting events of the last 24 full hours."""
 
     def counted(hours_ago: int, events: int, copy: str, status: Status, value: int = 0) -> Rollup:
         key = RollupKey(NOON // HOUR_MS - hours_ago, "shop", "55", "Purchase", status, "", copy)
@@ -45,7 +45,7 @@ async def test_the_day_is_told_in_figures() -> None:
 
 
 async def test_each_hour_is_in_one_summary() -> None:
-    """Whenever in an hour they are made, the summaries of days that follow one another read each hour once."""
+    """Summaries of successive days read each hour once, at whatever minute they are made."""
     asked: list[RollupQuery] = []
 
     async def rollups(wanted: RollupQuery) -> list[Rollup]:

@@ -1,4 +1,4 @@
-"""Real receivers on loopback: what they get, what they answer, and that they hear no secret back."""
+"""Receivers of alerts on loopback: what they get, how their answers are reported, and that no secret is shown."""
 
 import json
 import logging
@@ -45,7 +45,7 @@ def receiver(taken: Hook, kind: str = "json") -> HookReceiver:
 
 
 async def test_json_has_every_fact(slack: Hook) -> None:
-    """A program reads code, subject, times and advice of what began and of what is over."""
+    """JSON has code, subject, times and advice of the alerts that began and that are over."""
     answer = await receiver(slack).send(message(PAUSED, over=(alert("clock", "", "61 s ahead"),)))
     (body,) = slack.bodies
 
@@ -62,7 +62,7 @@ async def test_json_has_every_fact(slack: Hook) -> None:
 
 
 def test_a_text_says_what_since_when_what_to_do_and_where() -> None:
-    """A person who reads it on a phone knows what is wrong and what to do, in the time of their own zone."""
+    """A text says what is wrong, since when in the owner's time zone, what to do, and where to look."""
     text = text_of(message(PAUSED))
 
     assert text.splitlines() == [
@@ -87,12 +87,12 @@ def test_a_text_says_what_since_when_what_to_do_and_where() -> None:
     ],
 )
 def test_a_title_says_the_most_important(began: list[Alert], over: list[Alert], title: str) -> None:
-    """The line that a notification shows names what began first."""
+    """The title, which a notification shows, names what began first."""
     assert message(*began, over=tuple(over)).title == title
 
 
 async def test_slack_gets_its_form_and_nobody_is_called(slack: Hook) -> None:
-    """What strangers and Meta wrote mentions nobody and links nowhere."""
+    """Texts of strangers and of Meta mention nobody and link nowhere."""
     answer = await receiver(slack, "slack").send(message(alert("foreign_origin", HOSTILE, HOSTILE)))
     (body,) = slack.bodies
 
@@ -102,7 +102,7 @@ async def test_slack_gets_its_form_and_nobody_is_called(slack: Hook) -> None:
 
 
 async def test_discord_gets_its_form_and_nobody_is_called(slack: Hook) -> None:
-    """Mentions are switched off, and what would format or link is text."""
+    """Mentions are disabled, and characters that would format or link are escaped."""
     slack.status, slack.said = 204, ""
     answer = await receiver(slack, "discord").send(message(alert("foreign_origin", HOSTILE, HOSTILE)))
     (body,) = slack.bodies
@@ -114,7 +114,7 @@ async def test_discord_gets_its_form_and_nobody_is_called(slack: Hook) -> None:
 
 @pytest.mark.parametrize("kind", ["json", "slack", "discord"])
 async def test_a_flood_stays_within_the_limits_of_the_receiver(slack: Hook, kind: str) -> None:
-    """Of five hundred conditions with the longest details some are told, and the number of the rest."""
+    """Of five hundred conditions with very long details some are listed, and the rest is counted."""
     flood = [alert("foreign_origin", f"{number}." + "x" * 300, "y" * 5_000) for number in range(500)]
     await receiver(slack, kind).send(message(*flood))
     (body,) = slack.bodies
@@ -139,7 +139,7 @@ async def test_a_flood_stays_within_the_limits_of_the_receiver(slack: Hook, kind
 async def test_a_refusal_is_told_in_plain_words(
     slack: Hook, status: int, said: str, headers: dict[str, str], expected: tuple[str, float]
 ) -> None:
-    """What the receiver said is shown, bounded, without the secret of its address; a redirect is not followed."""
+    """The receiver's answer is shown, shortened and without the secret of its address; a redirect is not followed."""
     slack.status, slack.said, slack.headers = status, said, headers
 
     assert await receiver(slack).send(message(PAUSED)) == (False, *expected)
@@ -147,7 +147,7 @@ async def test_a_refusal_is_told_in_plain_words(
 
 
 async def test_a_receiver_that_cannot_be_reached_is_named_without_its_secret(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing of the address but its host is shown or logged."""
+    """Only the host of the address is shown or logged."""
     away = receiver(Hook(f"http://127.0.0.1:1/{HOOK_SECRET}"))
     with caplog.at_level(logging.DEBUG):
         answer = await away.send(message(PAUSED))
@@ -157,7 +157,7 @@ async def test_a_receiver_that_cannot_be_reached_is_named_without_its_secret(cap
 
 
 async def test_a_receiver_that_hangs_is_given_up(slack: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who takes the request and says nothing has a bounded time."""
+    """A receiver that accepts the request but does not answer is given up after a fixed time."""
     monkeypatch.setattr(receivers, "SECONDS", 0.2)
     slack.hangs = True
 
@@ -172,7 +172,7 @@ def mail(port: int, **settings: Any) -> AlertMail:
 
 @pytest.mark.parametrize("security", ["none", "starttls", "tls"])
 async def test_mail_arrives(security: str, tmp_path: Path) -> None:
-    """An e-mail with the facts arrives in the clear, over TLS, and after STARTTLS with a login."""
+    """An e-mail with the facts arrives without TLS, over TLS, and after STARTTLS with a login."""
     shown = certificate(tmp_path)
     secured: dict[str, Any] = {} if security == "none" else {security: shown}
     login = {} if security != "starttls" else {"user": USER, "password": PASSWORD}
@@ -200,7 +200,7 @@ async def test_mail_arrives(security: str, tmp_path: Path) -> None:
 async def test_a_mail_server_that_refuses_is_quoted_without_addresses(
     settings: dict[str, str], text: str, tmp_path: Path
 ) -> None:
-    """Its code and words are shown, and neither an address nor the login."""
+    """The server's code and text are shown, without addresses and login."""
     shown = certificate(tmp_path)
     async with mail_server(starttls=shown) as server:
         server.answer = f"554 no mail for owner@shop.example or {USER}"
@@ -210,7 +210,7 @@ async def test_a_mail_server_that_refuses_is_quoted_without_addresses(
 
 
 async def test_no_letter_goes_to_a_mail_server_without_a_trusted_certificate(tmp_path: Path) -> None:
-    """Neither an unknown certificate nor a server without TLS gets the password or the letter."""
+    """Neither a server with an unknown certificate nor one without TLS gets the password or the message."""
     async with mail_server(starttls=certificate(tmp_path)) as unknown, mail_server() as plain:
         answers = [
             await MailReceiver(mail(server.port, user=USER, password=PASSWORD)).send(message(PAUSED))
@@ -229,7 +229,7 @@ async def test_no_letter_goes_to_a_mail_server_without_a_trusted_certificate(tmp
     ],
 )
 async def test_what_a_mail_server_lacks_is_said(security: str, why: str) -> None:
-    """Who set the wrong ``security`` learns what the server does not do, rather than the class of an error."""
+    """With a wrong ``security`` setting the error says what the server does not do."""
     async with mail_server() as server:
         answer = await MailReceiver(mail(server.port, security=security)).send(message(PAUSED))
 
@@ -237,7 +237,7 @@ async def test_what_a_mail_server_lacks_is_said(security: str, why: str) -> None
 
 
 async def test_a_connection_that_fails_is_told_in_words(tmp_path: Path) -> None:
-    """A port that nobody listens on, a name that leads nowhere, and a certificate that nobody vouches for."""
+    """An unused port, an unknown name and an untrusted certificate are each reported in words."""
     async with mail_server(starttls=certificate(tmp_path)) as unknown:
         answers = [
             await MailReceiver(mail(1, security="none")).send(message(PAUSED)),
@@ -255,7 +255,7 @@ async def test_a_connection_that_fails_is_told_in_words(tmp_path: Path) -> None:
 
 
 async def test_a_mail_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who accepts the connection and never greets has a bounded time."""
+    """A server that accepts the connection but sends no greeting is given up after a fixed time."""
     monkeypatch.setattr(receivers, "SECONDS", 0.2)
     async with hook() as silent:  # waits for a request, as a mail client waits for a greeting
         port = int(silent.url.split(":")[2].split("/")[0])
@@ -265,7 +265,7 @@ async def test_a_mail_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_test_message_alarms_nobody() -> None:
-    """It says that it is a test, and that nothing is wrong."""
+    """It says that it is a test and that nothing is wrong."""
     sent = check_message("id", SENDER, NOON)
 
     assert (sent.kind, sent.is_bad) == ("test", False)

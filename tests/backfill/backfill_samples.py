@@ -1,4 +1,4 @@
-"""Files that the tests of the backfill share, written as programs and people write them. All values are our own."""
+"""Sample files for the tests of the backfill, as programs and people write them. All values are made up."""
 
 import re
 from collections.abc import Iterator
@@ -53,16 +53,16 @@ def lines_of(content: bytes) -> Iterator[Line]:
 def claims_of(
     content: bytes, name: str = "events.csv", encoding: str = "utf-8", **wishes: object
 ) -> list[Claim | NotSent]:
-    """Return what a file claims."""
+    """Return the claims of a file, or why a part is not sent."""
     return list(Source.of(name, lines_of(content), encoding, Wishes(**wishes)).claims)  # type: ignore[arg-type]
 
 
 def events_of(content: bytes, name: str = "events.csv", encoding: str = "utf-8", **wishes: object) -> list[Any]:
-    """Return the events that a file claims; the reason in the place of what is not sent."""
+    """Return the events of a file, with the reason in place of an event that is not sent."""
     claims = claims_of(content, name, encoding, **wishes)
     return [claim.event if isinstance(claim, Claim) else claim.why for claim in claims]
 
 
 def jsonl(*values: object) -> bytes:
-    """Return a file with a JSON value a line."""
+    """Return a file with one JSON value on each line."""
     return b"".join(orjson.dumps(value) + b"\n" for value in values)

@@ -38,7 +38,7 @@ def _ids(*events: object) -> list[str]:
 
 
 def test_lines_as_they_are_found() -> None:
-    """A BOM, CRLF, blank lines, copied bodies, lists and a last line without an end hold the same events."""
+    """A BOM, CRLF, blank lines, copied request bodies, lists and a last line without an end are all read."""
     body = {"data": [LEAD, LEAD], "access_token": "secret-of-another", "test_event_code": "TEST1", "upload_id": 7}
     content = b"\xef\xbb\xbf" + orjson.dumps(LEAD) + b"\r\n\r\n \n" + orjson.dumps(body) + b"\n" + orjson.dumps([LEAD])
 
@@ -51,7 +51,7 @@ def test_lines_as_they_are_found() -> None:
 
 
 def test_bodies_of_other_sdks() -> None:
-    """``data`` as JSON text and as a list of JSON texts is read as well."""
+    """``data`` may also be JSON text, or a list of JSON texts."""
     texts = [orjson.dumps(LEAD).decode()]
     content = jsonl({"data": orjson.dumps([LEAD]).decode()}, {"data": texts}, {"data": LEAD})
 
@@ -78,7 +78,7 @@ def test_bodies_of_other_sdks() -> None:
     ],
 )
 def test_a_bad_line_is_refused_by_its_number(line: bytes, why: str) -> None:
-    """What is no event is refused with its line, and the lines around it are read."""
+    """A line that is no event is refused with its number, and the lines around it are read."""
     claims = claims_of(jsonl(LEAD) + line + b"\n" + jsonl(LEAD), "events.jsonl")
 
     assert [isinstance(claim, Claim) for claim in claims] == [True, False, True]
@@ -88,7 +88,7 @@ def test_a_bad_line_is_refused_by_its_number(line: bytes, why: str) -> None:
 
 
 def test_a_lead_keeps_all_its_digits() -> None:
-    """A whole number beyond 2^53 arrives to the last digit."""
+    """A whole number beyond 2^53 keeps all its digits."""
     (event,) = events_of(b'{"user_data": {"lead_id": 98765432109876543}}', "events.json")
 
     assert event == {"user_data": {"lead_id": 98765432109876543}}
@@ -104,7 +104,7 @@ MEMBERS = st.dictionaries(st.sampled_from([*LEAD, "data", "event_id", "custom_da
 
 @given(st.lists(MEMBERS.map(lambda member: {**LEAD, **member}) | VALUES, max_size=4), st.binary(max_size=20))
 def test_no_line_is_too_odd(values: list[Any], noise: bytes) -> None:
-    """Whatever a file holds, each line's events are ready or refused, and nothing raises."""
+    """Whatever a file contains, each line's events are ready or refused, and nothing raises."""
     content = b"".join(orjson.dumps(value, default=str) + b"\n" for value in values if _is_json(value)) + noise
     for item in judged(claims_of(b" \n{}\n" + content, "events.jsonl"), Namer("shop"), Wishes(), NOW):
         assert isinstance(item, NotSent) or orjson.dumps(dict(item.event))
@@ -122,7 +122,7 @@ def _is_json(value: Any) -> bool:
 
 
 def test_where_ids_come_from() -> None:
-    """An id is the given one, else that of the order as the tag derives it, else made from the line."""
+    """An id is the event's own, else that of its order as the tag derives it, else made from the line."""
     order = {**LEAD, "custom_data": {"order_id": 1001}}
 
     assert _ids({**LEAD, "event_id": "e-1"}, {**LEAD, "event_id": 7}, {**order, "event_id": "e-2"}, order) == [
@@ -136,7 +136,7 @@ def test_where_ids_come_from() -> None:
 
 
 def test_equal_lines_are_as_many_events() -> None:
-    """The same content twice is two events, each with the id it had in the run before, whatever stands around them."""
+    """Two equal lines are two events; each gets the same id in another run, whatever other lines are around."""
     other = {**LEAD, "event_name": "Contact"}
 
     first, second, third = _ids(LEAD, LEAD, other)
@@ -146,7 +146,7 @@ def test_equal_lines_are_as_many_events() -> None:
 
 
 def test_an_id_does_not_depend_on_the_day() -> None:
-    """Which earlier lines are too old by now changes no id of a later line."""
+    """An id does not depend on which earlier lines are too old on that day."""
     old = {**LEAD, "event_time": NOW - 6 * DAY}
 
     def ids(now: int) -> list[str]:
@@ -161,7 +161,7 @@ def test_an_id_does_not_depend_on_the_day() -> None:
     st.lists(st.sampled_from([LEAD, {**LEAD, "event_id": "e-1"}, {**LEAD, "event_name": ""}, 7]), max_size=9), st.data()
 )
 def test_what_is_done_is_only_named(events: list[Any], data: st.DataObject) -> None:
-    """Whatever part of a file an earlier run has done, what is left has the ids that it has without it."""
+    """After a part of the file was done in an earlier run, the rest gets the same ids."""
     claims = claims_of(jsonl(*events), "events.jsonl")
     done = data.draw(st.sampled_from([0, *(claim.end for claim in claims)]))
     namer = Namer("shop")
@@ -175,7 +175,7 @@ def test_what_is_done_is_only_named(events: list[Any], data: st.DataObject) -> N
 
 @given(st.lists(st.integers(0, 40), max_size=200))
 def test_occurrences_are_counted_exactly(keys: list[int]) -> None:
-    """Each content's number is how often it has come by then."""
+    """Each content is numbered by how often it has occurred so far."""
     counter = Occurrences()
 
     numbers = [counter.next(key.to_bytes(1) * 8) for key in keys]
@@ -184,7 +184,7 @@ def test_occurrences_are_counted_exactly(keys: list[int]) -> None:
 
 
 def test_occurrences_of_very_many() -> None:
-    """The counts survive the growth of their table."""
+    """The counts stay right when the table grows."""
     counter = Occurrences()
     digests = [(7919 * number).to_bytes(8, "little") for number in range(2, 40_000, 2)]
 
@@ -225,7 +225,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("changes", "kind", "why"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED])
 def test_what_is_not_sent(changes: dict[str, Any], kind: LeftOut, why: str) -> None:
-    """What Meta would refuse for certain is told before anything is sent."""
+    """An event that Meta would certainly refuse is reported before anything is sent."""
     (item,) = _judged({**LEAD, **changes})
 
     assert isinstance(item, NotSent)
@@ -243,7 +243,7 @@ SENT = [
 
 @pytest.mark.parametrize(("changes", "time"), [pytest.param(*row[1:], id=row[0]) for row in SENT])
 def test_what_is_sent(changes: dict[str, Any], time: int) -> None:
-    """What Meta takes is sent, its time as a number."""
+    """An event that Meta accepts is sent, with its time as a number."""
     (item,) = _judged({**LEAD, **changes})
 
     assert isinstance(item, Ready)
@@ -251,7 +251,7 @@ def test_what_is_sent(changes: dict[str, Any], time: int) -> None:
 
 
 def test_what_the_owner_adds() -> None:
-    """Constants complete an event and never overwrite what it says; the zone places its time."""
+    """Constants complete an event and never overwrite its values; the time zone completes its time."""
     bare = {"event_time": "2027-01-15 08:00:00", "user_data": {"em": "x"}, "custom_data": {"currency": "USD"}}
     constants = {
         "event_name": "Lead",
@@ -276,7 +276,7 @@ def test_what_the_owner_adds() -> None:
 
 @pytest.mark.parametrize("bare", [{}, {"custom_data": None}, {"custom_data": []}])
 def test_what_the_owner_adds_to_an_event_without_custom_data(bare: dict[str, Any]) -> None:
-    """A constant of the event stands in each event that says nothing, one of an order's lines in none."""
+    """A constant for custom data is added to an event without any; one for an order's items is not."""
     (item,) = _judged({**LEAD, **bare}, constants={"custom_data.colour": "red", "item.quantity": "1"})
 
     assert isinstance(item, Ready)
@@ -288,7 +288,7 @@ def test_what_the_owner_adds_to_an_event_without_custom_data(bare: dict[str, Any
 
 
 def test_the_report() -> None:
-    """The report counts what is sent, and what is not by reason, with the first lines of each."""
+    """The report counts the events that can be sent and, by reason, those that cannot, with the first lines of each."""
     old = {**LEAD, "event_time": NOW - 9 * DAY}
     report = Report()
     for item in _judged(LEAD, {**LEAD, "action_source": "chat"}, *[old] * 12, {**LEAD, "event_name": ""}, LEAD):
@@ -331,7 +331,7 @@ def test_names_do_not_fill_the_report() -> None:
 
 
 def test_progress_is_read_as_it_was_written() -> None:
-    """What was written is read again; what is something else is none."""
+    """Progress is read as it was written; other content is read as none."""
     progress = Progress(1, "asked", 10, "ab", 2, 30, 1)
 
     assert read_progress(progress.text()) == progress

@@ -1,4 +1,4 @@
-"""The reading of files needs no file, clock or chance of its own."""
+"""The backfill reads files without opening them itself, and without a clock or randomness."""
 
 import ast
 from pathlib import Path
@@ -13,7 +13,7 @@ OUT = {"open", "now", "today", "fromtimestamp", "Path", "read_bytes", "read_text
 
 @pytest.mark.parametrize("path", sorted(ROOM.glob("*.py")), ids=lambda path: path.stem)
 def test_the_backfill_is_pure(path: Path) -> None:
-    """No module of the room imports or calls what reaches the system; a moment is only shown in UTC."""
+    """No module of the package imports or calls anything that reaches the system; times may only be shown in UTC."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}

@@ -16,7 +16,7 @@ LEAD = b"Lead,1799990000,e-1,12.50,EUR,rose@plants.example,'+4922155,red,A\n"
 
 
 def test_a_flat_file() -> None:
-    """Each row is an event; prefixes of columns say where they belong, and what nobody knows is named."""
+    """Each row is an event; prefixes of column names say where values belong, and unknown columns are listed."""
     source = Source.of("events.csv", lines_of(FLAT + LEAD), "utf-8", Wishes())
 
     assert [claim.event for claim in source.claims if isinstance(claim, Claim)] == [
@@ -32,7 +32,10 @@ def test_a_flat_file() -> None:
 
 
 def test_an_order_export_of_shopify() -> None:
-    """The rows of an order are one Purchase; unpaid and cancelled orders are none, and a till's is of the shop."""
+    """The rows of an order make one Purchase; unpaid and cancelled orders make none.
+
+    An order taken at a till has the source ``physical_store``.
+    """
     orders = claims_of(SHOPIFY.encode())
     first, unpaid, till, cancelled = orders
 
@@ -72,7 +75,7 @@ def test_an_order_export_of_shopify() -> None:
 
 
 def test_an_order_export_of_woocommerce() -> None:
-    """Semicolons, decimal commas, local times and a guest's customer number 0 are read as they are meant."""
+    """Semicolons, decimal commas, local times and a guest's customer number 0 are read correctly."""
     order, waiting = claims_of(WOOCOMMERCE.encode("cp1252"), encoding="cp1252", zone=BERLIN, decimal=",")
 
     assert isinstance(order, Claim)
@@ -105,7 +108,7 @@ DESTROYED = [
 
 @pytest.mark.parametrize(("column", "cell"), DESTROYED)
 def test_a_destroyed_number_is_refused_by_its_line(column: str, cell: str) -> None:
-    """What a spreadsheet turned into 1.23E+12 is refused, without a word of what the cell held."""
+    """A number that a spreadsheet turned into 1.23E+12 is refused, and the reason does not repeat the cell."""
     first, second = claims_of(f'event_name;{column};city\nLead;7;Bonn\nLead;"{cell}";Bonn\n'.encode(), decimal=".")
 
     assert isinstance(first, Claim)
@@ -137,7 +140,7 @@ AMOUNTS = [
 
 @pytest.mark.parametrize(("cell", "decimal", "expected"), AMOUNTS)
 def test_amounts(cell: str, decimal: str, expected: float | str) -> None:
-    """An amount is read when it can be read in one way only, and otherwise refused with what would help."""
+    """An amount that can be read in only one way is read; any other is refused with advice."""
     (event,) = events_of(f'event_name\tvalue\nLead\t"{cell}"\n'.encode(), decimal=decimal)
 
     assert isinstance(expected, str) is isinstance(event, str)
@@ -160,7 +163,7 @@ COUNTS = [
 
 @pytest.mark.parametrize(("cell", "decimal", "expected"), COUNTS)
 def test_counts(cell: str, decimal: str, expected: int | str) -> None:
-    """A number of goods is read when it can be read in one way only, and otherwise refused with what would help."""
+    """A number of products that can be read in only one way is read; any other is refused with advice."""
     (event,) = events_of(f'event_name\tnum_items\nLead\t"{cell}"\n'.encode(), decimal=decimal)
 
     assert isinstance(expected, str) is isinstance(event, str)
@@ -189,7 +192,7 @@ MOMENTS = [
 
 @pytest.mark.parametrize(("cell", "zone", "expected"), MOMENTS)
 def test_moments(cell: str, zone: ZoneInfo | None, expected: int | str) -> None:
-    """A moment is read when its place in time is certain, and otherwise refused with what would help."""
+    """A time that is certain is read; any other is refused with advice."""
     (event,) = events_of(f'event_name\ttime\nLead\t"{cell}"\n'.encode(), zone=zone)
 
     assert isinstance(expected, str) is isinstance(event, str)
@@ -197,7 +200,7 @@ def test_moments(cell: str, zone: ZoneInfo | None, expected: int | str) -> None:
 
 
 def test_columns_of_other_names() -> None:
-    """A column can be given a place, left out, or completed by a constant."""
+    """A column can be mapped to a field, left out, or completed by a constant."""
     content = b"Kunde,Netto,Brutto,Notiz,value\na@plants.example,10.00,11.90,x,99.00\n"
     columns = wished_columns(["Kunde=email", "Brutto=value", "value=", "Notiz=custom_data.note"])
     constants = wished_constants(["currency=EUR", "custom_data.source=till", "event_name=Purchase", "value=1"])
@@ -212,7 +215,7 @@ def test_columns_of_other_names() -> None:
 
 
 def test_columns_in_any_alphabet() -> None:
-    """Columns whose names have no Latin letter, or no letter at all, are told apart, however an accent is written."""
+    """Columns whose names have no Latin letter, or no letter at all, can be mapped, however accents are encoded."""
     content = "Почта,Сумма,%,Préfixe\na@plants.example,10.00,5,x\n".encode()
     columns = wished_columns(["Почта=email", "Сумма=value", "%=custom_data.part", "Pre\u0301fixe=custom_data.pre"])
 
@@ -226,14 +229,14 @@ def test_columns_in_any_alphabet() -> None:
 
 @pytest.mark.parametrize("text", ["", "=", "x", "=email", "Kunde=nowhere", "Kunde=user_data.soul", "x=custom_data."])
 def test_a_wish_that_cannot_be(text: str) -> None:
-    """What is no mapping is refused with the text."""
+    """A text that is no mapping is refused, and the reason repeats it."""
     with pytest.raises(ValueError, match="is not like"):
         wished_columns([text])
 
 
 @pytest.mark.parametrize("text", ["", "=", "EUR", "currency=", "nowhere=1"])
 def test_a_constant_that_cannot_be(text: str) -> None:
-    """What is no constant is refused with the text."""
+    """A text that is no constant is refused, and the reason repeats it."""
     with pytest.raises(ValueError, match="is not like"):
         wished_constants([text])
 
@@ -254,19 +257,19 @@ UNREADABLE = [
 
 @pytest.mark.parametrize(("name", "content", "why"), UNREADABLE)
 def test_a_file_of_another_kind(name: str, content: bytes, why: str) -> None:
-    """A file that cannot be read as a whole is refused as a whole, with what to do."""
+    """A file that cannot be read at all is refused with advice."""
     with pytest.raises(UnreadableFileError, match=why):
         claims_of(content, name)
 
 
 def test_a_column_that_is_not_there() -> None:
-    """A mapping of a column that the file lacks is refused, and the file's columns are named."""
+    """A mapping of a column that the file lacks is refused, and the file's columns are listed."""
     with pytest.raises(UnreadableFileError, match="no column total; there are event_name, Sum"):
         claims_of(b"event_name,Sum\n", columns=wished_columns(["Total=value"]))
 
 
 def test_bad_rows_leave_their_neighbours_alone() -> None:
-    """A row of too many cells is refused by its line; a short row, blank rows and the mark of Excel are no trouble."""
+    """A row with too many cells is refused by its line; short and blank rows and Excel's ``sep=`` line are accepted."""
     content = b"\xef\xbb\xbfsep=;\r\nevent_name;city;zip\r\nLead;Bonn\r\n;;\r\n\r\nLead;Bonn;1;2;3\r\nLead;Ulm;'09\r\n"
 
     assert events_of(content) == [
@@ -278,7 +281,7 @@ def test_bad_rows_leave_their_neighbours_alone() -> None:
 
 
 def test_a_repeated_row_is_one_row() -> None:
-    """An order whose rows stand twice keeps its line and its goods."""
+    """An order whose rows are repeated keeps its line and its items."""
     header, *rows = SHOPIFY.splitlines(keepends=True)
 
     (order,) = claims_of((header + rows[0] * 2 + rows[1] * 2).encode())
@@ -292,7 +295,7 @@ def test_a_repeated_row_is_one_row() -> None:
 
 
 def test_an_order_has_an_end() -> None:
-    """A table whose orders have no name is read in bounded groups, none of which takes the whole file."""
+    """In a table whose rows name no order, groups are bounded, so that none takes the whole file."""
     header, first = SHOPIFY.splitlines()[0], "#1,a@plants.example,paid"
     rows = "\n".join(f",,,,,,,,,,,{number},Pot,1.00,POT" for number in range(1, 2501))
 
@@ -309,7 +312,10 @@ HEADERS = st.sampled_from([FLAT.decode().strip(), SHOPIFY.splitlines()[0], WOOCO
 
 @given(HEADERS, st.lists(st.lists(CELLS, max_size=30), max_size=8), st.sampled_from(",;"))
 def test_no_table_is_too_odd(header: str, rows: list[list[str]], delimiter: str) -> None:
-    """Whatever the cells hold, each row becomes part of an event or is refused, and none is lost or invented."""
+    """Whatever the cells contain, reading raises at most ``UnreadableFileError``.
+
+    The results come in the order of the file, each with a line number that exists.
+    """
     content = "\n".join([header, *(delimiter.join(row) for row in rows)]).encode()
     try:
         claims = claims_of(content, zone=BERLIN)

@@ -1,4 +1,4 @@
-"""What the bench of ``send`` makes of arrivals, and the file that it sends."""
+"""How the bench of ``send`` counts arrivals, and the file that it sends."""
 
 import random
 from collections import Counter
@@ -23,7 +23,7 @@ def test_equal_lines_are_those_that_are_said_to_be() -> None:
 
 
 def test_events_are_as_large_and_as_varied_as_promised() -> None:
-    """They have 350 to 750 bytes, five sources, an age that Meta takes, and name themselves in different ways."""
+    """Events have 350 to 750 bytes, five sources, ages that Meta accepts, and ids of different kinds."""
     events = [orjson.loads(line) for line in lines(1000, _NOW)]
     sizes = [len(line) for line in lines(1000, _NOW)]
 
@@ -40,7 +40,7 @@ def test_events_are_as_large_and_as_varied_as_promised() -> None:
 
 
 def test_a_line_is_lost_until_it_arrives() -> None:
-    """Lines that came are counted once; those that did not are missing in the sum."""
+    """A line that arrived is counted once; a line that did not is missing in the sum."""
     tally = Tally(10)
     for place in (1, 2, 3):
         tally.add(b"e-%d" % place, place)
@@ -49,7 +49,7 @@ def test_a_line_is_lost_until_it_arrives() -> None:
 
 
 def test_a_second_arrival_is_told_apart() -> None:
-    """Under another id, by the same life of the proxy, or by a later one: each is counted for itself."""
+    """Second arrivals are counted apart: under another id, by the same run of the proxy, or by a later run."""
     tally = Tally(60)
     tally.add(b"a", 1)
     tally.add(b"b", 1)
@@ -62,7 +62,7 @@ def test_a_second_arrival_is_told_apart() -> None:
 
 
 def test_equal_lines_have_an_id_each() -> None:
-    """A repeated line arrives under two ids; a third one is a double."""
+    """A repeated line arrives under two ids; a third id counts as another id for the same line."""
     tally = Tally(60)
     for identity in (b"line-x-1", b"line-x-2", b"line-x-1", b"line-x-3"):
         tally.add(identity, 50)
@@ -83,7 +83,7 @@ def test_a_body_is_accounted_for() -> None:
 
 
 def test_kills_lie_before_the_end() -> None:
-    """As many as asked for, in the order of the progress, none where the file is nearly done."""
+    """The plan has as many kills as requested, in order, and none in the last tenth of the file."""
     plan = planned(2000, 3, 2, random.Random(1))  # noqa: S311 - nothing secret
 
     assert Counter(kill.whom for kill in plan) == {"send": 2, "both": 1, "proxy": 2}

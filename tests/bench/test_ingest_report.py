@@ -42,7 +42,7 @@ def _found() -> Findings:
 
 
 def test_the_tables_hold_ratios_noise_and_stages(found: Findings) -> None:
-    """A row has its ratio with the noise; the stages are what each step of switching off saves, and they add up."""
+    """A row has its ratio and noise; a stage's cost is what switching it off saves, and the stages add up."""
     text = document(found)
 
     assert f"| {_FRONT} | 0.40 (0.40 to 0.40) | 0.40 (0.40 to 0.40) | 2500 | 2.0 | 20.0 | yes |" in text
@@ -71,7 +71,7 @@ def test_a_missed_goal_is_said(found: Findings, capsys: pytest.CaptureFixture[st
 
 
 def test_the_run_writes_only_its_part_of_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What stands before and behind stays, however often it is written."""
+    """The text before and after the program's part stays, however often the part is written."""
     page = tmp_path / "benchmarks.md"
     page.write_text("Before.\n\n<!-- bench/ingest.py writes this part -->\nold\n<!-- until here -->\n\nBehind.\n")
     monkeypatch.setattr(ingest_report, "DOCUMENT", page)

@@ -1,4 +1,4 @@
-"""How far a reader must turn: the bound of moves between files for one event, by the bench that counts them."""
+"""The bound for moves between files while one event is handled, measured by the bench that counts them."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_a_purchase_is_followed_without_turning_often() -> None:
-    """A returning visitor's Purchase moves 70 times at most between files, and comes back to none more than 3 times."""
+    """A returning visitor's Purchase takes 70 moves between files at most, and comes back to none more than 3 times."""
     done = subprocess.run(
         [sys.executable, "bench/moves.py", "Purchase"], cwd=ROOT, capture_output=True, text=True, check=True
     )

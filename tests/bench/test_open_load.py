@@ -1,4 +1,4 @@
-"""The open load of bench/ingest.py: what it charges a server for."""
+"""The open load of bench/ingest.py: which delays count as a server's latency."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ _GOOD = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 @asynccontextmanager
 async def _server(answer: Callable[[], bytes]) -> AsyncIterator[int]:
-    """Serve requests, each of them the byte "r"."""
+    """Serve requests; each request is the byte "r"."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(1):
@@ -31,7 +31,7 @@ def _requests() -> Iterator[bytes]:
 
 
 def _clock(step: float) -> Callable[[], float]:
-    """Return a clock that moves on by so many seconds whenever somebody looks."""
+    """Return a clock that advances by ``step`` seconds whenever it is read."""
     return itertools.count(0.0, step).__next__
 
 
@@ -47,7 +47,7 @@ async def _loaded(port: int, moments: list[float], *, connections: int, step: fl
 
 
 async def test_whoever_waits_for_a_connection_is_charged_to_the_server() -> None:
-    """All three are due at once; the time that the later ones wait until the first is answered counts."""
+    """Of three requests due at once on one connection, the wait of the later ones counts as their latency."""
     async with _server(lambda: _GOOD) as port:
         outcome = await _loaded(port, [0.0, 0.0, 0.0], connections=1, step=0.001)
 
@@ -58,7 +58,7 @@ async def test_whoever_waits_for_a_connection_is_charged_to_the_server() -> None
 
 
 async def test_requests_without_an_answer_count_with_the_time_that_was_waited() -> None:
-    """A server that never answers has the longest latencies, not none."""
+    """If a server never answers, its latencies are the longest, and not missing."""
     async with _server(lambda: b"") as port:
         outcome = await _loaded(port, [0.0, 0.0], connections=1, step=1.0)
 
@@ -68,14 +68,14 @@ async def test_requests_without_an_answer_count_with_the_time_that_was_waited() 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n{}"])
 async def test_an_answer_that_does_not_acknowledge_ends_the_run(answer: bytes) -> None:
-    """A refusal is quick, and must not count as a good latency."""
+    """An answer that is not 204 ends the run, since a quick refusal must not count as a good latency."""
     async with _server(lambda: answer) as port:
         with pytest.raises(RuntimeError, match="not acknowledged"):
             await _loaded(port, [0.0], connections=1, step=0.001)
 
 
 def test_as_many_are_due_as_the_rate_says() -> None:
-    """Gaps differ, and on average give the rate."""
+    """The gaps differ, and on average give the rate."""
     moments = list(dues(1000, 10, random.Random(1)))  # noqa: S311 - gaps, not secrets
     gaps = [later - sooner for sooner, later in itertools.pairwise(moments)]
 

@@ -1,4 +1,4 @@
-"""The peers of bench/ingest.py: what cannot be installed is left out and named."""
+"""The peers of bench/ingest.py: a peer that cannot be installed is left out and named."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_a_failed_installation_says_what_the_program_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The last line of what npm printed is the reason."""
+    """The reason is the last line that npm printed."""
     npm = tmp_path / "npm"
     npm.write_text("#!/bin/sh\necho registry cannot be reached >&2\nexit 1\n")
     npm.chmod(0o755)

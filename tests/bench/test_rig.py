@@ -1,4 +1,4 @@
-"""What the benches make of wrk's output and of their figures."""
+"""The figures that the benches make from wrk's output."""
 
 import pytest
 from rig import Slice, percentile, ratio, slice_of
@@ -12,7 +12,7 @@ Requests/sec:   1000.00
 
 
 def test_wrk_says_what_happened() -> None:
-    """Rates are a second's, latencies milliseconds, and processor time one request's."""
+    """Rates are per second, latencies in milliseconds, and processor time is per request."""
     assert slice_of(_OUTPUT, 0.5) == Slice(rate=1000, p50_ms=1.5, p99_ms=9, cpu_us=250)
 
 
@@ -26,19 +26,19 @@ def test_wrk_says_what_happened() -> None:
     ],
 )
 def test_a_load_that_went_wrong_is_no_result(output: str) -> None:
-    """Requests that failed are not counted as quick ones."""
+    """A load with failed requests is an error, so that these do not count as quick ones."""
     with pytest.raises(ValueError, match="went wrong"):
         slice_of(output, 0.5)
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 51), (0.99, 100), (0.999, 100), (0.25, 26)])
 def test_a_percentile_never_flatters(share: float, value: int) -> None:
-    """At least so large a share of the values is at most the percentile."""
+    """At least the given share of the values is not above the percentile."""
     assert percentile(list(range(100, 0, -1)), share) == value
 
 
 def test_a_ratio_compares_slices_of_one_round() -> None:
-    """The machine may slow down from round to round: the ratio is each round's own."""
+    """The ratio is taken within each round, so a machine that slows down from round to round does not change it."""
     found = {
         "a": [Slice(rate, 1, 1, 1e6 / rate) for rate in (50, 5, 0.5)],
         "b": [Slice(rate, 1, 1, 1e6 / rate) for rate in (100, 10, 1)],

@@ -1,4 +1,4 @@
-"""The load of bench/ingest.py: its mix of events, its visitors, and ids that were never there."""
+"""The load of bench/ingest.py: its mix of events, its visitors, and ids that are never repeated."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ _HEADS = [(visitor.head(), visitor.fbp) for visitor in visitors(50)]
 
 
 def _sent(events: int, count: int, run: int = 7) -> list[tuple[dict[str, str], dict[str, Any]]]:
-    """Return headers and body of requests."""
+    """Return headers and body of each request."""
     return [_parsed(request) for request in islice(Requests(pages(events, 200), _HEADS, run), count)]
 
 
@@ -33,7 +33,7 @@ def _events(sent: list[tuple[dict[str, str], dict[str, Any]]]) -> list[dict[str,
 
 @pytest.mark.parametrize("size", [1, 5, 20])
 def test_the_mix_is_a_shops(size: int) -> None:
-    """However many events a request brings, each kind has its share of all."""
+    """However many events a request has, each event name has its share of all events."""
     names = Counter(event["name"] for event in _events(_sent(size, 200)))
 
     assert names == {name: round(share * 200 * size) for name, share in SHARES.items()}
@@ -57,7 +57,7 @@ def test_ids_have_the_form_that_the_tag_gives_them() -> None:
 
 
 def test_only_purchases_bring_contact_data_and_it_does_not_repeat() -> None:
-    """E-mail address and phone number of each Purchase are others, in a second run too."""
+    """Each Purchase has another e-mail address and phone number, in a second run too."""
     sent = [*_sent(1, 600, run=7), *_sent(1, 600, run=8)]
     contacts = [body["match"]["1001"] for _, body in sent if body["events"][0]["name"] == "Purchase"]
     others = [body["match"]["1001"] for _, body in sent if body["events"][0]["name"] != "Purchase"]
@@ -67,7 +67,7 @@ def test_only_purchases_bring_contact_data_and_it_does_not_repeat() -> None:
 
 
 def test_each_request_is_of_another_visitor() -> None:
-    """Addresses, cookies and browser ids of consecutive requests differ until all visitors came."""
+    """Addresses, cookies and browser ids of consecutive requests differ until each visitor has come once."""
     sent = _sent(1, 50)
 
     for header in ("X-Forwarded-For", "Cookie"):
@@ -85,7 +85,7 @@ def test_times_are_those_of_the_clock() -> None:
 
 
 def test_visitors_keep_cookies_as_a_browser_does() -> None:
-    """What an answer sets takes the place of what was there, and what it ends is gone."""
+    """A cookie that an answer sets replaces an earlier one, and one with max-age=0 is deleted."""
     cookies = {"a": "1", "b": "2"}
     keep(cookies, "HTTP/1.1 204 No Content\r\nset-cookie: a=3; Path=/\r\nSet-Cookie: b=; Max-Age=0\r\nx: c=4\r\n\r\n")
 
@@ -93,7 +93,7 @@ def test_visitors_keep_cookies_as_a_browser_does() -> None:
 
 
 def test_files_give_back_what_was_written(tmp_path: Path) -> None:
-    """Line ends of heads and marks of pages survive."""
+    """Header line ends and marks of pages survive writing and reading."""
     some = pages(5, 3)
     (tmp_path / "pages").write_text(BETWEEN.join(some))
     (tmp_path / "visitors").write_text(BETWEEN.join(WITHIN.join(head) for head in _HEADS))

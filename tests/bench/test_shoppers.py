@@ -1,4 +1,4 @@
-"""The visitors of bench/ingest.py on real connections: what wrk sends by its script, and cookies that stay."""
+"""The visitors of bench/ingest.py on real connections: what wrk's script sends, and the cookies that visitors keep."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ _COOKIE = re.compile(rb"; visitor=(\d+)\r\n")
 
 @dataclass
 class _Server(PinnedMachine):
-    """Takes what comes, and gives each visitor a cookie of its own."""
+    """A server in this process that notes all requests, and gives each visitor a cookie of its own."""
 
     heads: list[bytes] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -40,17 +40,17 @@ class _Server(PinnedMachine):
             writer.write(f"HTTP/1.1 204 No Content\r\nSet-Cookie: visitor={len(self.heads)}; Path=/\r\n\r\n".encode())
 
     def cpu_s(self) -> float:
-        """Return nothing: it runs in this process."""
+        """Return 0: the server runs in this process, so its processor time is not measured."""
         return 0.0
 
     def events(self) -> list[dict[str, str]]:
-        """Return all events that came."""
+        """Return all events that were received."""
         return [event for body in self.bodies for event in json.loads(body)["events"]]
 
 
 @asynccontextmanager
 async def _shop(place: Path, visitors: int) -> AsyncIterator[tuple[_Server, Shoppers]]:
-    """Serve a shop whose visitors have all been there once."""
+    """Serve a shop that each of its visitors has visited once."""
     server, shoppers = _Server(place / "server", "http://127.0.0.1:1"), Shoppers(place, visitors)
     async with await asyncio.start_server(server.serve, "127.0.0.1", server.port):
         await shoppers.come(server)
@@ -62,13 +62,13 @@ async def _shop(place: Path, visitors: int) -> AsyncIterator[tuple[_Server, Shop
 
 
 def _visitors(server: _Server) -> list[bytes]:
-    """Return whose cookies came, in order."""
+    """Return the visitor cookie of each request, in order."""
     return [cookie[1] for cookie in map(_COOKIE.search, server.heads) if cookie]
 
 
 @pytest.mark.long
 async def test_wrk_sends_a_shops_load(tmp_path: Path) -> None:
-    """Bodies are whole, ids are fresh from run to run, visitors differ and bring the cookies they were given."""
+    """Bodies are complete, ids are new in each run, and visitors differ and send the cookies that they got."""
     async with _shop(tmp_path, 100) as (server, shoppers):
         for _ in range(2):
             await shoppers.load(server, events=5, connections=2, seconds=1)

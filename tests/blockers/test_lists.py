@@ -1,4 +1,4 @@
-"""Our addresses before uBlock Origin's own engine, with the filter lists of its Debian package."""
+"""The proxy's addresses, checked by uBlock Origin's own engine with the filter lists of its Debian package."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from proxy.model.keys import prefix_of
 
 ENGINE = Path(__file__).with_name("engine.mjs")
 SUFFIXES = Path("/usr/share/publicsuffix/public_suffix_list.dat")
-# Not filters: addresses of lists that the blocker warns of.
+# Not a list of filters, but of list addresses that the blocker warns of.
 NO_LIST = "badlists.txt"
 
 INSTALLATIONS = 1000
@@ -30,7 +30,7 @@ Request = tuple[str, str, str]
 
 
 def ask(requests: Sequence[Request]) -> list[str | None]:
-    """Return the rule that decides about each request, or None."""
+    """Return for each request the rule that decides about it, or None."""
     node = shutil.which("node")
     assert node, "node is missing: run `make unit`, which installs it"
     lists = sorted(path for path in UBLOCK.glob("assets/**/*.txt") if path.name != NO_LIST)
@@ -51,18 +51,18 @@ def ask(requests: Sequence[Request]) -> list[str | None]:
 
 
 def matched(requests: Sequence[Request]) -> list[tuple[str, str | None]]:
-    """Return the addresses that any rule decides about, with the rule."""
+    """Return the addresses about which a rule decides, each with the rule."""
     return [(request[1], rule) for request, rule in zip(requests, ask(requests), strict=True) if rule]
 
 
 def both(domain: str, path: str, kind: str) -> Iterable[Request]:
-    """Yield one path on a page's own host and on a sub-domain beside it."""
+    """Yield a path as a request to a page's own host, and as one to a sub-domain of it."""
     for host in ("www", "t"):
         yield (f"https://www.{domain}/product", f"https://{host}.{domain}{path}", kind)
 
 
 def test_no_rule_knows_us() -> None:
-    """Of 1,000 installations, on a path and on a sub-domain, under 14 suffixes, no list has a rule for any address."""
+    """For 1,000 installations, on a path and on a sub-domain, under 14 suffixes, no list has a rule for an address."""
     prefixes = {prefix_of(f"the secret of installation {number}", "shop") for number in range(INSTALLATIONS)}
     requests = [
         request
@@ -93,7 +93,7 @@ def test_the_rules_are_at_work() -> None:
 
 
 def test_a_sub_domain_is_no_stranger() -> None:
-    """Beacons to any other site are matched and those to a sub-domain are not, as the suffixes say."""
+    """Beacons to another site are matched and those to a sub-domain are not, under every suffix."""
     beacons: list[Request] = [
         (f"https://www.{domain}/", f"https://t.{target}/k7f2q9w3/e", "ping")
         for domain in DOMAINS
@@ -105,7 +105,7 @@ def test_a_sub_domain_is_no_stranger() -> None:
     assert None not in rules[1::2]
 
 
-# Words of our field and of shops, which an owner might think of.
+# Words of the field and of shops, which an owner might choose.
 WORDS = """
     a activity ad ads adserver adv advert affiliate amplitude analytics api app audience b beacon blog cart checkout
     clarity click clickstream collect conversion cookie count counter criteo data e event events facebook fb fbevents
@@ -118,12 +118,12 @@ WORDS = """
 """.split()  # noqa: SIM905
 SHORT = [a + b for a in ascii_lowercase + digits for b in ("", *ascii_lowercase, *digits)]
 KINDS = {"script": SCRIPT, "xmlhttprequest": FETCH, "image": IMAGE}
-# What the table has from lists that the package does not bring.
+# Lists in the table of the proxy that the package does not have.
 ELSEWHERE = {"AdGuard", "AdGuard or Brave"}
 
 
 def addresses() -> Iterable[tuple[str, str]]:
-    """Yield path and type: each word as each name, alone and in pairs of directory and name."""
+    """Yield path and type of requests: each word as each kind of name, alone and in pairs of directory and name."""
     for word in (*WORDS, *SHORT, "open"):
         yield from ((f"/{word}/{leaf}", kind) for leaf, kind in OURS.items())
         yield from ((f"/k7f2q9w3/{word}{end}", "script") for end in (".js", ".min.js", ""))
@@ -136,7 +136,7 @@ def addresses() -> Iterable[tuple[str, str]]:
 
 
 def test_check_tells_what_the_lists_say() -> None:
-    """Of addresses made of the words of our field, alone and in pairs, ``check`` tells those that match."""
+    """For addresses made of these words, alone and in pairs, ``check`` reports those that a list matches."""
     requests = [request for path, kind in addresses() for request in both("acmeshop.com", path, kind)]
     rules = dict(zip(requests, ask(requests), strict=True))
     told = {request: match(KINDS[kind], *split(address)) for request in rules for _, address, kind in [request]}
@@ -153,6 +153,6 @@ def test_check_tells_what_the_lists_say() -> None:
 
 
 def split(address: str) -> tuple[str, str]:
-    """Return host and path."""
+    """Return the host and the path of an address."""
     host, slash, path = address.removeprefix("https://").partition("/")
     return host, slash + path

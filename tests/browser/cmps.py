@@ -1,7 +1,7 @@
-"""Stand-ins for consent managers: the part of each that an adapter reads, as its maker describes it.
+"""Stand-ins for consent managers: the part of each that an adapter reads, as the manager's maker describes it.
 
-Each is a function of what the visitor answered on an earlier page (undefined: nothing yet) and of whether the consent
-manager allows marketing without asking. It returns a function by which the visitor answers.
+Each is a JavaScript function. Its arguments are what the visitor answered on an earlier page (undefined for no answer)
+and whether the consent manager allows marketing without asking. It returns a function that answers for the visitor.
 
 More than 250 lines: each consent manager has its stand-in here, a script of some ten lines.
 """
@@ -13,10 +13,10 @@ from proxy.config.schema import Site
 
 
 class Manager(NamedTuple):
-    """One consent manager.
+    """A stand-in, with what the tests have to know of the consent manager.
 
-    words: what a site says of it; tells: whether an answer is known in the task in which it is given; frees: whether it
-    may allow marketing without asking.
+    words: the settings by which a site describes it; tells: whether an answer is known in the task in which it is
+    given; frees: whether it may allow marketing without asking.
     """
 
     stand_in: str
@@ -321,7 +321,7 @@ def install(name: str, stored: bool | None = None) -> str:  # noqa: FBT001 - wha
 
 
 def click(answer: str) -> str:
-    """Let the visitor answer by a button, as consent managers have it."""
+    """Return a script that answers by a click on a button, as visitors of real consent managers do."""
     return f"""
       const button = document.body.appendChild(document.createElement("button"));
       button.onclick = () => answer({answer});

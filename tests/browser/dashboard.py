@@ -1,4 +1,4 @@
-"""The dashboard before a real proxy that delivers to the simulator, and what a person at it can do."""
+"""The dashboard of a real proxy that delivers to the simulator, and what a person can do with it."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -31,7 +31,7 @@ PAGES = ("overview", "events", "pixels", "sources", "dead", "doctor")
 
 @dataclass(frozen=True)
 class Office:
-    """A proxy, the Meta it delivers to, and a way to send events to it."""
+    """A proxy, the simulator that it delivers to, and a client that sends events to the proxy."""
 
     http: aiohttp.ClientSession
     proxy: Running
@@ -39,7 +39,7 @@ class Office:
 
     @property
     def origin(self) -> str:
-        """Where the dashboard is."""
+        """The address of the operator listener, which serves the dashboard."""
         return f"http://127.0.0.1:{self.proxy.operator.port}"
 
     async def send(self, *events: Mapping[str, Any], copy_updates: tuple[Mapping[str, Any], ...] = ()) -> None:
@@ -53,12 +53,12 @@ class Office:
             assert answer.status == 204, await answer.text()
 
     async def fault(self, **order: Any) -> None:
-        """Order a fault of the simulator."""
+        """Let the simulator fail in some way."""
         async with self.http.post(f"{self.graph}/sim/faults", json=order) as answer:
             assert answer.status == 200, await answer.text()
 
     async def api(self, path: str) -> dict[str, Any]:
-        """Ask the operator API."""
+        """Return an answer of the operator API."""
         async with self.http.get(f"{self.origin}/api/{path}") as answer:
             found: dict[str, Any] = await answer.json()
             return found
@@ -75,7 +75,7 @@ class Office:
             await until(all_are, seconds=60, what=f"the end of {', '.join(some)}")
 
     async def bury(self, *ids: str) -> None:
-        """Let events become dead letters, all of them named Lead."""
+        """Let Meta refuse events named Lead, so that they become dead letters; each id gets the prefix "poison-"."""
         await self.fault(mode="poison", match="poison")
         await self.send(*({"name": "Lead", "id": f"poison-{event_id}"} for event_id in ids))
         await self.ended(*(f"poison-{event_id}" for event_id in ids))
@@ -84,7 +84,7 @@ class Office:
 
 @dataclass
 class Desk:
-    """A page that shows the dashboard, what it asked for, and what its browser complained of."""
+    """A page that shows the dashboard, with the addresses that it requested and the complaints of its browser."""
 
     page: Page
     office: Office
@@ -93,15 +93,15 @@ class Desk:
 
     @property
     def rows(self) -> Locator:
-        """The listed events."""
+        """The rows of the list of events."""
         return self.page.locator("#events-table tbody tr")
 
     def row(self, text: str) -> Locator:
-        """Find the row of an event."""
+        """Return the row of an event that has this text."""
         return self.page.locator("#events-table tbody tr", has_text=text)
 
     def listen(self) -> None:
-        """Hear what the browser complains of: violations of the policy and errors of scripts, too."""
+        """Collect the page's requests, and the browser's complaints: policy violations, errors, warnings."""
         self.page.on("console", self._heard)
         self.page.on("pageerror", self._failed)
         self.page.on("request", self._requested)
@@ -117,7 +117,7 @@ class Desk:
         self.asked.append(request.url)
 
     async def leave(self) -> None:
-        """Leave the page as the next test expects it: as wide as a desk, with nothing of this one."""
+        """Reset the page for the next test: its size, colours, cookies, routes and listeners."""
         await self.page.unroute_all()
         await self.page.goto("about:blank")
         for event, heard in (("console", self._heard), ("pageerror", self._failed), ("request", self._requested)):
@@ -127,18 +127,18 @@ class Desk:
         await self.page.set_viewport_size(SIZE)
 
     async def open(self, address: str = "overview") -> None:
-        """Open an address of the dashboard afresh, and wait for its first answers."""
+        """Open an address of the dashboard in a fresh page, and wait until it is filled."""
         await self.page.goto("about:blank")
         await self.page.goto(f"{self.office.origin}/#/{address}")
         await self.loaded()
 
     async def loaded(self) -> None:
-        """Wait until nothing on the page is still being asked for."""
+        """Wait until no part of the page is still loading."""
         await expect(self.page.locator("#banner")).not_to_have_attribute("data-state", "unknown")
         await expect(self.page.locator("#main .loading:visible")).to_have_count(0)
 
     async def live(self) -> None:
-        """Wait until the page hears of events by itself."""
+        """Wait until the page gets its events from the stream."""
         await expect(self.page.locator("#updated")).to_have_text("Live")
 
 
@@ -166,7 +166,7 @@ def configuration(directory: Path, graph: str, **server: Any) -> load.Config:
 
 
 def _graph(token_days: int) -> web.Application:
-    """Return the simulator, whose tokens end."""
+    """Return a simulator whose tokens end in ``token_days`` days."""
 
     @web.middleware
     async def token(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -185,8 +185,8 @@ async def open_office(directory: Path, token_days: int = 60, **server: Any) -> A
     """Run a simulator and a proxy.
 
     Args:
-        directory: Where the proxy keeps what it has.
-        token_days: When Meta says that the tokens end.
+        directory: The proxy's files are below it.
+        token_days: In how many days the tokens end, according to Meta.
         server: Settings of ``[server]``.
     """
     async with AsyncExitStack() as stack:
@@ -204,7 +204,7 @@ async def _office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Off
 
 @pytest.fixture(name="sight")
 async def _sight(browser: Browser) -> AsyncIterator[Page]:
-    """Open a browser as wide as a desk."""
+    """A page of its own, as wide as on a desk."""
     context = await browser.new_context(viewport=SIZE)
     yield await context.new_page()
     await context.close()
@@ -212,7 +212,7 @@ async def _sight(browser: Browser) -> AsyncIterator[Page]:
 
 @pytest.fixture(scope="module", name="kept_sight")
 async def _kept_sight(browser: Browser) -> AsyncIterator[Page]:
-    """Open one for all tests of a module: to open another costs the browser as much as many visits."""
+    """A page that all tests of a module share, since a new one costs the browser as much as many visits."""
     context = await browser.new_context(viewport=SIZE)
     yield await context.new_page()
     await context.close()
@@ -220,7 +220,7 @@ async def _kept_sight(browser: Browser) -> AsyncIterator[Page]:
 
 @pytest.fixture(name="seen")
 def _seen(request: pytest.FixtureRequest) -> Page:
-    """The module's page; for a test that leaves behind what cannot be taken back, one of its own."""
+    """The module's page; a test that leaves something behind which cannot be undone gets a page of its own."""
     is_spoilt = request.node.get_closest_marker("own_page") is not None
     page: Page = request.getfixturevalue("sight" if is_spoilt else "kept_sight")
     return page
@@ -228,7 +228,7 @@ def _seen(request: pytest.FixtureRequest) -> Page:
 
 @pytest.fixture(name="loud")
 async def _loud(seen: Page, office: Office) -> AsyncIterator[Desk]:
-    """Sit at the dashboard of a proxy that may refuse something."""
+    """The dashboard in the page, for tests in which the browser may complain."""
     desk = Desk(seen, office)
     desk.listen()
     yield desk
@@ -237,7 +237,7 @@ async def _loud(seen: Page, office: Office) -> AsyncIterator[Desk]:
 
 @pytest.fixture(name="desk")
 async def _desk(loud: Desk) -> AsyncIterator[Desk]:
-    """Hold that a dashboard whose proxy is well complains of nothing and asks nobody else."""
+    """The dashboard in the page; at the end the browser must have no complaint and no request to another host."""
     yield loud
     assert loud.complaints == []
     assert [url for url in loud.asked if not url.startswith((f"{loud.office.origin}/", "about:"))] == []

@@ -1,4 +1,4 @@
-"""A demo for tests of the browser: its ports, and whom its visitors seem to be."""
+"""A demo for browser tests: its ports, and the address that its visitors appear to have."""
 
 import socket
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from support import VISITOR_ADDRESS
 
 @contextmanager
 def four_free_ports() -> Iterator[int]:
-    """Find four free ports in a row, as the demo takes them."""
+    """Yield the first of four consecutive free ports, as many as the demo takes."""
     for port in range(20_000, 30_000, 4):
         try:
             for step in range(4):
@@ -25,5 +25,5 @@ def four_free_ports() -> Iterator[int]:
 
 
 async def as_a_proxy_would(route: Route) -> None:
-    """Say whom the request comes from, as a proxy in front does; loopback itself is no address to send."""
+    """Add the header with which a proxy in front names the visitor's address: a loopback address would not be sent."""
     await route.continue_(headers={**route.request.headers, "X-Forwarded-For": VISITOR_ADDRESS})

@@ -41,11 +41,11 @@ GPC: dict[str, Preference] = {
     "privacy.globalprivacycontrol.enabled": True,
     "privacy.globalprivacycontrol.functionality.enabled": True,
 }
-# A page that is done says so, and learns where to go.
+# A page that has loaded everything says so by asking where to go, and goes there.
 NEXT = """<script>
 function next() { fetch("/next" + location.pathname).then((answer) => answer.text()).then((to) => location.assign(to)) }
 </script>"""
-# Until its lists are loaded, a blocker lets everything pass.
+# Until a blocker's lists are loaded it lets everything pass, so the first page waits for that.
 WAIT = """<script>
 function ask() {
   fetch("/tr?id=1&ev=PageView&once=" + Math.random()).then(() => setTimeout(ask, 100), next);
@@ -57,7 +57,7 @@ START = "/start"
 
 @dataclass(frozen=True)
 class Arrival:
-    """One request that reached the front, and what it was answered."""
+    """A request that reached the front, and the status of its answer."""
 
     host: str
     method: str
@@ -68,7 +68,7 @@ class Arrival:
 
 @dataclass
 class Front:
-    """The shop's web server, which gives everything below the prefix to the real proxy behind it."""
+    """The shop's web server, which passes every request below the prefix on to the real proxy."""
 
     session: aiohttp.ClientSession
     behind: str
@@ -84,16 +84,16 @@ class Front:
         await until(lambda: page in self._ways, seconds=seconds, what=f"Firefox is done with {page}")
 
     async def lead(self, page: str, to: str, *, seconds: float = 60) -> None:
-        """Send the browser from one page to another, once it is done with the first."""
+        """Send the browser from one page to another, once the first page asks where to go next."""
         await self.asked(page, seconds=seconds)
         self._ways[page].set_result(to)
 
     async def saw(self, host: str, method: str, path: str) -> None:
-        """Wait until a request was answered."""
+        """Wait until a request for this path was answered."""
         await until(lambda: path in self.paths(host, method=method), what=f"{method} {path} at {host}")
 
     async def saw_some(self, host: str, method: str, start: str, *, seconds: float) -> None:
-        """Wait until a request whose path begins so was answered."""
+        """Wait until a request was answered whose path, with its query, begins with ``start``."""
 
         def answered() -> bool:
             return any(path.startswith(start) for path in self._addresses(host, method))
@@ -101,15 +101,15 @@ class Front:
         await until(answered, seconds=seconds, what=f"{method} {start}… at {host}")
 
     def paths(self, host: str, *, method: str = "GET") -> list[str]:
-        """Return what a host was asked for by one method, without the query."""
+        """Return the paths requested from a host with one method, without their queries."""
         return [path.partition("?")[0] for path in self._addresses(host, method)]
 
     def _addresses(self, host: str, method: str) -> list[str]:
-        """Return what a host was asked for by one method, with the query."""
+        """Return the paths requested from a host with one method, with their queries."""
         return [arrival.path for arrival in self.arrivals if (arrival.host, arrival.method) == (host, method)]
 
     def answers(self, host: str) -> set[tuple[str, str, int]]:
-        """Return what the proxy answered below the prefix of a host."""
+        """Return the method, path and status of all requests below the prefix of a host."""
         return {
             (arrival.method, arrival.path.removeprefix(f"{self.prefix}/"), arrival.status)
             for arrival in self.arrivals
@@ -163,13 +163,13 @@ _BODY = {hdrs.CONNECTION, hdrs.CONTENT_ENCODING, hdrs.CONTENT_LENGTH, hdrs.TRANS
 
 
 def document(*parts: str) -> str:
-    """Make a page of these parts that asks where to go once everything in it has come or failed."""
+    """Return a page of these parts that asks where to go once each of them has loaded or failed."""
     return f'<!doctype html><head><link rel=icon href=data:,>{NEXT}{"".join(parts)}</head><body onload="next()"></body>'
 
 
 @asynccontextmanager
 async def fronted(behind: str, prefix: str) -> AsyncIterator[Front]:
-    """Serve a shop before a proxy; its pages may come later."""
+    """Serve a shop in front of a proxy; pages can be added to it later."""
     async with aiohttp.ClientSession() as session:
         wait = f"<!doctype html><head><link rel=icon href=data:,>{NEXT}{WAIT}</head>"
         front = Front(session, behind, prefix, {START: wait})
@@ -184,10 +184,10 @@ async def fronted(behind: str, prefix: str) -> AsyncIterator[Front]:
 
 
 def resolved(front: Front, aliases: Sequence[str] = ()) -> dict[str, Preference]:
-    """Return the preferences by which names lead to the front.
+    """Return the preferences by which host names lead to the front.
 
-    The blocker sees no DNS record of a name that the HTTP proxy resolves. An alias is resolved by the browser itself,
-    which tells the blocker the canonical name "localhost", as of a CNAME that leads to somebody else.
+    The blocker sees no DNS record of a name that the HTTP proxy resolves. The browser resolves the ``aliases`` itself
+    and tells the blocker the canonical name "localhost", as it would for a CNAME that leads to another party.
     """
     proxied = {f"network.proxy.{kind}": "127.0.0.1" for kind in ("http", "ssl")}
     ports = {f"network.proxy.{kind}_port": front.port for kind in ("http", "ssl")}

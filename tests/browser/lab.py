@@ -1,6 +1,6 @@
-"""The lab of all browser tests: one server that plays a shop, the Pixel's files and the proxy, and keeps what arrived.
+"""The lab of all browser tests: one server that plays a shop, the Pixel's files and the proxy, and keeps all requests.
 
-The tag and the trap come from the proxy's own functions, with the settings of a site. The Pixel is the stand-in.
+The tag and the trap are made by the proxy's own functions, with the settings of a site. The Pixel is the stand-in.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ SLOW_CONFIG = "700"
 
 @lru_cache
 def tag_text(settings: Site) -> str:
-    """Return the tag as a site serves it."""
+    """Return the tag as the proxy serves it for a site."""
     return tag_of(settings).bodies[""].decode()
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One request to the collect address."""
+    """One request to the collect address, and the status of its answer."""
 
     body: dict[str, Any]
     headers: Mapping[str, str]
@@ -50,11 +50,11 @@ class Batch:
 
 @dataclass
 class Lab:
-    """What is served, how the collect address answers, and what arrived."""
+    """The files that are served, the answers of the collect address, and the requests that arrived."""
 
     site: Site = field(default_factory=site)
     pages: dict[str, str] = field(default_factory=dict)
-    """Pages by path; the page of "/" stands at every path that has none."""
+    """Pages by path; the page of "/" is served at every path that has no page."""
     scripts: dict[str, str] = field(default_factory=dict)
     """Scripts of the page's own, by path."""
     headers: dict[str, str] = field(default_factory=dict)
@@ -62,22 +62,22 @@ class Lab:
     caching: str = "max-age=60"
     """How long the browser may keep scripts, as ``Cache-Control`` says it."""
     blocked: set[str] = field(default_factory=set)
-    """Which files of the Pixel do not come: "fbevents", "config"."""
+    """The files of the Pixel that do not load: "fbevents", "config"."""
     statuses: list[int] = field(default_factory=list)
-    """The next answers of the collect address; 0 cuts the line."""
+    """The statuses of the next answers of the collect address; 0 closes the connection instead."""
     status: int = 204
-    """Its answer when there are no next ones."""
+    """The status of its answers when ``statuses`` is used up."""
     page_of_another: bool = False
     """Whether a 200 is the HTML of a rule that answers every address, not the proxy's JSON."""
     retry_after: str = "0"
     batches: list[Batch] = field(default_factory=list)
     fired: list[dict[str, str]] = field(default_factory=list)
     earlier: set[str] = field(default_factory=set)
-    """Ids of events of pages that a test has done with."""
+    """Ids of events of earlier pages, which later checks ignore."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the Pixel's script may come."""
+    """Set once the Pixel's script may be served."""
     release: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the slow config may come."""
+    """Set once the slow config may be served."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
@@ -89,7 +89,7 @@ class Lab:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """All events that were taken."""
+        """All events of batches that were answered with success."""
         return [event for batch in self.batches if batch.status < 300 for event in self.new(batch)]
 
     def new(self, batch: Batch) -> list[dict[str, Any]]:
@@ -97,23 +97,23 @@ class Lab:
         return [event for event in batch.events if event["id"] not in self.earlier]
 
     def begin_again(self) -> None:
-        """Forget what arrived; what a page that is left sends once more, as it was not answered yet, counts no more."""
+        """Forget all batches and hits; the events of an earlier page are ignored if that page sends them again."""
         self.earlier |= {event["id"] for batch in self.batches for event in batch.events}
         self.fired.clear()
         self.batches.clear()
 
     @property
     def mirrored_pairs(self) -> list[Pair]:
-        """Pixel, name and id of each event that was taken, but for the last."""
+        """Pixel, name and id of each event that was taken, except the last one."""
         return mirrored(self.events)
 
     @property
     def fired_pairs(self) -> list[Pair]:
-        """Pixel, name and id of each event that the Pixel sent, but for the last."""
+        """Pixel, name and id of each event that the Pixel sent, except the last one."""
         return fired(self.fired)
 
     def url(self, path: str = "/", host: str = HOST) -> str:
-        """Name a page; every host leads here."""
+        """Return the address of a page; every host leads to this server."""
         return f"http://{host}:{self.port}{path}"
 
     # -- answers
@@ -199,7 +199,7 @@ class Lab:
 
 
 def _cut(request: web.Request) -> web.Response:
-    """Cut the line, as a network error looks to the browser."""
+    """Close the connection, which the browser sees as a network error."""
     if request.transport:
         request.transport.abort()
     return web.Response()

@@ -1,8 +1,8 @@
-"""Runs page scripts beside different placements of the tag, and tells what each page and its Pixel saw.
+"""Runs page scripts beside different placements of the tag, and reports what each page and its Pixel saw.
 
 A page is a frame, since hundreds of tabs would take minutes: all pages of one placement are frames of one tab.
 
-More than 250 lines: the scripts that run in the pages stand beside what reads their answers.
+More than 250 lines: the scripts that run in the pages stand beside the code that reads their results.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ PLACEMENTS = {
 AT_ONCE = 12
 STUBBED = script(f"(function () {{ {STUB} lab.load() }})()")
 
-# What stands first in each page: it writes down all that the page can see, under the one name `lab`.
+# Stands first in each page and records everything that the page can see, under the one name `lab`.
 RECORDER = """
 var taken = [];
 var lab = { placement: "PLACEMENT", name, seen: [], log: [], failed: false };
@@ -87,7 +87,7 @@ lab.result = () => {
   };
 };
 """
-# Shows pages and answers, when all have come to their ends, with those that have not.
+# Shows pages, waits until each is finished, and returns the names of those that did not finish.
 SHOW = """(pages) => new Promise((resolve) => {
   const waiting = new Set(pages.map(([name]) => name));
   const look = () => waiting.size || resolve([]);
@@ -101,19 +101,19 @@ RESULT = "(() => { try { return lab.result() } catch (error) { return { never: S
 
 @dataclass(frozen=True)
 class Scenario:
-    """One page: what stands in it ("": the tag and its trap once more) and what runs after the Pixel took over."""
+    """One page: its parts ("" is the tag with its trap once more), and what runs after the Pixel took over."""
 
     parts: Sequence[str]
     late: str = ""
-    fires: str = ""  # pixel and name of all that the Pixel sends
+    fires: str = ""  # pixel and name of each event that the Pixel sends
     ready: str = TAKEN_OVER
     then: str = TAKEN_OVER
-    mirrors: str | None = None  # where the tag sends what the Pixel cannot
+    mirrors: str | None = None  # the events that the tag sends where the Pixel cannot
     ends: bool = True  # whether the Pixel still sends at the end
-    lost: str = ""  # a pixel whose init a stub threw away: the Pixel never hears of it, and a tag that did may go on
+    lost: str = ""  # a pixel whose init a stub threw away: the Pixel never knows it, but a tag that heard the init does
 
     def html(self, placement: str, trap: str) -> str:
-        """Write the page for one placement."""
+        """Return the page with the tag in this placement."""
         recorder = (
             RECORDER.replace("PLACEMENT", placement).replace("TAKEN_OVER", TAKEN_OVER).replace('"TAG"', f'"{TAG_PATH}"')
         )
@@ -141,7 +141,7 @@ class Account:
     fired: list[dict[str, str]] = field(default_factory=list)
     mirrored: list[dict[str, Any]] = field(default_factory=list)
     early: int = 0
-    """Events that the Pixel had sent when a late tag was asked for."""
+    """How many events the Pixel had sent when a late tag was requested."""
 
     @property
     def names(self) -> list[str]:
@@ -160,7 +160,7 @@ class Account:
 
     @property
     def own(self) -> list[dict[str, str]]:
-        """What the Pixel sent for calls of the page since the tag was there; no id can be given to what it makes."""
+        """The Pixel's hits for calls of the page since the tag was there; the Pixel's own events cannot get an id."""
         return [hit for hit in self.fired[self.early :] if "es" not in hit]
 
 
@@ -183,11 +183,11 @@ class Tab:
     console: list[str] = field(default_factory=list)
 
     def note(self, request: Request) -> None:
-        """Keep what leaves a page, in order."""
+        """Note the page's hits, batches and tag request, in order."""
         address = urlsplit(request.url)
         if address.path not in {"/tr/", COLLECT_PATH, TAG_PATH}:
             return
-        # What is too long for an address, the Pixel posts from a frame of its own.
+        # An event that is too long for an address is posted by the Pixel from a frame inside the page's frame.
         frame = request.frame if request.frame.name in self.accounts else request.frame.parent_frame
         assert frame
         account = self.accounts[frame.name]
@@ -199,7 +199,7 @@ class Tab:
             account.early = len(account.fired)
 
     def hear(self, message: ConsoleMessage) -> None:
-        """Keep what the browser says about a page."""
+        """Note a console message, with its digits replaced by 0."""
         self.console.append(re.sub(r"\d+", "0", message.text))
 
     async def show(self, scenarios: Mapping[str, Scenario]) -> None:
@@ -212,7 +212,7 @@ class Tab:
         await asyncio.gather(*(self._end(frames[name], scenario) for name, scenario in scenarios.items()))
 
     def _address(self, name: str) -> str:
-        # A host of its own, so that no page finds in its storage what another put aside.
+        # Each page has a host of its own, so that it does not find what another page stored.
         host = f"{list(self.accounts).index(name)}-{self.placement}.shop.test"
         return self.lab.url(_path(self.placement, name), host)
 
@@ -234,7 +234,7 @@ class Tab:
 async def run(
     browser: Browser, lab: Lab, scenarios: Mapping[str, Scenario], placements: Iterable[str], **context: Any
 ) -> dict[str, Tab]:
-    """Open every page in every placement."""
+    """Open every page in every placement; return a tab for each placement."""
     trap = lab.trap
     for placement in placements:
         for name, scenario in scenarios.items():

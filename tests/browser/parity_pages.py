@@ -19,7 +19,7 @@ SINGLE_VIEW = "fbq('trackSingle', '111', 'PageView')"
 CLICK = "var b = document.createElement('button'); b.textContent = 'Buy'; document.body.append(b); b.click();"
 LOCKED = "window.fbq && fbq.callMethod"
 
-# The argument after the custom data, in every form that pages use, right or wrong.
+# The argument after the custom data, in every form that pages use, correct or not.
 EVENT_DATA = {
     "Key": "{}, {eventID: 'a.1'}",
     "Snake": "{}, {event_id: 'a.2'}",
@@ -58,20 +58,20 @@ COMMANDS = {
 
 
 def calls(first: str) -> str:
-    """Call one command once for each form of its last arguments."""
+    """Return calls of one command, one call for each form of its last arguments."""
     return "; ".join(
         f"fbq({first}{json.dumps(name)}{', ' + rest if rest else ''})" for name, rest in EVENT_DATA.items()
     )
 
 
 def plain(*statements: str) -> Scenario:
-    """Make a page with the usual base code and calls right after it."""
+    """Return a page with the usual base code and calls right after it; the last argument is what the Pixel sends."""
     *all_but_last, fires = statements
     return Scenario([STUBBED, script(*all_but_last)], fires=fires)
 
 
 def twice(statements: str, fires: str, *, before: str = INIT) -> Scenario:
-    """Make a page that calls the same before the Pixel takes over and after."""
+    """Return a page that makes the same calls before the Pixel takes over and after."""
     both = ", ".join(filter(None, (fires, fires)))
     return Scenario([STUBBED, script(before, statements)], late=statements, fires=both)
 
@@ -242,7 +242,7 @@ COMMANDS_TABLE = {
 
 
 def stub(text: str) -> str:
-    """Write another stub that loads the Pixel."""
+    """Return a script with another stub, which also loads the Pixel."""
     return script(f"(function () {{ {text}; lab.load() }})()")
 
 
@@ -343,7 +343,7 @@ STUBS_TABLE = {
 }  # fmt: skip
 
 DEFINE = "Object.defineProperty(window, 'fbq', {value: n, writable: true, configurable: true, enumerable: true})"
-# Meta's plugin for WooCommerce, were it before the base code: it waits for an assignment, then sends its own event.
+# Meta's plugin for WooCommerce, here before the base code: it waits for an assignment, then sends its own event.
 PLUGIN = """Object.defineProperty(window, 'fbq', {configurable: true, enumerable: true, get() {}, set(value) {
   Object.defineProperty(window, 'fbq', {value, writable: true, configurable: true, enumerable: true});
   lab.ready().then(() => { fbq('track', 'ViewContent', {}, {eventID: 'woo'}); lab.served = true });
@@ -426,7 +426,7 @@ PIXEL_TABLE = {
     ),
 }  # fmt: skip
 
-# On a site whose settings say so.
+# Pages of a site whose settings say that the Pixel runs behind a forwarder.
 FORWARDED = {
     "Partytown's forwarder": Scenario(
         [script(FORWARDER)],

@@ -1,4 +1,4 @@
-"""The parts that pages of the browser tests are made of, and the settings of their shop."""
+"""The parts from which pages of the browser tests are made, and the settings of their shop."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -47,12 +47,12 @@ CALLS = script("fbq('init', '111')", "fbq('track', 'PageView')", "fbq('track', '
 
 
 def mirrored(events: Iterable[dict[str, Any]]) -> list[Pair]:
-    """Return pixel, name and id of what the tag sent, but for the last event."""
+    """Return pixel, name and id of each event that the tag sent, except the last one."""
     return sorted(
         (pixel, event["name"], event["id"]) for event in events for pixel in event["pixels"] if event["name"] != "End"
     )
 
 
 def fired(hits: Iterable[dict[str, str]]) -> list[Pair]:
-    """Return pixel, name and id of what the Pixel sent, but for the last event."""
+    """Return pixel, name and id of each event that the Pixel sent, except the last one."""
     return sorted((hit["id"], hit["ev"], hit.get("eid", "")) for hit in hits if hit["ev"] != "End")

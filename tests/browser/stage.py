@@ -1,6 +1,6 @@
-"""One page of the lab on a stage: what its Pixel fires beside what the tag mirrors.
+"""One page of the lab: what its Pixel sends, and what the tag mirrors.
 
-What left the browser is read from the browser itself, in the order in which it left.
+The requests are read from the browser itself, in the order in which it sent them.
 """
 
 import json
@@ -24,7 +24,7 @@ EMPTY = "<!doctype html><link rel=icon href=data:,>"
 
 @dataclass
 class Stage:
-    """A page, the lab that serves it, and what left its browser."""
+    """A page, the lab that serves it, and the requests that its browser sent."""
 
     page: Page
     lab: Lab
@@ -32,10 +32,10 @@ class Stage:
     fired: list[dict[str, str]] = field(default_factory=list)
 
     def note(self, request: Request) -> None:
-        """Keep what leaves the browser."""
+        """Note a batch of the tag or a hit of the Pixel."""
         address = urlsplit(request.url)
         if address.port not in {None, self.lab.port}:
-            return  # of what another lab had shown
+            return  # a request of a page of an earlier lab
         if address.path == COLLECT_PATH:
             self.batches.append(json.loads(request.post_data or "{}"))
         elif address.path == "/tr/":
@@ -59,7 +59,7 @@ class Stage:
         await self.page.wait_for_function(TAKEN_OVER)
 
     async def settle(self, channels: Iterable[str] = ("fired", "batches")) -> None:
-        """Send one last event and wait until it has left; all before it has left by then."""
+        """Send one last event and wait until it has left; every earlier event has left by then."""
         await self.run("fbq('trackCustom', 'End')")
         if "fired" in channels:
             await until(lambda: any(hit["ev"] == "End" for hit in self.fired), what="the Pixel sends End")
@@ -73,25 +73,25 @@ class Stage:
 
     @property
     def copy_updates(self) -> list[tuple[str, str]]:
-        """Updates of browser copies: name and status."""
+        """The updates of browser copies, as name and status."""
         return [(update["name"], update["pixel"]) for batch in self.batches for update in batch.get("fates", [])]
 
     @property
     def mirrored_pairs(self) -> list[Pair]:
-        """Pixel, name and id of what the tag sent."""
+        """Pixel, name and id of each event that the tag sent, except the last one."""
         return mirrored(self.events)
 
     @property
     def fired_pairs(self) -> list[Pair]:
-        """Pixel, name and id of what the Pixel sent."""
+        """Pixel, name and id of each event that the Pixel sent, except the last one."""
         return fired(self.fired)
 
 
 @asynccontextmanager
 async def stage(page: Page) -> AsyncIterator[Stage]:
-    """Serve one page and listen to it, until it is closed."""
+    """Serve one page and note its requests, until the page is closed or left."""
     async with laboratory() as lab:
-        # The next page of a test may have another site's tag.
+        # The page may be used again with another site's tag, so nothing may be cached.
         lab.caching = "no-store"
         here = Stage(page, lab)
         page.on("request", here.note)
@@ -105,11 +105,11 @@ async def stage(page: Page) -> AsyncIterator[Stage]:
 
 
 async def leave(page: Page, address: str) -> None:
-    """Leave a page that is to be shown again, as a new visitor finds it.
+    """Leave a page so that the next test finds it as a new visitor would.
 
     Args:
-        page: What the browser keeps of it goes: cookies, storage, routes.
-        address: Shows nothing, on the origin that the page was of.
+        page: Its cookies, its storage and its routes are deleted.
+        address: An empty page on the same origin, whose storage is cleared.
     """
     await page.unroute_all()
     await page.goto(address)
@@ -118,19 +118,19 @@ async def leave(page: Page, address: str) -> None:
 
 
 async def meta(route: Route) -> None:
-    """Play Meta's servers: the Pixel, the configuration of each pixel, and where events go."""
+    """Play Meta's servers: the Pixel's script, each pixel's config, and an empty answer for events."""
     *_, directory, name = urlsplit(route.request.url).path.split("/")
     scripts = {"en_US": standin_script(), "config": config_script(name)}
     await route.fulfill(content_type="text/javascript", body=scripts.get(directory, ""))
 
 
-# Pages that serve one test after another.
+# Pages that one test after another uses.
 _KEPT: set[Page] = set()
 
 
 @pytest.fixture(scope="module", name="kept_page")
 async def _kept_page(browser: Browser) -> AsyncIterator[Page]:
-    """A page for all tests of a module: to open another in a new context costs the browser as much as nine visits."""
+    """A page that all tests of a module share: a page in a new context costs the browser as much as nine visits."""
     context = await browser.new_context(user_agent=USER_AGENT)
     page = await context.new_page()
     _KEPT.add(page)
@@ -141,7 +141,7 @@ async def _kept_page(browser: Browser) -> AsyncIterator[Page]:
 
 @pytest.fixture(name="stage_page")
 def _stage_page(request: pytest.FixtureRequest) -> Page:
-    """The module's page; for a test that leaves behind what cannot be taken back, one of its own."""
+    """The module's page; a test that leaves something behind which cannot be undone gets a page of its own."""
     is_spoilt = request.node.get_closest_marker("own_page") is not None
     page: Page = request.getfixturevalue("page" if is_spoilt else "kept_page")
     return page

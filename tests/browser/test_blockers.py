@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)
 PREFIX = prefix_of(SECRET, "shop")
 PAGE_HOST = "www.acmeshop.com"
 SUB_DOMAIN = "t.acmeshop.com"
-# The page of each placement, the host that serves the proxy there, and the event that only this page fires.
+# By the page of each placement: the host that serves the proxy there, and the event that only this page fires.
 PLACEMENTS = {"/path": (PAGE_HOST, "Contact"), "/name": (SUB_DOMAIN, "Lead")}
 CONTROL_IMAGE = f"/tr?id={PIXEL}&ev=PageView&noscript=1"
 OURS = {("GET", "m.js", 200), ("POST", "e", 204), ("GET", "n.gif", 200)}
@@ -35,14 +35,14 @@ def page(base: str, event: str) -> str:
         script(f"navigator.sendBeacon('{base}/plain')"),
         f'<script src="{base}/fbevents.js"></script>',
         *(f'<img src="{base}{path}">' for path in (CONTROL_IMAGE, "/plain.png")),
-        # Later than the tag: no page loads both, and the image's answer brings a browser id of its own.
+        # Later than the tag: a real page does not load both, and the image's answer sets a browser id of its own.
         script(f"setTimeout(() => {{ new Image().src = '{base}{PREFIX}/n.gif' }}, 500)"),
     )
 
 
 @dataclass(frozen=True)
 class Account:
-    """What got through, and what the proxy made of it."""
+    """The requests of a visit that got through, and the rows that the proxy wrote about its events."""
 
     front: Front
     rows: list[dict[str, Any]]
@@ -50,13 +50,13 @@ class Account:
     """The hosts that a beacon is expected to reach."""
 
     def row(self, name: str) -> tuple[str, str, str]:
-        """Return how the one event of a name ended."""
+        """Return status, reason and browser copy of the one event of this name."""
         (row,) = (row for row in self.rows if row["name"] == name)
         return row["status"], row["reason"], row["browser_copy"]
 
 
 async def ledger(proxy: Installation, name: str, **wanted: str) -> list[dict[str, Any]]:
-    """Wait until the ledger says this of an event, and return all of it."""
+    """Wait until the ledger has an event of this name with these values, and return all its rows."""
 
     async def complete() -> list[dict[str, Any]] | None:
         rows: list[dict[str, Any]] = (await get_json(proxy.session, f"{proxy.operator}/api/events"))["events"]
@@ -99,7 +99,7 @@ async def visit(directory: Path, aliases: tuple[str, ...], beacons: set[str]) ->
 
 @pytest.fixture(scope="module", name="account", params=["addresses", "canonical names"])
 async def _account(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Account:
-    """Find the shop's names by address records, or as aliases whose canonical name is somebody else's."""
+    """A visit where the shop's names have address records, or where they are aliases of another party's name."""
     directory = tmp_path_factory.mktemp("ublock")
     if request.param == "addresses":
         return await visit(directory, (), {PAGE_HOST, SUB_DOMAIN})
@@ -108,7 +108,7 @@ async def _account(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
 @pytest.mark.parametrize("host", [PAGE_HOST, SUB_DOMAIN])
 def test_ours_passes(account: Account, host: str) -> None:
-    """The tag, its collect requests and the image reach the proxy, which takes them, on either host."""
+    """On either host the tag, its collect requests and the image reach the proxy, which accepts them."""
     assert account.front.answers(host) == OURS
 
 
@@ -123,18 +123,21 @@ def test_the_control_does_not(account: Account, host: str) -> None:
 
 @pytest.mark.parametrize("event", ["Contact", "Lead"])
 def test_what_the_browser_lost_is_recovered(account: Account, event: str) -> None:
-    """The event whose Pixel was blocked is delivered once, and the ledger says that it was blocked."""
+    """An event whose Pixel was blocked is delivered once, and the ledger shows its browser copy as blocked."""
     assert account.row(event) == ("delivered", "", "blocked")
 
 
 @pytest.mark.parametrize("host", [PAGE_HOST, SUB_DOMAIN])
 def test_a_beacon_to_a_foreign_name_is_lost(account: Account, host: str) -> None:
-    """On the plainest path a beacon to a sub-domain is lost where its canonical name is foreign; the tag sends none."""
+    """A beacon to a sub-domain whose canonical name is another party's is lost, even on a plain path.
+
+    The tag itself sends no beacon.
+    """
     assert account.front.paths(host, method="POST").count("/plain") == (host in account.beacons)
 
 
 async def test_global_privacy_control_of_firefox(tmp_path: Path) -> None:
-    """Firefox's own signal comes with every request, and the proxy drops the events; no blocker, so controls arrive."""
+    """Firefox sends the signal with every request, and the proxy drops the events; no blocker stops the Pixel."""
     async with shop(tmp_path) as (proxy, front, address):
         preferences = resolved(front) | GPC
         async with firefox(tmp_path / "profile", f"{address}/path", preferences, blocker=False):

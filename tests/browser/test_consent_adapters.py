@@ -1,6 +1,6 @@
-"""Each consent manager beside the tag in a real browser: what leaves, and which cookies stand, as visitors answer.
+"""Each consent manager beside the tag in a real browser: what is sent, and which cookies exist, after each answer.
 
-What an adapter makes of what its manager says is in test_consent_answers.py.
+What an adapter concludes from what its manager says is in test_consent_answers.py.
 """
 
 import pytest
@@ -13,7 +13,7 @@ CARRIED = ["PageView", "Lead"]
 
 
 async def _quiet(here: Stage) -> None:
-    """Wait longer than a batch takes, then see that none left and no cookie of ours stands."""
+    """Wait longer than a batch takes, then check that no batch was sent and that no cookie of ours exists."""
     before, count = await here.run("return Date.now()"), len(here.batches)
     await here.page.wait_for_function(f"Date.now() > {before} + 60")
     assert len(here.batches) == count
@@ -21,7 +21,7 @@ async def _quiet(here: Stage) -> None:
 
 
 async def _answers(here: Stage, name: str) -> None:
-    """Go from no answer to a yes, then to a no."""
+    """Check the page without an answer, then after a yes, then after a no."""
     await _quiet(here)
     asked = await here.run("return Date.now()")
     await here.run(click("true"))
@@ -41,7 +41,7 @@ async def _answers(here: Stage, name: str) -> None:
 
 @pytest.mark.parametrize("name", MANAGERS)
 async def test_a_manager_before_the_tag(here: Stage, name: str) -> None:
-    """Nothing leaves without an answer; a yes releases all with first times, a no stops at once and ends cookies."""
+    """Nothing is sent without an answer; a yes releases all events with first times; a no stops and ends cookies."""
     here.lab.site = site_of(name)
     await here.show(script(install(name)), TAG, ALONE, CALLS)
 
@@ -50,7 +50,7 @@ async def test_a_manager_before_the_tag(here: Stage, name: str) -> None:
 
 @pytest.mark.parametrize("name", MANAGERS)
 async def test_a_manager_that_comes_late(here: Stage, name: str) -> None:
-    """A manager that starts long after the tag is heard all the same."""
+    """The answer of a manager that starts long after the tag is heard too."""
     here.lab.site = site_of(name)
     await here.show(TAG, ALONE, CALLS)
     await _quiet(here)
@@ -61,7 +61,7 @@ async def test_a_manager_that_comes_late(here: Stage, name: str) -> None:
 
 @pytest.mark.parametrize("name", MANAGERS)
 async def test_an_earlier_yes_counts(here: Stage, name: str) -> None:
-    """What the visitor allowed on an earlier page needs no other click."""
+    """Consent that the visitor gave on an earlier page needs no further click."""
     here.lab.site = site_of(name)
     await here.show(script(install(name, stored=True)), TAG, ALONE, CALLS)
     await until(lambda: here.batches, what="a batch")
@@ -71,7 +71,7 @@ async def test_an_earlier_yes_counts(here: Stage, name: str) -> None:
 
 @pytest.mark.parametrize("name", MANAGERS)
 async def test_an_earlier_no_counts(here: Stage, name: str) -> None:
-    """What the visitor refused on an earlier page stays refused."""
+    """Consent that the visitor refused on an earlier page stays refused."""
     here.lab.site = site_of(name)
     await here.show(script(install(name, stored=False)), TAG, ALONE, CALLS)
 
@@ -79,7 +79,7 @@ async def test_an_earlier_no_counts(here: Stage, name: str) -> None:
 
 
 async def test_the_pixel_that_the_tag_brings_waits_too(here: Stage) -> None:
-    """With `load_pixel` an answer reaches both halves: the Pixel loads with the yes, and both send the same ids."""
+    """With `load_pixel` the Pixel too waits for the answer: it loads after a yes, and both copies have the same ids."""
     here.lab.site = site_of("cookiebot").model_copy(update={"load_pixel": True})
     await here.page.route("https://connect.facebook.net/**", meta)
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""What the adapters make of what consent managers say: the words the tag would be told, in a real browser."""
+"""What the adapters conclude from consent managers, in a real browser: the words that they would tell the tag."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -16,7 +16,7 @@ Verbs = Callable[..., Awaitable[list[str]]]
 
 @pytest.fixture(name="sheet", scope="module")
 async def _sheet(browser: Browser) -> AsyncIterator[Stage]:
-    """Keep one page for all tables, opened anew for each row."""
+    """One page for all rows of the tables; it is opened again for each row."""
     context = await browser.new_context()
     async with stage(await context.new_page()) as sheet:
         yield sheet
@@ -25,7 +25,7 @@ async def _sheet(browser: Browser) -> AsyncIterator[Stage]:
 
 @pytest.fixture(name="verbs")
 async def _verbs(sheet: Stage) -> Verbs:
-    """Return what puts a manager in the page, asks, takes more steps, and says what the tag would have been told."""
+    """Return a function that runs a manager and further steps in the page, and returns what the tag would be told."""
 
     async def ask(site: Site, *steps: str) -> list[str]:
         await sheet.page.context.clear_cookies()
@@ -44,12 +44,12 @@ async def _verbs(sheet: Stage) -> Verbs:
 
 
 async def test_waiting_costs_little(page: Page) -> None:
-    """A manager that never comes is looked for less than a hundred times in the first hour."""
+    """The adapter looks for a manager that never comes fewer than a hundred times in the first hour."""
     count = "window.looks = 0; Object.defineProperty(window, '__tcfapi', {get() { looks++ }})"
     await page.clock.install()
     await page.evaluate(f"() => {{ {count}; ({consent_script(site_of('tcf'), static_file)})(() => {{}}) }}")
     await page.clock.run_for(3_600_000)
-    # In one task: the clock runs on, and the click's own second look is due 10 ms after the first.
+    # Read both in one task: time goes on, and the click causes a second look 10 ms after the first.
     before, after = await page.evaluate("() => { const before = looks; document.body.click(); return [before, looks] }")
 
     assert 20 < before < 100
@@ -58,7 +58,7 @@ async def test_waiting_costs_little(page: Page) -> None:
 
 @pytest.mark.parametrize("name", [name for name, manager in MANAGERS.items() if manager.frees])
 async def test_a_permission_without_an_answer(verbs: Verbs, name: str) -> None:
-    """What a manager allows without asking is a yes only where the site says so; a refusal stays one."""
+    """What a manager allows without asking counts as a yes only if the site says so; a refusal always counts."""
     free = f"window.answer = ({MANAGERS[name].stand_in})(undefined, true)"
 
     assert await verbs(site_of(name), free) == []
@@ -144,7 +144,7 @@ GPP_ROWS: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.mark.parametrize(("steps", "expected"), GPP_ROWS.values(), ids=GPP_ROWS)
 async def test_what_gpp_says(verbs: Verbs, steps: list[str], expected: list[str]) -> None:
-    """A GPP consent is a United States section in force without an opt-out."""
+    """A GPP consent is a section for the United States that is in force and has no opt-out."""
     assert await verbs(site_of("gpp"), GPP, *steps) == expected
 
 
@@ -214,12 +214,12 @@ async def test_what_consent_mode_says(
     steps: list[str],
     expected: list[str],
 ) -> None:
-    """A Consent Mode consent is an update that leaves both types granted."""
+    """Consent Mode gives consent when an update leaves both types granted."""
     assert await verbs(site_of("consent_mode", implied=implied), LAYER, *steps) == expected
 
 
 async def test_the_data_layer_works_as_before(sheet: Stage, verbs: Verbs) -> None:
-    """Pushing returns what it returned, and everything pushed is there."""
+    """A push to the data layer returns what it did without the adapter, and all pushed items are there."""
     await verbs(site_of("consent_mode"), LAYER, "window.pushed = dataLayer.push({a: 1}, {b: 2})")
 
     assert await sheet.run("return [pushed, dataLayer.length, dataLayer[1].b]") == [2, 2, 2]
@@ -238,7 +238,7 @@ async def test_the_data_layer_works_as_before(sheet: Stage, verbs: Verbs) -> Non
     ],
 )
 async def test_several_managers_agree(verbs: Verbs, steps: list[str], expected: list[str]) -> None:
-    """A yes of one is not enough while another is silent or says no; one that does not decide is no obstacle."""
+    """With two managers one yes is not enough while the other is silent or says no, unless the other does not apply."""
     both = f"{TCF.replace('heard', 'waiting')}; window.tcf = tell; {GPP}; window.gpp = tell"
 
     assert await verbs(site_of("tcf", "gpp"), both, *steps) == expected
@@ -256,7 +256,7 @@ async def test_several_managers_agree(verbs: Verbs, steps: list[str], expected: 
     ],
 )
 async def test_usercentrics_2(verbs: Verbs, words: dict[str, object], state: str, expected: list[str]) -> None:
-    """The second version has other names for the same, and asks until it need not."""
+    """Version 2 has other names for the same data, and its answer is read once isConsentRequired is false."""
     manager = f"window.UC_UI = {{isConsentRequired: () => false, getServicesBaseInfo: () => {state}}}"
 
     assert await verbs(site_of("usercentrics", **words), manager) == expected
@@ -279,12 +279,12 @@ async def test_usercentrics_2(verbs: Verbs, words: dict[str, object], state: str
     ],
 )
 async def test_other_forms(verbs: Verbs, name: str, manager: str, expected: list[str]) -> None:
-    """Other versions and settings of a manager are understood, and one that fails is silent."""
+    """Other versions and settings of a manager are understood, and a manager that fails tells nothing."""
     assert await verbs(site_of(name), manager) == expected
 
 
 async def test_klaro_switches_are_only_tried(verbs: Verbs) -> None:
-    """A switch that the visitor moves and does not save changes nothing."""
+    """A switch of Klaro that the visitor moves but does not save changes nothing."""
     moved = "klaro.getManager().consents['facebook-pixel'] = true; document.body.click()"
 
     assert await verbs(site_of("klaro"), install("klaro", stored=False), moved) == ["revoke"]

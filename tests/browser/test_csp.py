@@ -16,12 +16,12 @@ from proxy.edge.tag.build import trap_of
 
 GUIDE = Path(__file__).parents[2] / "docs" / "install.md"
 NONCE = "n0nce"
-# What the stand-in for Meta's Pixel needs, which lives on the page's own host here.
+# The stand-in for Meta's Pixel is served by the page's own host here, so it needs these sources.
 PIXEL = {"script-src": "'self'", "img-src": "'self'"}
 
 
 def documented(heading: str) -> dict[str, str]:
-    """Read the policy that the guide gives under a heading: directive and sources."""
+    """Return the policy that the guide gives under a heading, as sources by directive."""
     text = GUIDE.read_text(encoding="utf-8").partition("**Content Security Policy.**")[2]
     block = re.search(rf"{heading}.*?\n\n((?:    [^\n]+\n)+)", text, re.DOTALL)
     assert block, heading
@@ -29,7 +29,7 @@ def documented(heading: str) -> dict[str, str]:
 
 
 def policy_of(*parts: dict[str, str]) -> str:
-    """Join policies; whatever they do not name is forbidden."""
+    """Return a policy that joins these policies and forbids everything that they do not name."""
     joined: dict[str, list[str]] = {"default-src": ["'none'"], "base-uri": ["'none'"], "img-src": ["data:"]}
     for part in parts:
         for directive, sources in part.items():
@@ -38,7 +38,7 @@ def policy_of(*parts: dict[str, str]) -> str:
 
 
 async def holds(page: Page, expression: str) -> None:
-    """Wait until an expression is true; Playwright's own way to wait needs what a strict policy forbids."""
+    """Wait until an expression is true; Playwright's own way needs ``eval``, which a strict policy forbids."""
     deadline = time.monotonic() + 10
     while not await page.evaluate(f"!!({expression})"):
         assert time.monotonic() < deadline, f"never true: {expression}"
@@ -49,7 +49,7 @@ def with_nonce(html: str) -> str:
 
 
 def page_of(lab: Lab, placement: str, host: str) -> str:
-    """Write the page; its listener for violations stands first."""
+    """Return the page; its listener for violations comes first."""
     note = "addEventListener('securitypolicyviolation', (event) => broken.push(event.effectiveDirective))"
     listen = script("var broken = []", note)
     sync = f'<script src="{host}{TAG_PATH}"></script>'
@@ -62,7 +62,7 @@ def page_of(lab: Lab, placement: str, host: str) -> str:
 @pytest.mark.parametrize("where", ["path", "sub-domain"])
 @pytest.mark.parametrize("placement", ["trap", "sync"])
 async def test_the_documented_policy_is_enough(page: Page, lab: Lab, placement: str, where: str) -> None:
-    """Under the policy of the guide, with everything else forbidden, events are mirrored and nothing is violated."""
+    """With the guide's policy, which forbids everything else, events are mirrored and nothing is violated."""
     host = "" if where == "path" else lab.url("", "t.shop.test")
     heading = "On a path of the site" if where == "path" else "On a sub-domain"
     wanted = {key: text.replace("https://t.shop.example", host) for key, text in documented(heading).items()}
@@ -78,7 +78,7 @@ async def test_the_documented_policy_is_enough(page: Page, lab: Lab, placement: 
 
 
 async def test_the_trap_by_its_hash(page: Page, lab: Lab) -> None:
-    """Where pages are cached and a nonce cannot be, the hash of the trap allows it."""
+    """On cached pages, where a nonce is impossible, the policy can allow the trap by its hash."""
     digest = base64.b64encode(hashlib.sha256(trap_of(lab.site).encode()).digest()).decode()
     base = base64.b64encode(hashlib.sha256(BASE[8:-9].encode()).digest()).decode()
     calls = base64.b64encode(hashlib.sha256(CALLS[8:-9].encode()).digest()).decode()
@@ -94,7 +94,7 @@ async def test_the_trap_by_its_hash(page: Page, lab: Lab) -> None:
 
 @pytest.mark.parametrize("placement", ["trap", "sync"])
 async def test_a_policy_without_the_proxy_harms_nothing(page: Page, lab: Lab, placement: str) -> None:
-    """Where the policy lets the tag in but not its requests, the Pixel and the page go on as without the tag."""
+    """If the policy allows the tag but not its requests, the Pixel and the page work as without the tag."""
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     lab.headers["Content-Security-Policy"] = policy_of({"script-src": f"'nonce-{NONCE}'"}, PIXEL)

@@ -1,4 +1,4 @@
-"""What the operator does at the dashboard, and what it says when the proxy is away or asks who one is."""
+"""What the operator does at the dashboard, and what it shows when the proxy is down or asks for a password."""
 
 import asyncio
 import re
@@ -37,7 +37,7 @@ async def test_a_newcomer_is_told_what_to_do_next(desk: Desk) -> None:
 
 @pytest.mark.own_page
 async def test_a_viewer_whose_clock_is_hours_off_sees_the_proxys_time(desk: Desk) -> None:
-    """The last hour is that of the proxy's clock, and what just happened is not hours ahead."""
+    """The last hour is that of the proxy's clock, and a new event is not shown as hours ahead."""
     await desk.page.clock.install(time=time.time() - 3 * 3600)
     await desk.office.send({"name": "Lead", "id": "now"})
     await desk.office.ended("now")
@@ -49,7 +49,7 @@ async def test_a_viewer_whose_clock_is_hours_off_sees_the_proxys_time(desk: Desk
 
 
 async def test_a_dead_letter_is_replayed(desk: Desk) -> None:
-    """A dead letter shows the Graph error; once the cause is mended, Replay delivers it, and focus is not lost."""
+    """A dead letter shows the Graph error; once the cause is fixed, Replay delivers it, and focus is not lost."""
     await desk.office.bury("a")
     await desk.open("dead")
     rows, page = desk.page.locator("#dead-table tbody tr"), desk.page
@@ -67,7 +67,7 @@ async def test_a_dead_letter_is_replayed(desk: Desk) -> None:
 
 
 async def test_discarding_asks_first(desk: Desk) -> None:
-    """Keep and Escape keep the dead letter, Discard removes it, and all listed ones go where that is asked for."""
+    """Keep and Escape keep the dead letter, Discard removes it, and one button discards all listed ones."""
     page, rows = desk.page, desk.page.locator("#dead-table tbody tr")
     await desk.office.bury("b", "c", "d")
     await desk.open("dead")
@@ -88,7 +88,7 @@ async def test_discarding_asks_first(desk: Desk) -> None:
 
 
 async def test_dead_letters_outside_of_the_time_range_are_not_forgotten(desk: Desk) -> None:
-    """Where the range has none, the page says that there are others, and shows them; all can be saved as a file."""
+    """If the time range has no dead letter, the page says that there are others and shows them; all can be exported."""
     await desk.office.bury("e")
     await desk.open("dead?from=2026-01-01T00:00Z&to=2026-01-02T00:00Z")
     await expect(desk.page.locator("#dead-empty")).to_contain_text("1 dead letter from outside of this time range")
@@ -124,7 +124,7 @@ async def test_a_pixel_is_paused_and_resumed(desk: Desk) -> None:
 
 
 async def test_a_test_event_code_has_an_end(desk: Desk) -> None:
-    """With a code events count as tests until the time that the page names, or until one ends it."""
+    """With a test event code, events count as tests until the time on the page, or until the operator ends it."""
     await desk.open("pixels")
     card = desk.page.get_by_role("region", name=f"Pixel {PIXEL}")
     await card.get_by_text("Test events", exact=True).click()
@@ -139,7 +139,7 @@ async def test_a_test_event_code_has_an_end(desk: Desk) -> None:
 
 
 async def test_the_doctor_examines_when_asked(desk: Desk) -> None:
-    """The button begins an examination, and its findings appear by themselves, each with what to do."""
+    """The button starts an examination, and its findings appear without a reload, each with what to do about it."""
     await desk.open("doctor")
     await desk.page.get_by_role("button", name="Examine now").click()
 
@@ -158,7 +158,7 @@ async def test_the_doctor_examines_when_asked(desk: Desk) -> None:
 async def test_while_graph_refuses_the_page_is_not_green_and_metas_words_are_shown(
     loud: Desk, mode: str, code: str, state: str, message: str
 ) -> None:
-    """What Meta says of a refused token, or while it is down, is in the overview and at the pixel while it lasts."""
+    """While Meta refuses the token or is down, the overview and the pixel's card show it, with Meta's own words."""
     page = loud.page
     await loud.open()
     await loud.office.fault(mode=mode, pixel=OTHER)
@@ -183,7 +183,7 @@ async def _single(browser: Browser) -> AsyncIterator[BrowserContext]:
 
 
 async def test_a_proxy_that_is_down_is_said_to_be_down(single: BrowserContext, tmp_path: Path) -> None:
-    """When the proxy stops, the page says since when, keeps what it had, and recovers by itself."""
+    """When the proxy stops, the page says since when, keeps what it had shown, and recovers without a reload."""
     page = await single.new_page()
     async with served(make_app()) as graph, aiohttp.ClientSession() as http:
         async with running(configuration(tmp_path, graph)) as proxy:
@@ -202,7 +202,7 @@ async def test_a_proxy_that_is_down_is_said_to_be_down(single: BrowserContext, t
 
 
 async def test_signing_in_leads_to_what_was_asked_for(single: BrowserContext, tmp_path: Path) -> None:
-    """Behind a password every address leads to the page that asks for it, and from there to what was asked for."""
+    """With a password set, every address leads to the login page, and from there to the page first requested."""
     page = await single.new_page()
     async with open_office(tmp_path, operator_password="the right password") as office:
         await page.goto(f"{office.origin}/#/pixels?range=7d")

@@ -1,4 +1,4 @@
-"""The charts of the overview: a picture, a slider to read it by, and the same figures as a table."""
+"""The charts of the overview: a picture, a slider that reads out its values, and the same figures as a table."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ async def _filled(office: Office) -> None:
 
 
 async def test_single_times_are_read_by_keyboard(desk: Desk) -> None:
-    """With the focus in a chart, End and the arrows read out single times as a slider's value, and Escape ends that."""
+    """When a chart has the focus, End and the arrows read out single times as a slider's value; Escape ends that."""
     await desk.open("overview?range=24h")
     slider = desk.page.get_by_role("slider", name="Events by outcome: time")
     readout = desk.page.locator("#chart-outcomes .readout")
@@ -36,7 +36,7 @@ async def test_single_times_are_read_by_keyboard(desk: Desk) -> None:
 
 
 async def test_the_pointer_reads_the_time_under_it(desk: Desk) -> None:
-    """At the right edge of the picture it is the latest time, at the left edge the first."""
+    """At the right edge of the picture the pointer reads the latest time, at the left edge the first."""
     await desk.open("overview?range=24h")
     plot = desk.page.locator("#chart-outcomes .plot")
     await plot.scroll_into_view_if_needed()
@@ -49,7 +49,7 @@ async def test_the_pointer_reads_the_time_under_it(desk: Desk) -> None:
 
 
 async def test_nothing_known_looks_and_reads_different_from_zero(desk: Desk) -> None:
-    """Hours without events are zeros in a count; in a share they are hatched and said to be not known."""
+    """Hours without events are zeros in a chart of counts; in a chart of shares they are hatched and called unknown."""
     await desk.open("overview?range=24h")
     await expect(desk.page.locator("#chart-shares .missing").first).to_be_attached()
     assert await desk.page.evaluate(KINDS.format("outcomes", "missing")) == []
@@ -62,7 +62,7 @@ async def test_nothing_known_looks_and_reads_different_from_zero(desk: Desk) -> 
 
 
 async def test_the_table_has_what_the_chart_shows(desk: Desk) -> None:
-    """Tables are one link away, are part of the address, and have the same figures, the newest first."""
+    """The table is one link away, is part of the address, and has the chart's figures, the newest first."""
     await desk.open("overview?range=24h")
     await desk.page.get_by_role("link", name="Show tables").click()
     await expect(desk.page).to_have_url(re.compile("view=tables"))
@@ -90,7 +90,7 @@ async def test_no_meaning_is_in_colour_alone(desk: Desk) -> None:
 
 
 async def test_axes_have_units_and_the_viewers_times(desk: Desk) -> None:
-    """The number axis begins at zero and names its unit; the times are those of the viewer's zone, which is named."""
+    """The number axis begins at zero and names its unit; times are those of the viewer's zone, whose name is shown."""
     await desk.open("overview?range=24h")
     texts = await desk.page.locator("#chart-outcomes .plot text").all_text_contents()
 
@@ -116,7 +116,7 @@ async def test_a_chart_is_as_wide_as_its_place(desk: Desk, width: int) -> None:
 
 
 async def test_scales_are_round_and_follow_the_calendar(desk: Desk) -> None:
-    """Marks are round numbers from 0 on, whole where halves make no sense, and round times of the zone."""
+    """Marks are round numbers from 0 on, whole numbers for counts, and round times of the viewer's zone."""
     await desk.open("doctor")
     marks = await desk.page.evaluate(
         """async () => {
@@ -143,7 +143,7 @@ async def test_scales_are_round_and_follow_the_calendar(desk: Desk) -> None:
 
 
 async def test_figures_of_nothing_say_so(desk: Desk) -> None:
-    """Where nothing was counted no chart is drawn, and no figure is said to be a part of nothing."""
+    """If nothing was counted, no chart is drawn, and no share of nothing is shown."""
     await desk.open("overview?range=24h&name=NeverSeen")
     page = desk.page
     await expect(page.locator("#chart-outcomes")).to_contain_text("No event ended in this period.")
@@ -157,7 +157,7 @@ async def test_figures_of_nothing_say_so(desk: Desk) -> None:
 
 
 async def test_only_nothing_and_all_are_said_to_be_so(desk: Desk) -> None:
-    """No share is rounded to 0 % or to 100 % that is neither."""
+    """A share is shown as 0 % or 100 % only if it is exactly that."""
     await desk.open("doctor")
     shares = [None, 0, 0.00004, 0.004, 0.0949, 0.5, 0.994, 0.9968, 0.99996, 1]
     script = "async (shares) => shares.map((await import('/operator-format.js')).percent)"

@@ -13,7 +13,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 async def test_an_event_and_its_fate_appear_without_a_reload(desk: Desk) -> None:
-    """What is sent while the page is open is listed once its fate is known, told by the stream and not by a poll."""
+    """An event sent while the page is open is listed once its end is known; the stream says so, without a request."""
     await desk.open("events")
     await desk.live()
     asked = len([url for url in desk.asked if "/api/events" in url])
@@ -26,7 +26,7 @@ async def test_an_event_and_its_fate_appear_without_a_reload(desk: Desk) -> None
 
 
 async def test_how_soon_a_fate_is_shown(desk: Desk, say: Callable[[str], None]) -> None:
-    """Between the end of an event, by the server's clock, and its place on the page hardly any time goes by."""
+    """The page shows the end of an event hardly later than it happened by the server's clock."""
     await desk.open("events")
     await desk.live()
     watch = """id => new Promise((resolve) => {
@@ -41,12 +41,12 @@ async def test_how_soon_a_fate_is_shown(desk: Desk, say: Callable[[str], None]) 
     (event,) = (await desk.office.api("events?id=quick-1"))["events"]
     say(f"an event is on the page {at - event['at']} ms after its end, {at - event['arrived']} ms after its arrival")
 
-    # Far more than it takes, as the machine is shared.
+    # A generous bound, as other programs use the machine too.
     assert at - event["at"] < 10_000
 
 
 async def test_a_waiting_event_is_listed_until_meta_has_it(desk: Desk) -> None:
-    """While Meta is away an event stands as waiting; when Meta takes it, the same row says so."""
+    """While Meta is down an event is listed as waiting; when Meta takes it, the same row says so."""
     await desk.office.fault(mode="500", pixel=OTHER)
     await desk.open("events?name=Waits")
     await desk.live()
@@ -62,7 +62,7 @@ async def test_a_waiting_event_is_listed_until_meta_has_it(desk: Desk) -> None:
 
 
 async def test_later_news_of_a_browser_copy_is_shown(desk: Desk) -> None:
-    """A row already on the page follows what the tag learns later."""
+    """A row already on the page is updated when the tag later learns what became of the browser copy."""
     await desk.open("events")
     await desk.live()
     await desk.office.send({"name": "Lead", "id": "late", "pixel": "pending"})
@@ -74,7 +74,7 @@ async def test_later_news_of_a_browser_copy_is_shown(desk: Desk) -> None:
 
 
 async def test_events_are_found_by_name_id_order_and_pixel(desk: Desk) -> None:
-    """Name, id, the number of an order and pixel choose events; the address keeps the choice, and Clear forgets it."""
+    """Events are found by name, id, order number and pixel; the address keeps the filter, and Clear removes it."""
     await desk.office.send(
         {"name": "Lead", "id": "find-1"},
         {"name": "Seek", "id": "find-2", "pixels": [PIXEL, OTHER]},
@@ -100,7 +100,7 @@ async def test_events_are_found_by_name_id_order_and_pixel(desk: Desk) -> None:
 
 
 async def test_events_around_a_moment(desk: Desk) -> None:
-    """A moment shows the five minutes before and after it, as a range that the address keeps; others are left out."""
+    """A moment selects the five minutes before and after it, as a range in the address; other events are left out."""
     await desk.office.send({"name": "Moment", "id": "moment-1"})
     await desk.office.ended("moment-1")
     await desk.open("events?name=Moment")
@@ -119,7 +119,7 @@ async def test_events_around_a_moment(desk: Desk) -> None:
 
 
 async def test_pages_have_no_end(desk: Desk) -> None:
-    """Older events follow page by page by links, none twice and none left out; Back returns."""
+    """Links lead to older events page by page, with no event shown twice or left out; Back returns."""
     ids = [f"many-{number:03}" for number in range(120)]
     await desk.office.send(*({"name": "Many", "id": event_id} for event_id in ids))
     await desk.office.ended(*ids)
@@ -141,7 +141,7 @@ async def test_pages_have_no_end(desk: Desk) -> None:
 
 
 async def test_the_story_of_a_recovered_purchase(desk: Desk) -> None:
-    """Its name leads to its story: whether Meta has it, what became of the browser copy, each moment, and proof."""
+    """An event's name leads to its story: whether Meta has it, its browser copy, each step with its time, and proof."""
     purchase = {"name": "Purchase", "id": "story-1", "pixel": "blocked", "data": {"value": 1299, "currency": "EUR"}}
     await desk.office.send(purchase)
     await desk.office.ended("story-1")
@@ -168,7 +168,7 @@ async def test_the_story_of_a_recovered_purchase(desk: Desk) -> None:
     ids=["dropped", "dead"],
 )
 async def test_the_story_of_an_event_that_meta_does_not_have(desk: Desk, event: dict[str, str], answer: str) -> None:
-    """Of a dropped event and of a dead one the first line says No, and why."""
+    """The story of a dropped or dead event begins with No, and the reason."""
     await desk.office.fault(mode="poison", match="poison")
     await desk.office.send(event)
     await desk.office.ended(event["id"])
@@ -179,7 +179,7 @@ async def test_the_story_of_an_event_that_meta_does_not_have(desk: Desk, event: 
 
 
 async def test_an_unknown_event_is_said_to_be_unknown(loud: Desk) -> None:
-    """A link to an event that the ledger has forgotten says so and does not stay empty."""
+    """A link to an event that the ledger does not have any more shows a message and not an empty page."""
     await loud.open(f"event?pixel={PIXEL}&name=Lead&id=never-seen")
 
     await expect(loud.page.locator("#main .note")).to_contain_text("Nothing is known of this event")
@@ -201,7 +201,7 @@ async def test_what_strangers_wrote_is_text(desk: Desk) -> None:
 
 
 async def test_an_update_leaves_the_reader_in_peace(desk: Desk) -> None:
-    """New rows move neither the focus nor the row one reads."""
+    """New rows move neither the focus nor the row that the reader looks at."""
     await desk.office.send(*({"name": "Search", "id": f"old-{number:02}"} for number in range(40)))
     await desk.office.ended(*(f"old-{number:02}" for number in range(40)))
     await desk.open("events?name=Search")
@@ -219,7 +219,7 @@ async def test_an_update_leaves_the_reader_in_peace(desk: Desk) -> None:
 
 
 async def test_new_events_are_announced_and_do_not_shout(desk: Desk) -> None:
-    """A screen reader hears of a burst of events once, in a few words, and of no row by itself."""
+    """A screen reader announces a burst of events once, in a few words, and no single row."""
     await desk.open("events")
     await desk.live()
     await desk.page.evaluate(
@@ -239,7 +239,7 @@ async def test_new_events_are_announced_and_do_not_shout(desk: Desk) -> None:
 
 @pytest.mark.own_page
 async def test_a_hidden_tab_asks_nothing(desk: Desk) -> None:
-    """While nobody can look, or updates are paused, no question is asked; both end with one at once."""
+    """While the tab is hidden or updates are paused the page sends no request; at the end of either it asks at once."""
     page = desk.page
     await page.clock.install()
     await desk.open("events")

@@ -1,4 +1,4 @@
-"""The dashboard before somebody in a hurry: typing and leaving, answers that are overtaken, events that rain."""
+"""The dashboard with a user in a hurry: a click right after typing, late answers, and many events at once."""
 
 import asyncio
 import re
@@ -15,11 +15,11 @@ IDS = "#events-table tbody th code"
 
 @pytest.mark.own_page
 async def test_what_is_typed_does_not_follow_to_the_next_page(desk: Desk) -> None:
-    """Whoever types a filter and leaves at once finds the next page as it is, without filter or range."""
+    """A filter that is typed right before leaving the page does not add a filter or range to the next page."""
     page = desk.page
     await page.clock.install()
     await desk.open("events")
-    # However slow the hand is here, what is typed has no time to take effect before the click.
+    # Stop the clock, so that typing takes no effect before the click, however slow this machine is.
     await page.clock.pause_at(time.time() + 60)
     await page.get_by_role("combobox", name="Name").fill("Lead")
     await page.locator("[data-page=overview]").click()
@@ -33,7 +33,7 @@ async def test_what_is_typed_does_not_follow_to_the_next_page(desk: Desk) -> Non
 
 
 async def test_an_event_that_ends_between_two_answers_is_listed_once(desk: Desk) -> None:
-    """What the list of waiting events still has, and that of finished ones too, is one row, which has ended."""
+    """An event that is in the list of waiting events and in that of finished ones is shown in one row, as finished."""
     await desk.office.send({"name": "Between", "id": "between-1"})
     await desk.office.ended("between-1")
     (ended,) = (await desk.office.api("events?id=between-1"))["events"]
@@ -51,7 +51,7 @@ async def test_an_event_that_ends_between_two_answers_is_listed_once(desk: Desk)
 
 
 async def test_what_was_heard_outlives_an_answer_that_does_not_know_it(desk: Desk) -> None:
-    """An event that is told while a search is under way stays, although the search began before it."""
+    """An event that the stream brings during a search stays on the page, although the search does not return it."""
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(route: Route) -> None:
@@ -74,7 +74,7 @@ async def test_what_was_heard_outlives_an_answer_that_does_not_know_it(desk: Des
 
 
 async def test_waiting_events_are_chosen_by_their_browser_copy(desk: Desk) -> None:
-    """While Meta is away, those whose browser copy was blocked are listed, and those that fired are not."""
+    """While Meta is down, the filter for blocked browser copies lists such waiting events, and not the fired ones."""
     await desk.office.fault(mode="500", pixel=OTHER)
     await desk.office.send(
         {"name": "Copies", "id": "copy-blocked", "pixels": [OTHER], "pixel": "blocked"},
@@ -88,7 +88,7 @@ async def test_waiting_events_are_chosen_by_their_browser_copy(desk: Desk) -> No
 
 
 async def test_older_events_follow_without_a_gap_while_events_rain(desk: Desk) -> None:
-    """However many came since the page was opened, the link to older events passes over none."""
+    """However many events came since the page was opened, the link to older events skips none."""
     ids = [f"rain-{number:03}" for number in range(320)]
     await desk.office.send(*({"name": "Rain", "id": event_id} for event_id in ids[:60]))
     await desk.office.ended(*ids[:60])
@@ -118,7 +118,7 @@ async def test_older_events_follow_without_a_gap_while_events_rain(desk: Desk) -
 
 
 async def test_a_story_that_cannot_be_told_now_is_not_said_to_be_unknown(loud: Desk) -> None:
-    """Where the proxy refuses for a while, the page says that, and not that the event is forgotten."""
+    """If the proxy refuses for a while, the page of an event says that, and not that the event is unknown."""
 
     async def away(route: Route) -> None:
         await route.fulfill(status=503, body='{"error": "the database is away"}', content_type="application/json")
@@ -131,7 +131,7 @@ async def test_a_story_that_cannot_be_told_now_is_not_said_to_be_unknown(loud: D
 
 
 async def test_a_repeat_of_a_dead_letter_is_told_as_dead(desk: Desk) -> None:
-    """The story of an event that Meta refused, and that came again, says that and why, once."""
+    """The story of an event that Meta refused, and that was sent again, says once that it is dead and why."""
     await desk.office.bury("again")
     await desk.office.send({"name": "Lead", "id": "poison-again"})
     await desk.office.ended("poison-again")

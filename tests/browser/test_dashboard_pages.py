@@ -1,4 +1,4 @@
-"""Every page of the dashboard in real Chromium: for all eyes, hands and ears, at any width, behind its policy."""
+"""Every page of the dashboard in real Chromium: accessible, at any width, and under its content security policy."""
 
 import re
 from itertools import pairwise
@@ -13,12 +13,12 @@ ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 STORY = f"event?pixel={PIXEL}&name=Purchase&id=pages-sold"
 ADDRESSES = [*PAGES, STORY, "overview?range=7d&view=tables", "events?status=dead&range=1h"]
-# Elements that a person at a keyboard must come to, and whether they stand on the page.
+# Elements that a keyboard user must be able to reach, each with whether it is visible.
 REACHABLE = """() => [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]
   .filter((element) => !element.disabled && !element.closest('dialog'))
   .filter((element) => element.checkVisibility({ visibilityProperty: true }))
   .map((element, index) => { element.dataset.reach = index; return index; })"""
-# The next Tab leads to the first element of the page.
+# Makes the next Tab lead to the first element of the page.
 FROM_THE_START = "document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')"
 FOCUSED = """() => {
   const element = document.activeElement;
@@ -31,7 +31,7 @@ FOCUSED = """() => {
 
 @pytest.fixture(name="filled", scope="module", autouse=True)
 async def _filled(office: Office) -> None:
-    """Let there be something of each kind to look at."""
+    """Make events of each kind, so that no page is empty."""
     await office.send(
         {"name": "Purchase", "id": "pages-sold", "pixel": "blocked", "data": {"value": 129.9, "currency": "EUR"}},
         {"name": "Purchase", "id": "pages-worthless"},
@@ -47,7 +47,7 @@ async def _filled(office: Office) -> None:
 
 
 async def violations(desk: Desk) -> list[dict[str, Any]]:
-    """Return what axe-core finds on the page."""
+    """Return the violations that axe-core finds on the page."""
     await desk.page.evaluate(AXE.read_text())
     found = await desk.page.evaluate("axe.run(document, { preload: false, resultTypes: ['violations'] })")
     return [
@@ -59,7 +59,7 @@ async def violations(desk: Desk) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("colours", ["light", "dark"])
 @pytest.mark.parametrize("address", ADDRESSES)
 async def test_axe_finds_nothing(desk: Desk, address: str, colours: Literal["light", "dark"]) -> None:
-    """On no page, neither light nor dark, does axe-core find anything to mend."""
+    """axe-core finds no violation on any page, in light and in dark colours."""
     await desk.page.emulate_media(color_scheme=colours)
     await desk.open(address)
 
@@ -67,7 +67,7 @@ async def test_axe_finds_nothing(desk: Desk, address: str, colours: Literal["lig
 
 
 async def test_axe_would_find_something(desk: Desk) -> None:
-    """The examination is not blind: an image without words is found."""
+    """The check can fail: axe-core finds an image without a text."""
     await desk.open("doctor")
     await desk.page.evaluate("document.querySelector('main').append(document.createElement('img'))")
 
@@ -76,7 +76,7 @@ async def test_axe_would_find_something(desk: Desk) -> None:
 
 @pytest.mark.parametrize("address", ADDRESSES)
 async def test_a_page_is_used_by_keyboard_alone(desk: Desk, address: str) -> None:
-    """Tab reaches all that can be used, shows where it is, and comes out again at the end."""
+    """Tab reaches every usable element, with a visible focus, and leaves the page at its end."""
     await desk.open(address)
     await desk.page.get_by_role("button", name="Pause updates").click()
     await desk.page.evaluate(FROM_THE_START)
@@ -110,7 +110,7 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(desk: Desk, a
 
 @pytest.mark.parametrize("address", ADDRESSES)
 async def test_a_page_has_its_landmarks_and_headings(desk: Desk, address: str) -> None:
-    """There is one main part, one heading of the first level, which names the tab, and no level is skipped."""
+    """A page has one main landmark, one h1, which is the tab's title too, and no skipped heading level."""
     await desk.open(address)
     levels = await desk.page.evaluate(
         "[...document.querySelectorAll('h1, h2, h3, h4')].filter((e) => e.checkVisibility()).map((e) => +e.tagName[1])"
@@ -124,7 +124,7 @@ async def test_a_page_has_its_landmarks_and_headings(desk: Desk, address: str) -
 
 
 async def test_the_policy_allows_nothing_inline(loud: Desk) -> None:
-    """No page can run a script or set a style of its own text, even if somebody managed to write one into it."""
+    """No inline script or style is run on any page, even if somebody managed to inject one."""
     await loud.open()
     async with loud.office.http.get(f"{loud.office.origin}/") as answer:
         policy = answer.headers["Content-Security-Policy"]
@@ -154,7 +154,7 @@ async def test_the_first_link_leads_past_the_header(desk: Desk) -> None:
 
 
 async def test_a_link_leads_to_the_page_and_its_heading(desk: Desk) -> None:
-    """Whoever follows a link of the list of pages goes on at the heading of the new page; Back leads back."""
+    """After a link of the page list the focus is at the heading of the new page; Back leads back."""
     await desk.open()
     for name in ("Events", "Pixels", "Sources", "Dead letters", "Doctor"):
         await desk.page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
@@ -167,7 +167,7 @@ async def test_a_link_leads_to_the_page_and_its_heading(desk: Desk) -> None:
 
 
 async def test_a_time_range_goes_along_and_is_part_of_the_address(desk: Desk) -> None:
-    """The range that was chosen holds on every page, and a link opened afresh shows the same."""
+    """The chosen range holds on every page, and its link opened in a new tab shows the same range."""
     page = desk.page
     await desk.open()
     await page.get_by_role("link", name="The last 7 days").click()
@@ -181,7 +181,7 @@ async def test_a_time_range_goes_along_and_is_part_of_the_address(desk: Desk) ->
 
 
 async def test_a_range_of_ones_own_by_keyboard(desk: Desk) -> None:
-    """Two moments make a range; a wrong order is said; Escape closes the form and gives the focus back."""
+    """Two moments make a range; a wrong order is reported; Escape closes the form and returns the focus."""
     page = desk.page
     await desk.open("events")
     summary = page.locator("#range-custom summary")
@@ -203,7 +203,7 @@ async def test_a_range_of_ones_own_by_keyboard(desk: Desk) -> None:
 
 
 async def test_an_unknown_address_shows_the_overview(desk: Desk) -> None:
-    """A page that does not exist, or no page at all, is the overview."""
+    """The address of a page that does not exist, or of no page at all, shows the overview."""
     for address in ("constructor", "nothing?range=soon", ""):
         await desk.open(address)
         await expect(desk.page.get_by_role("heading", level=1)).to_have_text("Overview")
@@ -211,7 +211,7 @@ async def test_an_unknown_address_shows_the_overview(desk: Desk) -> None:
 
 @pytest.mark.parametrize("address", ["overview", "events", "dead", "sources"])
 async def test_the_longest_name_leaves_room_for_all_else(desk: Desk, address: str) -> None:
-    """At a desk no table is wider than its place, however long names and ids are."""
+    """On a wide screen no table is wider than its container, however long names and ids are."""
     await desk.open(address)
     wide = "[...document.querySelectorAll('.table')].filter((box) => box.scrollWidth > box.clientWidth)"
 
@@ -219,7 +219,7 @@ async def test_the_longest_name_leaves_room_for_all_else(desk: Desk, address: st
 
 
 async def test_letters_from_right_to_left_move_no_figure(desk: Desk) -> None:
-    """A count stands on the right of its name also where the name is written from right to left."""
+    """A count stands to the right of its name even if the name is written from right to left."""
     await desk.office.send({"name": "شراء", "id": "pages-right"})
     await desk.office.ended("pages-right")
     await desk.open("sources")

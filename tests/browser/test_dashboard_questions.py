@@ -1,4 +1,4 @@
-"""The five questions of a site owner, answered at the dashboard by somebody who clicks and reads."""
+"""Five questions of a site owner, answered by clicking and reading at the dashboard."""
 
 import re
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ async def _office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Off
 
 @pytest.fixture(name="sold", scope="module")
 async def _sold(office: Office) -> datetime:
-    """Sell something in a browser whose Pixel is blocked, beside visits with and without one."""
+    """Send a Purchase whose Pixel is blocked, among visits with and without a blocker; return its time."""
     moment = datetime.now().astimezone()
     purchase = {"name": "Purchase", "id": "order-shop-1403", "pixel": "blocked"}
     await office.send({**purchase, "data": {"value": 89, "currency": "EUR"}})
@@ -51,7 +51,7 @@ async def find_purchase(desk: Desk, sold: datetime) -> None:
 
 
 async def test_did_my_purchase_reach_meta(desk: Desk, sold: datetime) -> None:
-    """Found by time and name alone, its story begins with the answer, and says when Meta took it."""
+    """The Purchase is found by time and name alone; its story begins with the answer and says when Meta took it."""
     await find_purchase(desk, sold)
 
     await expect(desk.page.locator("#answer")).to_contain_text(re.compile(r"Yes, Meta has it: taken on .*\d\d:\d\d"))
@@ -66,7 +66,7 @@ async def test_was_the_browser_copy_blocked(desk: Desk, sold: datetime) -> None:
 
 @pytest.mark.usefixtures("sold")
 async def test_what_is_my_match_quality(desk: Desk) -> None:
-    """The overview has an estimate of 10, by event name too, and what would raise it."""
+    """The overview shows an estimate out of 10, also by event name, and what would raise it."""
     await enter(desk, "Overview")
 
     await expect(desk.page.locator("#score")).to_contain_text(re.compile(r"\d\.\d of 10"))
@@ -77,7 +77,7 @@ async def test_what_is_my_match_quality(desk: Desk) -> None:
 
 @pytest.mark.usefixtures("sold")
 async def test_what_share_is_recovered_by_day(desk: Desk) -> None:
-    """Seven days as tables: today's row has the share, other days are not known, and the value stands above."""
+    """In a table of seven days today's row has the share, other days are unknown; the value stands above it."""
     await enter(desk, "Overview")
     await desk.page.get_by_role("link", name="The last 7 days").click()
     await desk.page.get_by_role("link", name="Show tables").click()
@@ -90,7 +90,7 @@ async def test_what_share_is_recovered_by_day(desk: Desk) -> None:
 
 @pytest.mark.usefixtures("sold")
 async def test_is_my_token_about_to_die(desk: Desk) -> None:
-    """The pixel's card says when the token ends and what it may; as that is soon, the overview warns of it too."""
+    """The pixel's card says when the token ends and what it may do; if that is soon, the overview warns of it too."""
     await enter(desk, "Pixels")
     card = desk.page.get_by_role("region", name=f"Pixel {PIXEL}")
     await card.get_by_role("button", name=f"Ask about the token of pixel {PIXEL}").click()

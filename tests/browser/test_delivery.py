@@ -1,4 +1,4 @@
-"""What becomes of events when the way to the proxy is broken, the storage is not to be had, or they are many."""
+"""Events when the network to the proxy fails, when the page has no storage, or when there are many at once."""
 
 import asyncio
 
@@ -31,7 +31,7 @@ async def call(page: Page, *names: str) -> None:
 
 
 def told(lab: Lab) -> dict[str, set[tuple[str, int]]]:
-    """Give id and time of each event by name, in all attempts that came so far."""
+    """Return the pairs of id and time that each event name arrived with, over all attempts so far."""
     found: dict[str, set[tuple[str, int]]] = {}
     for batch in lab.batches:
         for event in batch.events:
@@ -58,7 +58,7 @@ async def test_events_outlive_their_page(page: Page, lab: Lab, placement: str) -
     await call(page, *NAMES)
     after = await page.evaluate("Date.now()")
     await until(lambda: tried, what="an attempt")
-    # The next page cannot send either.
+    # The first page after this one cannot send either.
     await page.reload()
     await page.wait_for_function(TAKEN_OVER)
     await page.unroute(f"**{COLLECT_PATH}")
@@ -94,7 +94,7 @@ FULL = """Storage.prototype.setItem = () => { throw new DOMException('full', 'Qu
 @pytest.mark.parametrize("storage", [FORBIDDEN, FULL], ids=["forbidden", "full"])
 @pytest.mark.parametrize("placement", PLACEMENTS)
 async def test_a_page_without_storage_is_unharmed(page: Page, lab: Lab, placement: str, storage: str) -> None:
-    """Without storage nothing goes wrong in the page; events are sent, and sent again, while it is open."""
+    """Without storage the page sees no error, and its events are sent, and retried, while it is open."""
     await page.add_init_script(storage)
     lab.statuses = [503]
     await show(page, lab, placement)
@@ -126,7 +126,7 @@ async def test_a_burst_arrives_in_few_requests(page: Page, lab: Lab, placement: 
 
 
 async def answers(browser: Browser, *statuses: int) -> Lab:
-    """Let the first attempts be answered so, and wait for what comes then."""
+    """Answer the first attempts with these statuses; return the lab once the retry or the next event has arrived."""
     async with laboratory() as lab:
         page = await browser.new_page(user_agent=USER_AGENT)
         lab.statuses = list(statuses)
@@ -143,18 +143,18 @@ async def answers(browser: Browser, *statuses: int) -> Lab:
 
 
 async def test_what_may_pass_is_tried_again(browser: Browser) -> None:
-    """Of 408, 429, 5xx and a cut line the same event is sent again, with its id and time, until it is taken."""
+    """After 408, 429, 5xx or a closed connection an event is sent again, with its id and time, until accepted."""
     passing = [408, 429, 500, 502, 503, 504, 0]
     labs = await asyncio.gather(*(answers(browser, status, status) for status in passing))
 
     for status, lab in zip(passing, labs, strict=True):
-        # Chromium itself repeats, unchanged, what a cut line or a 408 cost; so it may be taken twice.
+        # Chromium itself repeats a request after a closed connection or a 408, so the same event may be accepted twice.
         assert len(told(lab)["A"]) == 1, status
         assert set(names(lab)) == {"A"}, status
 
 
 async def test_a_refusal_is_final(browser: Browser) -> None:
-    """Of any other 4xx the event is not sent again."""
+    """After any other 4xx the event is not sent again."""
     final = [400, 403, 404, 413, 422]
     labs = await asyncio.gather(*(answers(browser, status) for status in final))
 

@@ -16,7 +16,7 @@ from support import VISITOR_ADDRESS, get_json, until
 
 from proxy.cli.demo import Demo, run_demo
 
-# Where the README's picture is kept; it is rewritten only when asked for.
+# The README's picture; it is written only if a variable of the environment asks for it.
 PICTURE = Path(__file__).resolve().parents[2] / "docs" / "demo.png"
 CLICK_ID = "IwAR2_Click-Id"
 
@@ -27,14 +27,14 @@ ACTIONS = ["ViewContent", "AddToCart", "InitiateCheckout", "Purchase"]
 
 @dataclass(frozen=True)
 class Visit:
-    """A browser in the shop, and what the simulator saw of it."""
+    """A browser in the shop, and the events that the simulator got from it."""
 
     page: Page
     demo: Demo
     session: aiohttp.ClientSession
 
     async def click_through(self, query: str) -> None:
-        """Walk from the front page to the thank-you page, waiting on each for what it fires."""
+        """Go from the front page to the thank-you page; on each page wait for the events that it fires."""
         page, side = self.page, "browser" if "pixel=normal" in query else "server"
         await page.goto(f"{self.demo.shop}/?{query}")
         if "consent=ask" in query:
@@ -44,7 +44,7 @@ class Visit:
         await page.click("a[href*='/product/']")
         await self.seen(side, ["PageView"] * 2 + ["ViewContent"])
         if "tag=late" in query:
-            # Where an accessor stands in for the property, the tag hears the calls.
+            # If an accessor replaces the property, the tag hears the calls.
             await page.wait_for_function("() => Object.getOwnPropertyDescriptor(fbq, 'callMethod')?.get")
         await page.click("#add-to-cart")
         await self.seen(side, ["PageView"] * 2 + ["ViewContent", "AddToCart"])
@@ -71,7 +71,7 @@ class Visit:
         await until(arrived, seconds=30, what=f"{len(names)} events of the {side}")
 
     async def nothing_yet(self) -> None:
-        """Hold that neither copy left and no cookie was made, once the page is loaded and the tag is at work."""
+        """Check, once the page is loaded and the tag runs, that no copy was sent and no cookie was made."""
         await self.page.wait_for_load_state("load")
         await self.page.wait_for_function("() => typeof fbq.callMethod === 'function'")
         cookies = {cookie.get("name") for cookie in await self.page.context.cookies()}
@@ -113,7 +113,7 @@ def verdicts(report: dict[str, Any]) -> dict[str, int]:
 
 
 def hold_identity(events: list[dict[str, Any]]) -> None:
-    """Every server copy carries address, user agent, one fbp, and the fbc of the ad click."""
+    """Check that every server copy has an address, a user agent, the same fbp, and the fbc of the ad click."""
     users = [event["user_data"] for event in events]
     assert {user["client_ip_address"] for user in users} == {VISITOR_ADDRESS}
     assert {user["client_user_agent"] for user in users} == {USER_AGENT}
@@ -124,7 +124,7 @@ def hold_identity(events: list[dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("tag", ["trap", "first"])
 async def test_tag_before_the_pixel(visit: Visit, tag: str) -> None:
-    """With trap or tag before the Pixel, every event is a pair with one id on both sides, counted once."""
+    """If the trap or the tag comes before the Pixel, every event is a pair with one id, which is counted once."""
     await visit.click_through(f"pixel=normal&tag={tag}&consent=granted&fbclid={CLICK_ID}")
     report = await visit.report(PAGES + ACTIONS)
 
@@ -155,7 +155,7 @@ async def test_config_never_arrives(visit: Visit) -> None:
 
 
 async def test_pixel_before_the_tag(visit: Visit) -> None:
-    """With the tag late, calls the Pixel had already taken are browser-only; later ones are pairs; all count once."""
+    """With a late tag, calls that the Pixel took before are browser-only, later ones are pairs; each counts once."""
     await visit.click_through(f"pixel=normal&tag=late&consent=granted&fbclid={CLICK_ID}")
 
     async def complete() -> dict[str, Any] | None:
@@ -185,7 +185,7 @@ async def test_consent_revoked_then_granted(visit: Visit) -> None:
 
 
 async def test_the_checkout_form_becomes_hashed_match_keys(visit: Visit) -> None:
-    """What the visitor typed reaches Graph as the documented hashes, and nowhere in clear."""
+    """What the visitor typed reaches Graph as the documented hashes, and never in clear text."""
     await visit.click_through("pixel=blocked&tag=first&consent=granted")
     await visit.report(PAGES + ACTIONS)
     events = await visit.server_events()
@@ -222,7 +222,7 @@ async def test_the_pairs_page_shows_what_happened(visit: Visit, tmp_path: Path) 
 
 
 async def test_the_dashboard_shows_what_visits_came_to(visit: Visit, tmp_path: Path) -> None:
-    """After a visit with a blocked Pixel and another with a working one, the overview counts both halves."""
+    """After a visit with a blocked Pixel and one with a working Pixel, the overview counts the events of both."""
     page = visit.page
     await visit.click_through(f"pixel=blocked&tag=trap&consent=granted&fbclid={CLICK_ID}")
     await visit.click_through("pixel=normal&tag=trap&consent=granted")

@@ -1,4 +1,4 @@
-"""What a visitor types: the tag reads no form, whatever the Pixel may do with it."""
+"""The tag reads no form that a visitor fills in, whatever the Pixel does with it."""
 
 import json
 
@@ -10,7 +10,7 @@ FORM = '<form onsubmit="return false"><input id="email" type="email" name="email
 
 
 async def test_the_tag_reads_no_form(here: Stage) -> None:
-    """An address typed into a form and sent is in no request of the tag, plain or hashed, unless the page passes it."""
+    """An address that is typed into a form and submitted is in no request of the tag, unless the page passes it."""
     await here.show(TAG, BASE, CALLS)
     await here.run(f"document.body.innerHTML = {json.dumps(FORM)}")
     await here.page.fill("#email", TYPED)
@@ -25,7 +25,7 @@ async def test_the_tag_reads_no_form(here: Stage) -> None:
 
 
 async def test_what_the_page_passes_is_mirrored(here: Stage) -> None:
-    """The documented way: a later `init` with the address brings it to both copies of the events after it."""
+    """The documented way works: a later `init` with the address adds it to both copies of the events after it."""
     await here.show(TAG, BASE, CALLS)
     await here.settle(["batches"])
     await here.run(f"fbq('init', '111', {{em: '{TYPED}'}})", "fbq('track', 'Contact')")

@@ -1,4 +1,4 @@
-"""Global Privacy Control of a real Firefox under each setting: the signal is seen, obeyed, and the page can say so."""
+"""Global Privacy Control of a real Firefox under each setting: the proxy obeys it, and the page can show it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ PAGE = document(
     f'<script src="{PREFIX}/m.js"></script>',
     BASE,
     script(f"fbq('init', '{PIXEL}')", "fbq('track', 'Contact')"),
-    # What docs/privacy.md tells an owner to do; the page reports what it shows.
+    # What docs/privacy.md tells an owner to put into a page; the page reports what this shows.
     '<p id="gpc"></p>',
     script(
         f"fetch('{PREFIX}/c', {{ credentials: 'include' }})"
@@ -37,17 +37,17 @@ START_SECONDS = 150
 
 @dataclass(frozen=True)
 class Account:
-    """What one visit came to."""
+    """What was observed of one visit."""
 
     signals: set[str | None]
     end: tuple[str, str]
-    """Of the one event: status and reason."""
+    """Status and reason of the one event."""
     options: object
     shown: str
     cookies: bool
-    """Whether the browser had any cookie to send."""
+    """Whether the browser sent any cookie."""
     declared: int
-    """Status of the well-known resource."""
+    """The status of the answer for the well-known resource."""
 
 
 async def _end(proxy: Installation) -> tuple[str, str]:
@@ -90,7 +90,7 @@ async def visit(directory: Path, setting: str, preferences: Mapping[str, Prefere
 
 
 SHOWN = "honoured&false&Opt-out_request_honored"
-# Setting, preferences of the browser; the account.
+# Setting, preferences of the browser, and the account that is expected.
 VISITS: dict[str, tuple[str, Mapping[str, Preference], Account]] = {
     "drop": (
         "drop",
@@ -109,7 +109,7 @@ VISITS: dict[str, tuple[str, Mapping[str, Preference], Account]] = {
 
 @pytest.mark.parametrize("name", VISITS)
 async def test_the_signal_of_firefox(tmp_path: Path, name: str) -> None:
-    """The header comes with every request, the event ends as the setting says, and the page shows what became of it."""
+    """Every request has the header, the event ends as the setting says, and the page shows it."""
     setting, preferences, expected = VISITS[name]
 
     assert await visit(tmp_path, setting, preferences) == expected

@@ -1,4 +1,4 @@
-"""The install check in a real browser: what the owner sees in the page, and that nobody else sees anything."""
+"""The install check in a real browser: what the owner sees in the page, and that other visitors see nothing."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ STRICT = "default-src 'self' http://localhost:*; script-src 'self' 'unsafe-inlin
 
 
 class Overlay:
-    """What stands in the closed shadow tree, which no script of the page can see."""
+    """The content of the overlay's closed shadow tree, which no script of the page can read."""
 
     def __init__(self, page: Page, session: CDPSession) -> None:
         self.page = page
@@ -38,11 +38,11 @@ class Overlay:
         ]
 
     async def text(self) -> str:
-        """Return its words; empty where there is none."""
+        """Return the text of the overlay; empty if there is no overlay."""
         return "\n".join(node["nodeValue"] for tree in await self._trees() for node in _all(tree) if node["nodeValue"])
 
     async def rows(self) -> list[list[str]]:
-        """Return the words of each call, the latest first."""
+        """Return the texts of each listed call, the latest call first."""
         return [
             [leaf["nodeValue"].strip() for leaf in _all(node) if leaf["nodeValue"].strip()]
             for tree in await self._trees()
@@ -125,7 +125,7 @@ async def _check(browser: Browser, demo: Demo) -> AsyncIterator[Check]:
 
 
 async def test_the_owner_sees_each_call_and_what_came_of_it(check: Check) -> None:
-    """Fired, taken and refused events stand there with their ids, though the usual tag was in the cache before."""
+    """Fired, taken and refused events are listed with their ids, although the usual tag was in the cache before."""
     before = await check.context.new_page()
     await before.goto(f"{check.demo.shop}/?pixel=normal&tag=trap&consent=granted", wait_until="load")
     await before.wait_for_function(TAKEN)
@@ -142,14 +142,14 @@ async def test_the_owner_sees_each_call_and_what_came_of_it(check: Check) -> Non
 
 
 async def test_a_blocked_pixel_is_seen(check: Check) -> None:
-    """Where the Pixel's script does not load, each event says so, and that the proxy has it."""
+    """If the Pixel's script does not load, the row of each event says so, and that the proxy has the event."""
     _, overlay = await check.opened("pixel=blocked&tag=trap&consent=granted")
 
     assert await overlay.row("PageView", "blocked", "taken (2")
 
 
 async def test_what_waits_for_consent_and_what_nobody_hears_is_seen(check: Check) -> None:
-    """An event that is held, and a call before any init, are no riddle."""
+    """The overlay explains an event that waits for consent, and a call for a pixel without an init."""
     page, overlay = await check.opened("pixel=normal&tag=trap&consent=granted")
     await page.evaluate("fbq('trackSingle', '999', 'Contact')")
     await page.evaluate("fbq('consent', 'revoke'); fbq('track', 'Lead', {}, {eventID: 'held-1'})")
@@ -159,7 +159,7 @@ async def test_what_waits_for_consent_and_what_nobody_hears_is_seen(check: Check
 
 
 async def _state(page: Page) -> Any:
-    """Return what a page can see of itself, without the strip in which the demo tells of all events."""
+    """Return what the page can see of itself, without the demo's own strip, which lists events."""
     await page.wait_for_load_state("load")
     await page.wait_for_function(TAKEN)
     await page.evaluate("document.querySelector('.strip').remove()")
@@ -171,7 +171,7 @@ async def _state(page: Page) -> Any:
 
 
 async def test_the_page_is_as_without_it(check: Check, browser: Browser) -> None:
-    """Nothing moves, no global is another, and the page's scripts find no word of it."""
+    """The overlay moves nothing in the page, changes no global, and the page's scripts cannot find it."""
     page, _ = await check.opened()
     stranger = await (await browser.new_context(user_agent=USER_AGENT)).new_page()
     await stranger.goto(page.url)
@@ -183,7 +183,7 @@ async def test_the_page_is_as_without_it(check: Check, browser: Browser) -> None
 
 
 async def test_a_stranger_gets_the_same_bytes_as_ever(check: Check, browser: Browser) -> None:
-    """Beside an owner who checks, another browser has no overlay, and its tag is the one from before."""
+    """While an owner checks, another browser has no overlay, and gets the same tag as before."""
     async with check.session.get(check.demo.tag) as answer:
         before = await answer.read()
     await check.opened()
@@ -199,7 +199,7 @@ async def test_a_stranger_gets_the_same_bytes_as_ever(check: Check, browser: Bro
 
 
 async def test_it_ends_by_its_button(check: Check) -> None:
-    """Pressed, the overlay goes, and does not come back with the next page."""
+    """Its button removes the overlay, which does not come back on the next page."""
     page, overlay = await check.opened()
     async with page.expect_response(lambda answer: answer.request.method == "POST" and answer.status == 204):
         await overlay.press("End check")
@@ -211,7 +211,7 @@ async def test_it_ends_by_its_button(check: Check) -> None:
 
 
 async def test_an_old_link_does_nothing(check: Check) -> None:
-    """A link whose last characters were changed shows the answer of any address, and sets no cookie."""
+    """A link with changed last characters is answered 404, as any unknown address, and sets no cookie."""
     page = await check.context.new_page()
     answer = await page.goto((await check.link())[:-2] + "AA")
 
@@ -221,7 +221,7 @@ async def test_an_old_link_does_nothing(check: Check) -> None:
 
 
 async def test_it_is_moved_and_folded_by_keyboard_alone(check: Check) -> None:
-    """Its buttons come behind those of the page, say what they do, and obey the keys; the page hears none of it."""
+    """The overlay's buttons follow those of the page, have names, and obey keys that the page does not hear."""
     page, overlay = await check.opened()
     await page.evaluate("addEventListener('keydown', (event) => (window.heard = event.key))")
     before = await overlay.box("✥")
@@ -238,7 +238,7 @@ async def test_it_is_moved_and_folded_by_keyboard_alone(check: Check) -> None:
 
 
 async def test_a_strict_policy_of_the_page_is_no_obstacle(check: Check) -> None:
-    """Where the page allows no style, it is shown all the same, and breaks no rule."""
+    """On a page whose policy allows no style the overlay is shown all the same, and violates nothing."""
     broken: list[str] = []
 
     async def strict(request: web.Request) -> web.Response:
@@ -256,6 +256,6 @@ async def test_a_strict_policy_of_the_page_is_no_obstacle(check: Check) -> None:
         overlay = await Overlay.of(page)
         await overlay.row("PageView", "taken (2")
 
-    # The page's own sheet, and the script of a Pixel that is blocked.
+    # The page's own style sheet and the script of a blocked Pixel are expected violations.
     assert [text for text in broken if "shop.css" not in text and "127.0.0.1:1/" not in text] == []
     assert (await overlay.box("Fold"))[0] > 600

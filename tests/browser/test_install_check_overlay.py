@@ -1,4 +1,4 @@
-"""The overlay of the install check for everybody: looked at with axe-core in Chromium, and in Firefox."""
+"""The overlay of the install check: its accessibility, by axe-core in Chromium, and its look in Firefox."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,14 +19,14 @@ from servers import served
 from proxy.cli.demo import Demo, run_demo
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
-# The overlay's tree is closed to the page; here the page comes first and keeps it open.
+# The overlay's tree is closed to the page; this script runs before it and keeps it open for the test.
 OPEN = """
   const attach = Element.prototype.attachShadow;
   Element.prototype.attachShadow = function (options) {
     return (window.overlay = attach.call(this, { ...options, mode: "open" }));
   };
 """
-# What axe-core cannot tell within a tree that is fixed over the page: how far letters stand out.
+# The contrast of letters, which axe-core cannot tell in a tree that is fixed over the page.
 CONTRAST = """
   const light = (colour) => {
     const parts = colour.match(/[0-9.]+/g).slice(0, 3).map((part) => part / 255);
@@ -68,7 +68,7 @@ async def _demo() -> AsyncIterator[Demo]:
 
 @asynccontextmanager
 async def watched_page(demo: Demo) -> AsyncIterator[tuple[str, "asyncio.Future[dict[str, Any]]"]]:
-    """Serve a page of the demo's shop that keeps the overlay open; return the link to it, and what the page reports."""
+    """Serve a page of the demo's shop that keeps the overlay open; yield its link, and a future for its report."""
     told: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
     report = f"({LOOK})().then((body) => fetch('/report', {{ method: 'POST', body: JSON.stringify(body) }}))"
 
@@ -99,7 +99,7 @@ async def watched_page(demo: Demo) -> AsyncIterator[tuple[str, "asyncio.Future[d
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing_in_the_overlay(scheme: Literal["light", "dark"], demo: Demo, browser: Browser) -> None:
-    """Names, roles, colours and order of the overlay have no finding of axe-core, light or dark."""
+    """axe-core finds nothing wrong with names, roles, colours and order of the overlay, light or dark."""
     context = await browser.new_context(user_agent=USER_AGENT, color_scheme=scheme)
     await context.route("**/e", as_a_proxy_would)
     async with watched_page(demo) as (link, told):
@@ -114,7 +114,7 @@ async def test_axe_finds_nothing_in_the_overlay(scheme: Literal["light", "dark"]
 
 
 async def test_firefox_shows_the_overlay(tmp_path: Path, demo: Demo) -> None:
-    """In a second engine the link works, the overlay stands in the window in its own style, and tells of a call."""
+    """In Firefox too the link works, and the overlay is in the window, has its own style, and lists a call."""
     async with watched_page(demo) as (link, told), firefox(tmp_path / "profile", link, {}, blocker=False):
         found = await asyncio.wait_for(told, 120)
 

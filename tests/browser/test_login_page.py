@@ -1,4 +1,4 @@
-"""The page for logging in, in a real browser: it lets in with the password alone, and leads to no other host."""
+"""The login page in a real browser: only the password lets a person in, and no link leads to another host."""
 
 import re
 from collections.abc import AsyncIterator
@@ -32,14 +32,14 @@ async def _page(browser: Browser) -> AsyncIterator[Page]:
 
 
 async def _log_in(page: Page, password: str) -> None:
-    """Do it by the keyboard alone: the field has the focus, and Enter sends."""
+    """Log in by keyboard alone: the field has the focus, and Enter submits."""
     await expect(page.locator("#password")).to_be_focused()
     await page.keyboard.type(password)
     await page.keyboard.press("Enter")
 
 
 async def test_a_person_logs_in_and_out(shop: Installation, page: Page) -> None:
-    """A wrong password is told and leads nowhere; the right one leads to where the person wanted to go."""
+    """A wrong password is reported and leads nowhere; the right one leads to the page first requested."""
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     await page.goto(f"{shop.operator}/#pixels")
@@ -77,7 +77,7 @@ async def test_no_link_leads_from_the_login_to_another_host(shop: Installation, 
 
 @asynccontextmanager
 async def _below_a_path(operator: str) -> AsyncIterator[str]:
-    """Serve a listener below a path, as a web server in front does."""
+    """Serve the operator listener below a path, as a web server in front of it may do."""
 
     async def passed_on(request: web.Request) -> web.Response:
         address = f"{operator}/{request.raw_path.removeprefix('/capi/')}"
@@ -98,11 +98,11 @@ async def _below_a_path(operator: str) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("wanted", ["/", "/?range=7d", "/api/status"])
 async def test_a_login_works_below_a_path_of_a_web_server(shop: Installation, page: Page, wanted: str) -> None:
-    """Where a server in front has the listener below a path, the login, its files and what was wanted stay below it."""
+    """If a web server in front has the listener below a path, the login, its files and its target stay below it."""
     async with _below_a_path(shop.operator) as base:
         await page.goto(f"{base}{wanted}")
         assert page.url.startswith(f"{base}/login")
         await _log_in(page, PASSWORD)
-        # The dashboard adds to its address which page it shows, as soon as it runs.
+        # Once it runs, the dashboard adds the page that it shows to its address.
         await expect(page).to_have_url(re.compile(rf"{re.escape(base + wanted)}(#/overview)?$"))
         await page.goto("about:blank")

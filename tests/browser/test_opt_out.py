@@ -1,4 +1,4 @@
-"""The opt-out address in a real Chromium: for a visitor without script, for the page's script, not for strangers."""
+"""The opt-out address in a real Chromium: for visitors without script and the page's script, not for other sites."""
 
 import time
 from collections.abc import AsyncIterator
@@ -35,12 +35,12 @@ def at(shop: Installation) -> str:
 
 
 async def cookies(context: BrowserContext) -> dict[str, bool]:
-    """Return the names of a browser's cookies, and whether scripts are kept from each."""
+    """Return the names of a browser's cookies, each with whether scripts cannot read it."""
     return {cookie["name"]: cookie["httpOnly"] for cookie in await context.cookies()}
 
 
 async def test_a_visitor_without_script_opts_out_and_back_in(browser: Browser, shop: Installation) -> None:
-    """One button each way; the browser keeps one cookie that no script reads, and a reload repeats nothing."""
+    """There is one button each way; the browser keeps one cookie that no script can read; a reload repeats nothing."""
     context = await browser.new_context(java_script_enabled=False, user_agent=USER_AGENT)
     page = await context.new_page()
     problems: list[str] = []
@@ -49,7 +49,7 @@ async def test_a_visitor_without_script_opts_out_and_back_in(browser: Browser, s
     await page.goto(at(shop) + LEAF)
     await expect(status).to_have_text("You have not opted out.")
     await page.get_by_role("button", name="Opt out").click()
-    # A click does not wait for the page that it leads to, and a reload before that one would end it.
+    # A click does not wait for the page that it leads to, and an earlier reload would cancel that page.
     await expect(status).to_have_text("You have opted out.")
     await page.reload()
     await expect(status).to_have_text("You have opted out.")
@@ -76,7 +76,7 @@ async def page_at(host: str, html: str) -> AsyncIterator[str]:
 
 
 async def test_a_foreign_page_opts_nobody_out(page: Page, context: BrowserContext, shop: Installation) -> None:
-    """A form that another site posts for the visitor, and its script, are refused; the frame stays empty."""
+    """A form that another site submits for the visitor, and its script's request, are refused; its frame is empty."""
     target = at(shop) + LEAF
     form = f'<form method="post" action="{target}"><button name="opted_out" value="true">Win!</button></form>'
     async with page_at("www.evil.example", f'{form}<iframe src="{target}"></iframe>') as evil:
@@ -94,7 +94,7 @@ async def test_a_foreign_page_opts_nobody_out(page: Page, context: BrowserContex
 
 
 async def test_the_page_can_ask_and_choose(page: Page, context: BrowserContext, shop: Installation) -> None:
-    """From a page of the site a script sees and changes the choice; then the tag's events are dropped."""
+    """A script on a page of the site can read and change the choice; after an opt-out the tag's events are dropped."""
     tag = f'<script src="{at(shop)}/shop-tools/m.js"></script>'
     parts = (tag, BASE, script(f"fbq('init', '{PIXEL}')"))
 
@@ -113,7 +113,7 @@ async def test_the_page_can_ask_and_choose(page: Page, context: BrowserContext, 
     assert (await cookies(context))[NAME] is True
 
 
-# A window of the page's own origin can be read, whatever headers it came with.
+# A script can read a window of its page's own origin, whatever headers the window's document has.
 OPEN = """(target) => new Promise((done) => {
   const popup = open(target);
   const look = setInterval(() => {
@@ -128,9 +128,10 @@ OPEN = """(target) => new Promise((done) => {
 async def test_a_script_of_the_site_reads_nothing_lasting(
     page: Page, context: BrowserContext, shop: Installation
 ) -> None:
-    """On the site's own origin a script opens the opt-out page, and fetches it: each time it reads another text.
+    """A script on the site's own origin that opens or fetches the opt-out page gets another reference each time.
 
-    The visitor number, by which it would know the browser for 400 days, is in none; the owner finds it by any.
+    None of them is the visitor number, by which the script would know the browser for 400 days; the owner finds the
+    visitor by any of them.
     """
     await page.goto(f"{at(shop)}/healthz")
     body = orjson.dumps(wire({"name": "Lead", "id": "seen"})).decode()

@@ -30,7 +30,7 @@ async def show(page: Page, lab: Lab, *parts: str, path: str = "/") -> None:
 
 
 async def end(page: Page, lab: Lab, placement: str) -> None:
-    """Send one last event and wait until both sides have it; a route is told in a later task, so that is awaited."""
+    """Send one last event, in a task after the last route's PageView, and wait until Pixel and tag have sent it."""
     await page.evaluate(f"async () => {{ for (let i = 0; i < 3; i++) await {NEXT}; fbq('trackCustom', 'End') }}")
     await until(lambda: any(hit["ev"] == "End" for hit in lab.fired), what="the Pixel sends End")
     if placement != "none":
@@ -38,7 +38,7 @@ async def end(page: Page, lab: Lab, placement: str) -> None:
 
 
 def views(lab: Lab) -> list[tuple[str, str]]:
-    """Pixel and place of each PageView that the Pixel sent."""
+    """Pixel and path of each PageView that the Pixel sent."""
     return [
         (hit["id"], urlsplit(hit["dl"])._replace(scheme="", netloc="").geturl())
         for hit in lab.fired
@@ -46,7 +46,7 @@ def views(lab: Lab) -> list[tuple[str, str]]:
     ]
 
 
-# What a page does, in tasks of their own, and where the Pixel then counts PageViews.
+# What a page does, each step in a task of its own, and the paths for which the Pixel then counts a PageView.
 ROUTES: dict[str, tuple[list[str], list[str]]] = {
     "push": (["history.pushState({}, '', '/two')"], ["/two"]),
     "push to the same address": (["history.pushState({}, '', location.href)"], []),
@@ -67,7 +67,7 @@ ROUTES: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 async def test_each_route_is_one_page_view_with_an_id(page: Page, lab: Lab, placement: str) -> None:
-    """Each new address is one PageView of each pixel that hears `track`, and with the tag it has an id."""
+    """Each new address is one PageView of each pixel that takes `track`, and with the tag it has an id."""
     for name, (steps, wanted) in ROUTES.items():
         lab.begin_again()
         two = script(
@@ -98,7 +98,7 @@ OWN = {
 
 @pytest.mark.parametrize("placement", ["trap", "sync"])
 async def test_a_page_that_tells_its_routes_is_left_to_it(page: Page, lab: Lab, placement: str) -> None:
-    """Where the page itself sends the PageView of an address, the tag sends none for it."""
+    """If the page itself sends the PageView of an address, the tag sends no other one."""
     for name, step in OWN.items():
         lab.begin_again()
         await show(page, lab, head(lab, placement), BASE, CALLS)
@@ -111,7 +111,7 @@ async def test_a_page_that_tells_its_routes_is_left_to_it(page: Page, lab: Lab, 
 
 @pytest.mark.parametrize("placement", ["trap", "sync"])
 async def test_a_page_may_keep_routes_to_itself(page: Page, lab: Lab, placement: str) -> None:
-    """With `disablePushState` set by the page, routes are nobody's PageViews."""
+    """If the page sets `disablePushState`, neither the Pixel nor the tag sends PageViews of routes."""
     await show(page, lab, head(lab, placement), BASE, script("fbq.disablePushState = true"), CALLS)
     await page.evaluate("history.pushState({}, '', '/two')")
     await end(page, lab, placement)
@@ -122,7 +122,7 @@ async def test_a_page_may_keep_routes_to_itself(page: Page, lab: Lab, placement:
 
 @pytest.mark.parametrize("placement", ["trap", "sync"])
 async def test_routes_can_be_left_to_the_pixel(page: Page, placement: str) -> None:
-    """With `route_page_views` off the Pixel tells its routes as without the tag, and they are not mirrored."""
+    """With `route_page_views` off the Pixel sends the PageViews of routes as without the tag; they are not mirrored."""
     async with laboratory(route_page_views=False) as lab:
         await show(page, lab, head(lab, placement), BASE, CALLS)
         await page.evaluate("history.pushState({}, '', '/two')")
@@ -133,7 +133,7 @@ async def test_routes_can_be_left_to_the_pixel(page: Page, placement: str) -> No
 
 
 async def test_a_tag_after_the_pixel_leaves_routes_to_it(page: Page, lab: Lab) -> None:
-    """A Pixel that already watches its routes goes on; the tag does not count them a second time."""
+    """If the Pixel watches routes before the tag comes, it goes on, and the tag sends no second PageView."""
     await show(page, lab, BASE, CALLS)
     await until(lambda: len(lab.fired) == 2, what="the Pixel sends")
     await page.add_script_tag(url="/k/m.js")
@@ -146,7 +146,7 @@ async def test_a_tag_after_the_pixel_leaves_routes_to_it(page: Page, lab: Lab) -
 
 @pytest.mark.parametrize("placement", ["trap", "sync"])
 async def test_routes_are_told_where_the_pixel_is_blocked(page: Page, lab: Lab, placement: str) -> None:
-    """Without the Pixel, routes are mirrored as the Pixel would have counted them."""
+    """If the Pixel is blocked, the tag sends the PageViews of routes that the Pixel would have sent."""
     await show(
         page, lab, head(lab, placement), ALONE, script("fbq('init', '111')", "history.pushState({}, '', '/one')")
     )
@@ -176,7 +176,7 @@ async def _caching() -> AsyncIterator[Browser]:
 @pytest.mark.parametrize("pixel", [BASE, ALONE], ids=["loaded", "blocked"])
 @pytest.mark.parametrize("placement", PLACEMENTS)
 async def test_a_restored_page_counts_once(caching: Browser, lab: Lab, placement: str, pixel: str) -> None:
-    """The tag lets the browser keep the page; back from there it is one PageView, of the Pixel or of the tag."""
+    """With the tag, too, the page goes into the cache; its return is one PageView, of the Pixel or of the tag."""
     page = await caching.new_page(user_agent=USER_AGENT)
     listen = script("addEventListener('pageshow', (event) => window.restored = event.persisted)")
     await show(page, lab, head(lab, placement), pixel, CALLS, listen)
@@ -195,7 +195,7 @@ async def test_a_restored_page_counts_once(caching: Browser, lab: Lab, placement
         await until(lambda: any(hit["ev"] == "End" for hit in lab.fired), what="the Pixel sends End")
     await page.close()
 
-    # The Pixel gives the PageView of a restored page no id; a copy of it would be a second one.
+    # The Pixel's PageView of a restored page has no id, so a server copy would be counted as a second one.
     assert ("111", "PageView", "") not in lab.mirrored_pairs
     by_itself = [pair for pair in lab.fired_pairs if not pair[2] and pair[1] == "PageView"]
     mirrored = [pair for pair in lab.mirrored_pairs if pair[1] == "PageView"]
@@ -210,7 +210,7 @@ async def test_a_restored_page_counts_once(caching: Browser, lab: Lab, placement
 @pytest.mark.parametrize("pixel", [BASE, ALONE], ids=["loaded", "blocked"])
 @pytest.mark.parametrize("placement", ["trap", "sync"])
 async def test_an_event_right_before_the_page_is_left(page: Page, lab: Lab, placement: str, pixel: str) -> None:
-    """What is called in the very task that leaves the page is mirrored."""
+    """An event that is called in the same task in which the page is left is mirrored."""
     await show(page, lab, head(lab, placement), pixel, CALLS)
     await until(lambda: len(lab.events) >= 2, what="the first events")
     lab.pages["/other"] = "<!doctype html><link rel=icon href=data:,>"
@@ -221,7 +221,7 @@ async def test_an_event_right_before_the_page_is_left(page: Page, lab: Lab, plac
 
 @pytest.mark.parametrize("placement", ["trap", "sync"])
 async def test_an_event_of_a_page_that_is_closed(page: Page, lab: Lab, placement: str) -> None:
-    """What is called when the page is being hidden, before it is closed, is mirrored."""
+    """An event that is called while the page is being hidden, before it is closed, is mirrored."""
     hide = script("addEventListener('pagehide', () => fbq('track', 'Bye'))")
     await show(page, lab, head(lab, placement), ALONE, CALLS, hide)
     await until(lambda: len(lab.events) >= 2, what="the first events")
@@ -239,7 +239,7 @@ HIDE = """(hidden) => {
 
 @pytest.mark.parametrize("placement", ["trap", "sync"])
 async def test_a_hidden_page_goes_on(page: Page, lab: Lab, placement: str) -> None:
-    """Events of a page in the background are mirrored, and nothing is sent again when it comes back."""
+    """Events of a page in the background are mirrored, and none is repeated when the page is shown again."""
     await show(page, lab, head(lab, placement), BASE, CALLS)
     await until(lambda: len(lab.events) >= 2, what="the first events")
     await page.evaluate(HIDE, arg=True)
@@ -251,13 +251,13 @@ async def test_a_hidden_page_goes_on(page: Page, lab: Lab, placement: str) -> No
     assert lab.fired_pairs == lab.mirrored_pairs
 
 
-# -- prerendering, for which Playwright leaves no room
+# -- prerendering, which Playwright does not support
 
 RULES = """<script type="speculationrules">{"prerender": [{"source": "list", "urls": ["/next"]}]}</script>"""
 
 
 async def test_a_prerendered_page_waits_for_its_visitor(lab: Lab, tmp_path: Path) -> None:
-    """Nothing of a page that the browser renders ahead is mirrored before somebody looks at it; then all is, once."""
+    """A prerendered page mirrors nothing until it is shown; then it mirrors each event once."""
     chromium = shutil.which("chromium")
     assert chromium
     icon = "<!doctype html><link rel=icon href=data:,>"

@@ -14,17 +14,17 @@ from playwright.async_api import Browser
 
 WITH_THE_TAG = [placement for placement in PLACEMENTS if placement != "none"]
 UNDEFINED = "<undefined>"
-# An id is what the tag gives; the Pixel warns of one in the wrong place only where there is none in the right one.
+# Not compared: the ids that the tag adds, and the Pixel's warning of an id in the wrong place, which such an id stops.
 SHARED = ["seen", "names", "own", "facts"]
 CHANCE = {"ts", "it", "eid", "fbp", "fbc", "dl", "rl", "ie[a]"}
 Tabs = dict[str, Tab]
 
 
 SCENARIOS = COMMANDS_TABLE | SETUPS_TABLE
-# What commands do does not depend on where the tag stands; how the Pixel is set up does.
+# Commands work alike wherever the tag stands, so fewer placements will do; setups depend on the placement.
 GROUPS = {"commands": (COMMANDS_TABLE, ["none", "trap", "sync"]), "setups": (SETUPS_TABLE, list(PLACEMENTS))}
-# A trap has no bytes to spare for what waits in a queue before it comes, nor to look after its accessor: the tag does
-# both when it is there, and here it comes last.
+# The trap is too small to read a queue that was filled before, or to look after its accessor. The tag does both once it
+# is there, but here it comes last.
 LEFT_OUT = {
     (name, "trap")
     for name in (
@@ -73,7 +73,7 @@ def listed(text: str) -> list[str]:
 
 
 def has_id(options: Any) -> bool:
-    """Tell whether the Pixel reads an id in the argument after the custom data."""
+    """Tell whether the Pixel reads an id from this value of the argument after the custom data."""
     if not isinstance(options, dict):
         return False
     identity = next((options[key] for key in ("eventID", "event_id") if options.get(key, UNDEFINED) != UNDEFINED), "")
@@ -83,14 +83,20 @@ def has_id(options: Any) -> bool:
 
 
 def cookie_scope_of(command: Any) -> int | None:
-    """Tell where the argument after the custom data stands in a call, behind what `this` was and the command."""
+    """Return the index of the argument after the custom data in a recorded call; None if the command has none.
+
+    A recorded call begins with what `this` was and the command.
+    """
     if re.match("report.", str(command)):
         return 3
     return {"track": 4, "trackCustom": 4, "trackSingle": 5, "trackSingleCustom": 5}.get(str(command))
 
 
 def same_call(bare: Sequence[Any], call: Sequence[Any]) -> bool:
-    """Tell whether a call is the same but for what the tag may add: an id, `{}` for custom data left out, a `this`."""
+    """Tell whether two calls are equal except for what the tag may change.
+
+    That is an added id, `{}` for missing custom data, and `this`.
+    """
     bare = [call[0] if call[0] == "fbq" else bare[0], *bare[1:]]
     place = cookie_scope_of(bare[1]) if len(bare) > 1 else None
     if place is None or list(call) == bare:
@@ -104,7 +110,7 @@ def same_call(bare: Sequence[Any], call: Sequence[Any]) -> bool:
 
 
 def differing(bare: list[list[Any]], beside: list[list[Any]]) -> list[Any]:
-    """List the calls that are not the same, side by side."""
+    """Return the pairs of calls that are not the same, and the calls that only one side has."""
     pairs = [*zip(bare, beside, strict=False)]
     longer = [*bare[len(pairs) :], *beside[len(pairs) :]]
     return [pair for pair in pairs if not same_call(*pair)] + longer
@@ -115,13 +121,19 @@ def warnings(texts: list[str]) -> list[str]:
 
 
 def wire(account: Account) -> list[dict[str, str]]:
-    """Leave out what differs from page to page; a form is posted when its frame is there, so it may come later."""
+    """Return the Pixel's hits without the values that differ by chance, those sent by GET first.
+
+    A form is posted only when its frame is there, so it may come later than the hits after it.
+    """
     hits = [{key: value for key, value in hit.items() if key not in CHANCE} for hit in account.fired]
     return sorted(hits, key=lambda hit: hit["rqm"] != "GET")
 
 
 def unpaired(account: Account) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
-    """List what only the Pixel sent, and what only the tag; Meta counts a name and id once, so the tag sends one."""
+    """Return the events that only the Pixel sent, and those that only the tag sent.
+
+    The Pixel may send the same name and id several times, which Meta counts once; the tag sends them once.
+    """
     fired, mirrored = Counter({*pairs(account.own)}), Counter(account.mirrored_pairs)
     return [*(fired - mirrored).elements()], [*(mirrored - fired).elements()]
 
@@ -132,7 +144,7 @@ def pairs(hits: Sequence[dict[str, str]]) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(("tabs", "name"), BARE, indirect=["tabs"])
 def test_the_pixel_alone_does_what_the_page_is_about(tabs: Tabs, name: str) -> None:
-    """Without the tag each page works, and the Pixel sends what it is known to send."""
+    """Without the tag each page works, and the Pixel sends the events that the scenario lists."""
     account = tabs["none"].accounts[name]
 
     assert "never" not in account.view
@@ -141,7 +153,7 @@ def test_the_pixel_alone_does_what_the_page_is_about(tabs: Tabs, name: str) -> N
 
 @beside_the_tag
 def test_a_page_sees_no_difference(tabs: Tabs, name: str, placement: str) -> None:
-    """Returns, errors, warnings, globals, the Pixel's calls and its requests are those of the page without the tag."""
+    """Return values, errors, warnings, globals, the Pixel's calls and its requests are as without the tag."""
     without, beside = (tabs[shown].accounts[name] for shown in ("none", placement))
 
     assert "never" not in beside.view
@@ -153,7 +165,7 @@ def test_a_page_sees_no_difference(tabs: Tabs, name: str, placement: str) -> Non
 
 @beside_the_tag
 def test_every_event_is_mirrored_once_with_its_id(tabs: Tabs, name: str, placement: str) -> None:
-    """What the Pixel sends for the page is mirrored once with the same id, and so is what it could not send."""
+    """Each event that the Pixel sends is mirrored once with its id, and so are those that it could not send."""
     account, mirrors = tabs[placement].accounts[name], SCENARIOS[name].mirrors
 
     assert "never" not in account.view
@@ -174,7 +186,7 @@ def test_every_event_is_mirrored_once_with_its_id(tabs: Tabs, name: str, placeme
     indirect=["tabs"],
 )
 def test_the_browser_says_the_same(tabs: Tabs, placement: str) -> None:
-    """The console of all pages holds what it holds without the tag."""
+    """The console messages of all pages together are the same as without the tag."""
     bare, beside = (Counter(warnings(tabs[shown].console)) for shown in ("none", placement))
 
     assert (dict(bare - beside), dict(beside - bare)) == ({}, {})
@@ -182,7 +194,7 @@ def test_the_browser_says_the_same(tabs: Tabs, placement: str) -> None:
 
 @pytest.mark.parametrize("placement", WITH_THE_TAG)
 def test_a_forwarder_is_heard(forwarded: Tabs, placement: str) -> None:
-    """Where the Pixel lives in a worker, the forwarder gets the same calls, and what it gets is mirrored."""
+    """If the Pixel runs in a worker, the forwarder gets the same calls, and these calls are mirrored."""
     for name, scenario in FORWARDED.items():
         without, beside = (forwarded[shown].accounts[name] for shown in ("none", placement))
 

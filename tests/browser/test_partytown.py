@@ -11,7 +11,7 @@ from shop_page import LOAD, STUB, TAG, script
 
 LIBRARY = Path(__file__).resolve().parents[2] / "node_modules/@qwik.dev/partytown/lib"
 AT = "/~partytown/"
-# Service workers need a secure context, which plain HTTP is only here.
+# Service workers need a secure context, which over plain HTTP is only this host.
 SECURE_HOST = "localhost"
 BASE_CODE = f"(function () {{ {STUB} {LOAD} }})();"
 CALLS = "fbq('init', '111'); fbq('track', 'PageView');"
@@ -36,7 +36,7 @@ def page_with(tag: str, in_worker: str, in_page: str) -> str:
 
 
 async def visit(lab: Lab, page: Page, html: str, *, fires: int) -> None:
-    """Open the page, fire a Lead once the Pixel has sent its PageView, and wait for so many events of the Pixel."""
+    """Open the page, call a Lead once the Pixel has sent its PageView, and wait for ``fires`` events of the Pixel."""
     lab.pages["/"] = html
     await page.goto(lab.url("/", host=SECURE_HOST))
     await until(lambda: lab.fired, what="the Pixel in the worker sends a PageView")
@@ -45,7 +45,7 @@ async def visit(lab: Lab, page: Page, html: str, *, fires: int) -> None:
 
 
 async def test_the_pixel_in_the_worker_is_mirrored(lab: Lab, page: Page) -> None:
-    """With the documented recipe both copies of each event leave with one id, and the browser copy stays unknown."""
+    """With the documented recipe both copies of each event have one id; the browser copy's status stays unknown."""
     await visit(lab, page, page_with(TAG, "", CALLS), fires=2)
     await until(lambda: len(lab.events) == 2, what="the tag mirrors both")
 
@@ -55,7 +55,10 @@ async def test_the_pixel_in_the_worker_is_mirrored(lab: Lab, page: Page) -> None
 
 
 async def test_an_init_in_the_worker_costs_only_what_is_called_there(lab: Lab, page: Page) -> None:
-    """Partytown's own example: what is called later is mirrored for all pixels; the worker's PageView has no id."""
+    """With an init in the worker, as in Partytown's own example, only calls made in the worker are not mirrored.
+
+    Later calls of the page are mirrored for all pixels; the PageView that the worker calls has no id.
+    """
     await visit(lab, page, page_with(TAG, CALLS, ""), fires=2)
     await until(lambda: lab.events, what="the tag mirrors the Lead")
     ids = {name: identity for _, name, identity in lab.fired_pairs}
@@ -65,7 +68,7 @@ async def test_an_init_in_the_worker_costs_only_what_is_called_there(lab: Lab, p
 
 
 async def test_partytown_alone_fires_the_same(lab: Lab, page: Page) -> None:
-    """Without the tag the Pixel in the worker sends the same events, without ids: nothing is lost by the tag."""
+    """Without the tag the Pixel in the worker sends the same events, without ids: the tag costs no event."""
     await visit(lab, page, page_with("", "", CALLS), fires=2)
 
     assert [(pixel, name) for pixel, name, _ in lab.fired_pairs] == [("111", "Lead"), ("111", "PageView")]

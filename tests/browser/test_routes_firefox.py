@@ -1,4 +1,4 @@
-"""Routes in a second engine: Firefox, with and without the Navigation API, tells what Chromium tells."""
+"""Routes in Firefox, with and without the Navigation API: the tag sends what it sends in Chromium."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ MOVES = script("""
 
 @pytest.mark.parametrize("without", ["", "delete window.navigation"])
 async def test_firefox_tells_each_route_in_its_place(tmp_path: Path, without: str) -> None:
-    """Short routes, routes of one task, a fragment and the way back are told with ids, before what follows them."""
+    """PageViews of quick routes, of routes in one task, of a fragment and of Back have ids and are in order."""
     async with laboratory(domains=["127.0.0.1"]) as lab:
         lab.pages["/"] = (
             f"<!doctype html><head><link rel=icon href=data:,>{script(without)}{TAG}{BASE}{CALLS}{MOVES}</head>"

@@ -1,4 +1,4 @@
-"""The stand-in for the Pixel, held to what is known of the real one, and the sample shop, in a real Chromium."""
+"""The stand-in for the Pixel, compared with what is known of the real one, and the sample shop, in a real Chromium."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ NO_CONFIG = "404"
 
 @dataclass
 class Site:
-    """A page on any host, the stand-in, its configs, and all that arrived at /tr/."""
+    """The stand-in and its configs, served with a page on any host, and all hits that arrived at /tr/."""
 
     html: str = ""
     port: int = 0
@@ -61,7 +61,7 @@ class Site:
         return app
 
     def url(self, host: str, path: str = "/") -> str:
-        """Name a page of it; every host leads here."""
+        """Return the address of a page; every host leads to this server."""
         return f"http://{host}:{self.port}{path}"
 
     async def _page(self, _request: web.Request) -> web.Response:
@@ -103,7 +103,7 @@ class Visit:
         page.on("pageerror", self._error)
 
     async def end(self) -> None:
-        """Leave the page to the next visit."""
+        """Leave the page clean for the next visit."""
         for event, heard in (("request", self._request), ("console", self._console), ("pageerror", self._error)):
             self.page.remove_listener(event, heard)
         self.site.html = EMPTY
@@ -133,17 +133,17 @@ class Visit:
         await self.page.evaluate("() => {" + script + "\n}")
 
     async def ready(self) -> None:
-        """Wait until the stand-in has taken over and nothing waits for it."""
+        """Wait until the stand-in has taken over and its queue is empty."""
         await self.page.wait_for_function(READY)
 
     async def finish(self, last: str = END) -> list[Hit]:
-        """Send one last event; requests start in order, so that all before it are known then."""
+        """Send one last event and return all hits before it; requests start in order, so all are known then."""
         async with self.page.expect_request(lambda request: "ev=End" in request.url):
             await self.run(last)
         return [hit for hit in self.sent if hit["ev"] != "End"]
 
     async def play(self, script: str, order: Order = "queued", **where: str) -> list[Hit]:
-        """Run the calls before or after the stand-in takes over, and return what it sent."""
+        """Make the calls before ("queued") or after ("live") the stand-in takes over, and return its hits."""
         await self.open(script if order == "queued" else "", **where)
         await self.ready()
         if order == "live":
@@ -179,7 +179,7 @@ def sha256(text: str) -> str:
 
 
 def only(hits: list[Hit], wanted: list[dict[str, str | None]]) -> list[dict[str, str | None]]:
-    """Reduce the hits to the fields that are asked for."""
+    """Return the hits with only the fields that ``wanted`` has."""
     asked = [*wanted, *[{} for _ in hits]]
     return [{key: hit.get(key) for key in keys or hit} for hit, keys in zip(hits, asked, strict=False)]
 
@@ -321,7 +321,7 @@ CALLS: dict[str, tuple[str, list[dict[str, str | None]]]] = {
 @pytest.mark.parametrize("order", ["queued", "live"])
 @pytest.mark.parametrize("case", CALLS)
 async def test_calls(visit: Visit, case: str, order: Order) -> None:
-    """Each call has its known effect on the wire, whether the Pixel was there already or not."""
+    """Each call has its known effect on the hits, whether the Pixel was loaded before or after the call."""
     script, wanted = CALLS[case]
 
     hits = await visit.play(script, order)
@@ -346,7 +346,7 @@ WARNINGS = {
 
 @pytest.mark.parametrize("case", WARNINGS)
 async def test_warns(visit: Visit, case: str) -> None:
-    """What the Pixel warns about is one console warning and stops nothing."""
+    """What the Pixel warns about is one console warning, and later calls work."""
     script, wanted = WARNINGS[case]
 
     await visit.play(script)
@@ -355,7 +355,7 @@ async def test_warns(visit: Visit, case: str) -> None:
 
 
 async def test_warns_of_nothing(visit: Visit) -> None:
-    """A page that does all as documented sees no warning."""
+    """A page that uses the Pixel as documented sees no warning."""
     await visit.play('fbq("init", "1", { em: "a@b.co" }); fbq("track", "PageView"); fbq("trackCustom", "Own");')
 
     assert visit.warnings == []
@@ -387,7 +387,7 @@ async def test_matching_is_normalised_and_hashed(visit: Visit, key: str) -> None
 
 
 async def test_a_hash_is_taken_as_one(visit: Visit) -> None:
-    """What looks like a hash is only lower-cased."""
+    """A value that looks like a hash is lower-cased and not hashed again."""
     hashed = sha256("a@b.co").upper()
 
     hits = await visit.play(f'fbq("init", "1", {{ em: "{hashed}" }}); fbq("track", "Lead");')
@@ -471,7 +471,7 @@ async def test_held_calls_pass_the_queue_again(visit: Visit) -> None:
 
 
 async def test_waits_for_ever_without_the_config(visit: Visit) -> None:
-    """When only the config is blocked, everything after the first init stays in the queue."""
+    """If only the config is blocked, every call after the first init stays in the queue for ever."""
     await visit.open(f'fbq("init", "{NO_CONFIG}"); fbq("track", "PageView"); fbq("track", "Lead");')
     await visit.page.wait_for_load_state("networkidle")
 
@@ -483,7 +483,7 @@ PLUGIN = 'fbq("set", "openbridge", "1", "https://g.shop.test"); fbq("track", "Le
 
 
 async def test_waits_for_a_plugin(visit: Visit) -> None:
-    """A plugin that the page asks for holds everything until it has registered itself; here, an unanswered one."""
+    """A plugin that the page requires holds all calls until it is registered, even if its script never loads."""
     await visit.page.route("**/signals/plugins/openbridge3.js*", lambda route: route.abort())
     await visit.open(INIT + PLUGIN)
     await visit.page.wait_for_load_state("networkidle")
@@ -496,7 +496,7 @@ async def test_waits_for_a_plugin(visit: Visit) -> None:
 
 
 async def test_a_gateway_gives_ids(visit: Visit) -> None:
-    """With a gateway the Pixel makes an id where none was given, and keeps one that was."""
+    """With a gateway the Pixel makes an id where the call has none, and keeps the call's id otherwise."""
     visit.site.config = """
       fbq.registerPlugin("PIXEL_ID", { plugin(fbq, instance, id) {
         instance.optIn(id, "OpenBridge"); instance.configLoaded(id); } });
@@ -507,7 +507,7 @@ async def test_a_gateway_gives_ids(visit: Visit) -> None:
 
 
 async def test_tells_the_calls_it_took(visit: Visit) -> None:
-    """Asked to, it adds each call it takes to a global list: what `this` was, then the call, unwrapped."""
+    """With an option the stand-in appends each call that it takes to a global list: what `this` was, then the call."""
     visit.site.pixel_query = "?calls=taken"
     await visit.open(before="window.taken = [];", script=INIT + 'fbq.push(["track", "Lead"]);')
     await visit.ready()
@@ -524,7 +524,7 @@ CONSENT = {
 
 @pytest.mark.parametrize("case", CONSENT)
 async def test_consent_holds_everything(visit: Visit, case: str) -> None:
-    """After `revoke` nothing runs but `consent`; `grant` lets all go in order."""
+    """After `revoke` only `consent` calls run; `grant` runs all held calls in order."""
     early, late = CONSENT[case]
     await visit.open(early)
     await visit.ready()
@@ -540,7 +540,7 @@ async def test_consent_holds_everything(visit: Visit, case: str) -> None:
 
 
 async def test_consent_revoked_in_the_queue_makes_no_cookie(visit: Visit, context: BrowserContext) -> None:
-    """Without consent not even the config is asked for, and no cookie exists."""
+    """Without consent not even the config is requested, and no cookie is made."""
     await visit.open('fbq("consent", "revoke");' + INIT + 'fbq("track", "PageView");')
     await visit.page.wait_for_function("Boolean(fbq.callMethod)")
 
@@ -550,7 +550,7 @@ async def test_consent_revoked_in_the_queue_makes_no_cookie(visit: Visit, contex
 
 
 async def test_consent_granted_in_the_queue(visit: Visit) -> None:
-    """A grant that waits in the queue behind a revoke is never run; another, after load, lets all go."""
+    """A grant that is queued behind a revoke never runs; a second grant after load runs all held calls."""
     await visit.open('fbq("consent", "revoke");' + INIT + 'fbq("track", "Lead"); fbq("consent", "grant");')
     await visit.page.wait_for_function("Boolean(fbq.callMethod)")
     await visit.run('fbq("track", "Contact");')
@@ -577,7 +577,7 @@ async def test_a_waiting_array_names_no_pixel(visit: Visit, order: Order, taken:
 
 
 async def test_null_this_counts_as_automatic(visit: Visit) -> None:
-    """A stub that calls `callMethod` with null is marked on the wire and free of the PageView rule."""
+    """A call that a stub makes with `this` null is marked in the hit, and the PageView rule does not apply to it."""
     await visit.open(INIT + 'fbq("track", "PageView");')
     await visit.ready()
     await visit.run('fbq.callMethod.apply(null, ["track", "PageView"]);')
@@ -618,7 +618,7 @@ LOST = {
 
 @pytest.mark.parametrize("case", LOST)
 async def test_bad_wrappers_lose_events(visit: Visit, case: str) -> None:
-    """A wrapper put over `fbq` loses later events exactly where the real Pixel loses them."""
+    """A wrapper put over `fbq` loses later events in exactly those cases in which the real Pixel loses them."""
     when, wrap, arrives = LOST[case]
     await visit.open(INIT + (wrap if when == "before" else ""))
     await visit.page.wait_for_load_state("networkidle")
@@ -641,7 +641,7 @@ ROUTES = {
 
 @pytest.mark.parametrize("case", ROUTES)
 async def test_route_changes(visit: Visit, case: str) -> None:
-    """A new address is a PageView without an id, in spite of the PageView rule."""
+    """A new address is a PageView without an id, although the PageView rule would forbid a second one."""
     script, count = ROUTES[case]
     await visit.open(INIT + 'fbq("track", "PageView");')
     await visit.ready()
@@ -655,7 +655,7 @@ async def test_route_changes(visit: Visit, case: str) -> None:
 
 
 async def test_hash_and_back_are_routes(visit: Visit) -> None:
-    """A new fragment and the way back are PageViews too."""
+    """A new fragment and Back are PageViews too."""
     await visit.open(INIT + 'fbq("track", "PageView");')
     await visit.ready()
     async with visit.page.expect_request("**/tr/**"):
@@ -670,7 +670,7 @@ async def test_hash_and_back_are_routes(visit: Visit) -> None:
 
 @pytest.mark.parametrize("before", ["", "fbq.disablePushState = true;"], ids=["watched", "disablePushState"])
 async def test_restored_page(visit: Visit, before: str) -> None:
-    """A page back from the cache is a PageView even where route changes are not."""
+    """A page restored from the back-forward cache is a PageView even if route changes are not."""
     await visit.open(before + INIT + 'fbq("track", "PageView");')
     await visit.ready()
     await visit.run('dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));')
@@ -679,7 +679,7 @@ async def test_restored_page(visit: Visit, before: str) -> None:
 
 
 async def test_disable_push_state(visit: Visit) -> None:
-    """With `disablePushState` routes are the page's own business."""
+    """With `disablePushState` the Pixel sends no PageView of a route."""
     await visit.open("fbq.disablePushState = true;" + INIT + 'fbq("track", "PageView");')
     await visit.ready()
     await visit.run('history.pushState({}, "", "/two");')
@@ -688,7 +688,7 @@ async def test_disable_push_state(visit: Visit) -> None:
 
 
 async def test_routes_are_watched_after_the_first_event(visit: Visit) -> None:
-    """Before the first event no route is seen, and only pixels that take `track` get the PageView."""
+    """Routes before the first event are ignored, and only pixels that take `track` get a route's PageView."""
     await visit.open(TWO + 'fbq("set", "trackSingleOnly", true, "2");')
     await visit.ready()
     await visit.run('history.pushState({}, "", "/one"); fbq("track", "Lead"); history.pushState({}, "", "/two");')
@@ -697,7 +697,7 @@ async def test_routes_are_watched_after_the_first_event(visit: Visit) -> None:
 
 
 async def test_a_held_route_waits_as_an_array(visit: Visit) -> None:
-    """A route change while locked is queued as a plain call."""
+    """A route change while calls are held is queued as a plain call."""
     await visit.open(INIT + 'fbq("track", "Lead");')
     await visit.ready()
     await visit.run('fbq("consent", "revoke"); history.pushState({}, "", "/two");')
@@ -706,7 +706,7 @@ async def test_a_held_route_waits_as_an_array(visit: Visit) -> None:
 
 
 async def test_clicks_on_buttons(visit: Visit) -> None:
-    """A config that asks for it makes clicks on buttons events, unless autoConfig is off."""
+    """If the config asks for it, clicks on buttons are events, unless autoConfig is off."""
     visit.site.config = """
       fbq.registerPlugin("PIXEL_ID", { plugin(fbq, instance, id) {
         instance.optIn(id, "InferredEvents"); instance.configLoaded(id); } });
@@ -724,7 +724,7 @@ async def test_clicks_on_buttons(visit: Visit) -> None:
 
 
 async def test_long_events_are_posted(visit: Visit) -> None:
-    """What does not fit into 2,048 characters of address goes out as a form."""
+    """An event that does not fit into an address of 2,048 characters is posted as a form."""
     text = "ä" * 2000
     await visit.open(INIT)
     await visit.ready()
@@ -737,7 +737,7 @@ async def test_long_events_are_posted(visit: Visit) -> None:
 
 
 async def test_short_events_are_images(visit: Visit) -> None:
-    """What fits into the address goes out as the address of an image, with the facts of the page."""
+    """An event that fits is sent as the address of an image, with the facts of the page."""
     async with visit.page.expect_response("**/tr/?**") as answer:
         await visit.open(INIT + 'fbq("track", "Lead");', path="/p?a=1#b")
     request = (await answer.value).request
@@ -764,7 +764,7 @@ HOSTS = {
 
 @pytest.mark.parametrize("host", HOSTS)
 async def test_cookie_place(visit: Visit, context: BrowserContext, host: str) -> None:
-    """Cookies sit on the shortest suffix of the host that takes them, for 90 days, and ride on the wire."""
+    """Cookies are set on the shortest suffix of the host that accepts them, for 90 days, and are part of the hits."""
     index, domain = HOSTS[host]
     hits = await visit.play(INIT + 'fbq("track", "PageView");', host=host, path="/?fbclid=abc")
     cookies = await cookies_of(context)
@@ -820,7 +820,7 @@ async def test_click_id(visit: Visit, context: BrowserContext, case: str) -> Non
 
 
 async def test_click_id_of_the_referrer(visit: Visit) -> None:
-    """Without a click id in the address the referrer's is taken."""
+    """Without a click id in the address, that of the referrer is used."""
     await visit.open(path="/?fbclid=old")
     visit.site.html = f"<!doctype html><title>t</title><body><script>{STUB}{INIT}</script>"
     await visit.run('location.href = "/next";')
@@ -832,7 +832,7 @@ async def test_click_id_of_the_referrer(visit: Visit) -> None:
 
 
 async def test_browser_id_is_kept(visit: Visit, context: BrowserContext) -> None:
-    """A `_fbp` that exists is only given a new expiry, a foreign fifth part included."""
+    """An existing `_fbp` only gets a new expiry; its value stays, even with a fifth part from elsewhere."""
     stored = "fb.1.1700000000000.123456.AQIBAQIA"
     soon = time.time() + 60
     cookie: Any = {"name": "_fbp", "value": stored, "domain": ".shop.test", "path": "/", "expires": soon}
@@ -847,7 +847,7 @@ async def test_browser_id_is_kept(visit: Visit, context: BrowserContext) -> None
 
 
 async def test_no_cookie_without_the_option(visit: Visit, context: BrowserContext) -> None:
-    """A config that does not ask for first-party cookies gets none, on disk or on the wire."""
+    """If the config does not ask for first-party cookies, none is made, and the hits have none."""
     visit.site.config = 'fbq.registerPlugin("PIXEL_ID", { plugin: (fbq, instance, id) => instance.configLoaded(id) });'
 
     hits = await visit.play(INIT + 'fbq("track", "PageView");', path="/?fbclid=abc")
@@ -857,7 +857,7 @@ async def test_no_cookie_without_the_option(visit: Visit, context: BrowserContex
 
 
 async def test_needs_the_stub(visit: Visit) -> None:
-    """Without the base code the script fails by itself, as the real one does."""
+    """Without the base code the script fails with an error of its own, as the real one does."""
     visit.site.html = '<!doctype html><title>t</title><body><script src="/pixel.js"></script>'
 
     await visit.page.goto(visit.site.url("www.shop.test"))
@@ -866,7 +866,7 @@ async def test_needs_the_stub(visit: Visit) -> None:
 
 
 async def test_state(visit: Visit) -> None:
-    """`getState` names each pixel and what it has sent."""
+    """`getState` lists each pixel and the events that it has sent."""
     await visit.play(TWO + 'fbq("track", "Lead");')
 
     pixels = (await visit.page.evaluate("fbq.getState()"))["pixels"]
@@ -908,7 +908,7 @@ async def _shop(site: Site) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("case", SEEN)
 async def test_shop_switches(visit: Visit, shop: str, case: str) -> None:
-    """The switches decide what the tag finds on the page when it runs."""
+    """The shop's switches decide what the tag finds on the page when it runs."""
     switches, seen = SEEN[case]
 
     await visit.page.goto(f"{shop}/?{urlencode(switches)}")
@@ -950,7 +950,7 @@ async def test_shop_purchase(visit: Visit, shop: str) -> None:
 
 
 async def test_shop_tells_of_an_order_once(visit: Visit, shop: str) -> None:
-    """To load the thank-you page again is no second purchase."""
+    """Loading the thank-you page again is no second purchase."""
     await visit.page.goto(f"{shop}/product/fern")
     await visit.page.click("#add-to-cart")
     await visit.page.goto(f"{shop}/checkout")
@@ -963,7 +963,7 @@ async def test_shop_tells_of_an_order_once(visit: Visit, shop: str) -> None:
 
 
 async def test_shop_consent(visit: Visit, shop: str) -> None:
-    """Nothing goes out before the banner's button is pressed, and the next page remembers it."""
+    """Nothing is sent before the banner's button is pressed, and the next page remembers the answer."""
     await visit.page.goto(f"{shop}/?consent=ask")
     await visit.page.wait_for_function("Boolean(fbq.callMethod)")
     assert visit.sent == []
@@ -978,7 +978,7 @@ async def test_shop_consent(visit: Visit, shop: str) -> None:
 
 
 async def test_shop_refusal(visit: Visit, shop: str) -> None:
-    """A visitor who declines is not asked again, and nothing goes out."""
+    """A visitor who declines is not asked again, and nothing is sent."""
     await visit.page.goto(f"{shop}/?consent=ask")
     await visit.page.click("#decline")
     await visit.page.goto(f"{shop}/cart")
@@ -989,7 +989,7 @@ async def test_shop_refusal(visit: Visit, shop: str) -> None:
 
 
 async def test_events_page(visit: Visit, shop: str) -> None:
-    """The events page shows each pair newest first, in words, and never as markup."""
+    """The events page lists each pair, newest first, in words; markup in an event is shown as text."""
     await visit.page.goto(f"{shop}/pairs")
     await visit.page.wait_for_selector("#rows tr")
 

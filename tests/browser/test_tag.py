@@ -1,4 +1,4 @@
-"""The tag beside a Pixel in a real browser: both tell Meta the same, with the same ids."""
+"""The tag beside a Pixel in a real browser: both send Meta the same events with the same ids."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from stage import Stage, stage
 
 from proxy.edge.tag.build import trap_of
 
-# The time of birth in milliseconds, then the random part.
+# An id that the tag makes: the time of the call in milliseconds, then the random part.
 MADE = re.compile(r"\d{13}0\.\d+")
 TWO = script("fbq('init', '111')", "fbq('init', '222')")
 GTM_STUB = script(f"""(function () {{
@@ -33,7 +33,7 @@ WRAPPED = script("""(function (old) {
   window.fbq = window._fbq = Object.assign(wrapper, old); wrapper.push = wrapper;
 })(fbq)""")
 
-# What stands in the page, and the events that reach Meta: pixel and name, in the order in which they were called.
+# The parts of a page, and the events that reach Meta: pixel and name, in the order in which they were called.
 PAGES: dict[str, tuple[list[str], list[str]]] = {
     "tag before the base code": ([TAG, BASE, CALLS], ["111 PageView", "111 Lead"]),
     "tag between base code and calls": ([BASE, TAG, CALLS], ["111 PageView", "111 Lead"]),
@@ -103,7 +103,7 @@ PAGES: dict[str, tuple[list[str], list[str]]] = {
     ),
 }  # fmt: skip
 
-# The argument after the custom data, and the id it gives: none means a made one.
+# By event name: the argument after the custom data, and the id that it gives; "" means that the tag makes one.
 GIVEN: dict[str, tuple[str, str]] = {
     "eventID": ("{}, {eventID: 'a.1'}", "a.1"),
     "event_id": ("{}, {event_id: 'a.1'}", "a.1"),
@@ -124,7 +124,7 @@ GIVEN: dict[str, tuple[str, str]] = {
     "in the custom data": ("{eventID: 'wrong'}", ""),
 }
 
-# A page that does a bit of everything, and what it can see of it.
+# A page that does a bit of everything, and records what it can see.
 BUSY = script("""
   var seen = [];
   addEventListener('error', function (e) { if (e.message) seen.push(e.message) });
@@ -160,7 +160,7 @@ async def test_pixel_and_tag_send_the_same_events_with_the_same_ids(
 @pytest.mark.parametrize("when", ["queued", "loaded"])
 @pytest.mark.parametrize("command", ["'track'", "'trackCustom'", "'trackSingle', '111'", "'trackSingleCustom', '111'"])
 async def test_a_given_id_stays_and_a_missing_one_is_made(here: Stage, command: str, when: str) -> None:
-    """The id is what the Pixel would read; where it would read none, both halves get one new id."""
+    """The id is the one that the Pixel would read; if it would read none, both copies get one new id."""
     calls = [f"fbq({command}, {json.dumps(row)}, {rest or 'undefined'})" for row, (rest, _) in GIVEN.items()]
     await here.show(TAG, BASE, INIT, script(*calls) if when == "queued" else "")
     if when == "loaded":
@@ -175,7 +175,7 @@ async def test_a_given_id_stays_and_a_missing_one_is_made(here: Stage, command: 
 
 @pytest.mark.parametrize("placement", ["sync", "trap"])
 async def test_an_order_gives_no_id_where_the_site_says_so(here: Stage, placement: str) -> None:
-    """With `order_ids = false` two Purchases of one order have ids of their own, the same ones on both sides."""
+    """With `order_ids = false` two Purchases of one order have different ids, which both copies of each share."""
     here.lab.site = site(order_ids=False)
     trap = f"<script>{trap_of(here.lab.site)}</script>" if placement == "trap" else ""
     buy = "fbq('track', 'Purchase', {value: 1, currency: 'EUR', order_id: 1002})"
@@ -190,7 +190,7 @@ async def test_an_order_gives_no_id_where_the_site_says_so(here: Stage, placemen
 
 @pytest.mark.parametrize("placement", ["sync", "trap"])
 async def test_a_made_id_begins_with_the_time_of_its_birth(here: Stage, placement: str) -> None:
-    """The first 13 digits of an id that was made are the browser's clock at the call, in milliseconds."""
+    """The first 13 digits of an id that the tag makes are the browser's clock at the call, in milliseconds."""
     here.lab.site = site(order_ids=False)
     trap = f"<script>{trap_of(here.lab.site)}</script>" if placement == "trap" else ""
     buy = "fbq('track', 'Purchase', {value: 1, currency: 'EUR', order_id: 1002})"
@@ -210,7 +210,7 @@ def _listen(page: Page, console: list[str]) -> None:
 
 
 async def test_a_page_sees_no_difference(context: BrowserContext) -> None:
-    """Returns, errors, console, arguments, what is sent, and globals but our accessors, are as without the tag."""
+    """Returns, errors, console, arguments, hits, and globals except our accessors, are the same as without the tag."""
     views: list[Any] = []
     for tag in ("", TAG):
         page = await context.new_page()
@@ -254,7 +254,7 @@ async def test_a_late_tag_mirrors_what_follows(here: Stage) -> None:
 
 
 async def test_a_wrapped_take_over_is_heard_once(here: Stage) -> None:
-    """A wrapper that another script puts on callMethod after load changes nothing."""
+    """If another script wraps callMethod after load, each event is still heard once."""
     await here.show(TAG, BASE, INIT)
     await here.take_over()
     await here.run("var real = fbq.callMethod", "fbq.callMethod = function () { return real.apply(this, arguments) }")

@@ -1,4 +1,4 @@
-"""What the tag sends, what becomes of it, and what it tells about the Pixel."""
+"""What the tag sends, how it handles the answers, and what it reports about the Pixel."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from stage import Stage
 
 
 async def test_a_batch_says_what_the_wire_asks_for(here: Stage) -> None:
-    """One batch per tick carries the page, its cookies and its events."""
+    """The events of a task are sent in one batch, with the page's facts and cookies."""
     await here.show(TAG, BASE, path="/shop?x=1#top")
     await here.run(
         "fbq('init', '111')", "fbq('track', 'Lead', {value: 5, list: [{id: 'a'}]})", "fbq('track', 'Contact')"
@@ -38,7 +38,7 @@ async def test_a_batch_says_what_the_wire_asks_for(here: Stage) -> None:
 
 
 async def test_a_referrer_is_named(here: Stage) -> None:
-    """The page before this one is on the batch."""
+    """The batch names the page before this one as the referrer."""
     await here.show("<a href=/next>next</a>")
     port = here.lab.port
     here.lab.pages["/"] = f"<!doctype html>{TAG}{BASE}{CALLS}"
@@ -49,12 +49,12 @@ async def test_a_referrer_is_named(here: Stage) -> None:
 
 
 def with_events(here: Stage) -> list[dict[str, Any]]:
-    """Return the batches but for those of mere status updates, which come when the Pixel does."""
+    """Return the batches that have events, without those that have only updates of browser copies."""
     return [batch for batch in here.batches if batch.get("events")]
 
 
 async def test_matching_data_follows_its_pixel(here: Stage) -> None:
-    """Each pixel has the data of its first init that gave any, as given, joined by what `set userData` adds."""
+    """A pixel has the data of its first init that had any, as the page passed it, with what `set userData` adds."""
     await here.show(
         TAG,
         BASE,
@@ -95,7 +95,7 @@ async def test_matching_data_follows_its_pixel(here: Stage) -> None:
     ],
 )
 async def test_processing_options_ride_along(here: Stage, options: str, expected: object) -> None:
-    """Limited Data Use is told when the page called for it in a form the Pixel takes."""
+    """The batch has the Limited Data Use options, if the page set them in a form that the Pixel takes."""
     await here.show(TAG, BASE, script(f"fbq('dataProcessingOptions', {options})"), CALLS)
     await here.settle()
 
@@ -103,7 +103,7 @@ async def test_processing_options_ride_along(here: Stage, options: str, expected
 
 
 async def test_events_of_different_options_travel_apart(here: Stage) -> None:
-    """An event keeps the processing options and the address under which it was made."""
+    """An event keeps the processing options and the address that were current when it was called."""
     await here.show(
         TAG,
         BASE,
@@ -128,7 +128,7 @@ async def test_events_of_different_options_travel_apart(here: Stage) -> None:
 
 @pytest.mark.parametrize("blocked", ["fbevents", "config"])
 async def test_a_blocked_pixel_is_mirrored_and_told(here: Stage, blocked: str) -> None:
-    """Events go out at once when the Pixel cannot load, and soon after it is known that it was blocked."""
+    """If the Pixel cannot load, events are sent at once, and soon after that they are reported as blocked."""
     here.lab.blocked.add(blocked)
     await here.show(TAG, BASE, CALLS)
     await until(lambda: len(here.events) == 2, what="both events are mirrored")
@@ -142,7 +142,7 @@ async def test_a_blocked_pixel_is_mirrored_and_told(here: Stage, blocked: str) -
 
 
 async def test_a_waiting_event_is_told_to_have_fired(here: Stage) -> None:
-    """What waited for the Pixel at first is told to have fired once its queue is drained, with the next batch."""
+    """An event that waited for the Pixel is reported as fired, with the next batch after its queue was emptied."""
     await here.show(TAG, BASE, INIT, script("fbq('track', 'Lead')"))
     await here.take_over()
     await here.settle()
@@ -154,12 +154,12 @@ async def test_a_waiting_event_is_told_to_have_fired(here: Stage) -> None:
 
 @pytest.mark.own_page
 async def test_a_silent_pixel_is_told_blocked_after_ten_seconds(here: Stage) -> None:
-    """An event that is still queued after ten seconds counts as blocked, one that was drained as fired."""
+    """After ten seconds an event that is still queued is reported as blocked, one that was taken as fired."""
     await here.page.clock.install()
     await here.show(TAG, ALONE, INIT, script("fbq('track', 'A')", "fbq('track', 'B')"))
     await until(lambda: here.batches, what="a batch")
     await here.run("fbq.queue.splice(0, 2)")
-    # The page's clock runs on by itself meanwhile.
+    # The page's clock also advances by itself meanwhile.
     await here.page.clock.fast_forward(4000)
     assert not here.copy_updates
     await here.page.clock.fast_forward(6500)
@@ -170,7 +170,7 @@ async def test_a_silent_pixel_is_told_blocked_after_ten_seconds(here: Stage) -> 
 
 
 async def test_a_page_that_goes_away_tells_what_still_waits(here: Stage) -> None:
-    """At pagehide all that the Pixel did not take counts as blocked."""
+    """At pagehide every event that the Pixel did not take is reported as blocked."""
     await here.show(TAG, ALONE, INIT, script("fbq('track', 'A')"))
     await until(lambda: here.lab.batches, what="a batch")
     await here.page.goto("about:blank")
@@ -206,7 +206,7 @@ async def test_what_json_cannot_carry_is_left_out(here: Stage) -> None:
 
 
 async def test_custom_data_is_taken_at_call_time(here: Stage) -> None:
-    """What the page does to its object afterwards does not change the event."""
+    """A later change of the page's object does not change the event."""
     call = script("var data = {value: 1}", "fbq('track', 'Lead', data)", "data.value = 2")
     await here.show(TAG, ALONE, INIT, call)
     await until(lambda: here.batches, what="a batch")
@@ -215,7 +215,7 @@ async def test_custom_data_is_taken_at_call_time(here: Stage) -> None:
 
 
 async def test_many_events_are_split(here: Stage) -> None:
-    """Events of one tick that do not fit into one body go in several, each below 60 KiB, none lost."""
+    """Events of one task that do not fit into one body are sent in several, each below 60 KiB, and none is lost."""
     await here.show(TAG, BASE, INIT)
     await here.take_over()
     await here.run("for (var i = 0; i < 12; i++) fbq('track', 'E' + i, {text: '\u00e9\u20ac'.repeat(4000)})")
@@ -228,8 +228,8 @@ async def test_many_events_are_split(here: Stage) -> None:
 
 @pytest.mark.parametrize("status", [503, 429, 408, 500, 0])
 async def test_a_batch_that_was_not_taken_is_sent_again(here: Stage, status: int) -> None:
-    """What may pass, and a network error, is retried until taken, with the same ids and times."""
-    # Chromium itself repeats, unchanged, what a dropped connection or a 408 cost.
+    """After a passing failure or a network error the batch is retried until accepted, with the same ids and times."""
+    # Chromium itself repeats a request once after a dropped connection or a 408.
     here.lab.statuses[:] = [status, status]
     await here.show(TAG, ALONE, CALLS)
     await until(lambda: len({batch.body["sent"] for batch in here.lab.batches}) > 1, what="a retry with its own time")
@@ -239,29 +239,29 @@ async def test_a_batch_that_was_not_taken_is_sent_again(here: Stage, status: int
 
 
 async def test_a_retry_does_not_wait_when_the_line_is_back(here: Stage) -> None:
-    """What waits is sent at once when the browser says that it is online."""
+    """When the browser says that it is online, waiting events are sent at once."""
     here.lab.statuses[:] = [503, 503, 503]
     await here.show(TAG, ALONE, CALLS)
     await until(lambda: here.lab.batches, what="the first attempt")
-    # The page may still be reading the last answer when the event comes: so the event comes often.
+    # The page may still be reading the last answer when the event comes, so the event is sent repeatedly.
     online = "window.online = setInterval(() => dispatchEvent(new Event('online')), 50)"
     await here.page.evaluate(online)
     await until(lambda: len(here.lab.batches) == 4, what="the last attempt", seconds=5)
 
 
 async def test_the_page_of_somebody_else_is_no_answer(here: Stage) -> None:
-    """A 200 with the HTML of a rule that answers every address is a failure: the same batch is sent again."""
+    """A 200 with HTML, which a catch-all rule gave, counts as a failure: the same batch is sent again."""
     here.lab.page_of_another = True
     here.lab.statuses[:] = [200, 200]
     await here.show(TAG, ALONE, CALLS)
     await until(lambda: len(here.lab.batches) == 3, what="two retries", seconds=20)
 
-    # What became of the browser copy may be known by the second retry, ten seconds later at the latest.
+    # The second retry, at most ten seconds later, may also have an update of the browser copy.
     assert len({tuple(event["id"] for event in batch.events) for batch in here.lab.batches}) == 1
 
 
 async def test_what_somebody_else_answered_outlives_the_page(here: Stage) -> None:
-    """What only a catch-all rule answered goes out from the next page of the site."""
+    """Events whose only answer came from a catch-all rule are sent from the next page of the site."""
     here.lab.page_of_another = True
     here.lab.statuses[:] = [200]
     await here.show(TAG, ALONE, CALLS)
@@ -278,13 +278,13 @@ async def test_what_somebody_else_answered_outlives_the_page(here: Stage) -> Non
 
 @pytest.mark.own_page
 async def test_the_tag_waits_as_long_as_it_is_told(here: Stage) -> None:
-    """After a 429 nothing is sent before its Retry-After is over, later events included; then all is."""
+    """After a 429 nothing is sent before its Retry-After has passed, not even later events; then everything is."""
     here.lab.statuses[:] = [429]
     here.lab.retry_after = "60"
     await here.page.clock.install()
     await here.show(TAG, ALONE, CALLS)
     await until(lambda: here.lab.batches, what="a 429")
-    # By the end of another request the page has read the answer.
+    # When another request has ended, the page has read the answer.
     another = "fetch('/k/m.js').then((answer) => answer.text())"
     await here.page.evaluate(another)
     await here.page.clock.fast_forward(59_000)
@@ -300,7 +300,7 @@ async def test_the_tag_waits_as_long_as_it_is_told(here: Stage) -> None:
 @pytest.mark.parametrize("status", [400, 403, 413, 200])
 @pytest.mark.own_page
 async def test_a_final_answer_is_final(here: Stage, status: int) -> None:
-    """A refusal is not tried again."""
+    """After a refusal the batch is not sent again."""
     here.lab.statuses[:] = [status]
     await here.page.clock.install()
     await here.show(TAG, ALONE, CALLS)

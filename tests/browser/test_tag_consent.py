@@ -1,4 +1,4 @@
-"""What consent and Global Privacy Control allow the tag, and the browser ids it keeps."""
+"""What consent and Global Privacy Control allow the tag to do, and the browser ids that it keeps."""
 
 import re
 
@@ -9,7 +9,7 @@ from stage import Stage
 
 
 async def test_nothing_leaves_before_consent(here: Stage) -> None:
-    """While consent is revoked nothing is sent and no cookie made; a grant releases all in order with first times."""
+    """While consent is revoked nothing is sent and no cookie is made; a grant sends all events, with first times."""
     await here.show(TAG, BASE, script("fbq('consent', 'revoke')"), CALLS)
     await here.page.wait_for_function("!!fbq.callMethod")
     before = await here.run("return Date.now()")
@@ -26,7 +26,7 @@ async def test_nothing_leaves_before_consent(here: Stage) -> None:
 
 
 async def test_a_withdrawal_is_told_once(here: Stage) -> None:
-    """A revoke after events went out is told without events, ends the cookies, and holds what follows."""
+    """A revoke after events were sent is reported without events, ends the cookies, and holds later events."""
     await here.show(TAG, BASE, CALLS)
     await here.take_over()
     await until(lambda: len(here.copy_updates) == 2, what="both events are told to have fired")
@@ -43,7 +43,7 @@ async def test_a_withdrawal_is_told_once(here: Stage) -> None:
 
 
 async def test_a_first_revoke_withdraws_nothing(here: Stage) -> None:
-    """A page that revokes before anything was sent, as Meta advises, sends nothing."""
+    """A page that revokes before anything was sent, as Meta advises, sends no withdrawal."""
     await here.show(TAG, BASE, script("fbq('consent', 'revoke')"), CALLS, script("fbq('consent', 'grant')"))
     await here.settle(["batches"])
 
@@ -66,7 +66,7 @@ WAITS = "window.fbq && fbq.callMethod && fbq.queue.length"
 
 @pytest.mark.parametrize("placement", ["trap", "sync", "early", "late"])
 async def test_a_stored_consent_lets_all_events_out_and_keeps_the_browser_ids(here: Stage, placement: str) -> None:
-    """Of revoke, events and grant before the Pixel came, each event is mirrored once, and cookies stay as they were.
+    """With revoke, events and grant before the Pixel came, each event is mirrored once, and the cookies do not change.
 
     The Pixel stays locked, since it never runs a grant that waits in its queue; so these are the only copies.
     """
@@ -103,7 +103,7 @@ async def test_a_tag_behind_a_locked_pixel_waits_for_the_grant(here: Stage, plac
 
 @pytest.mark.parametrize("placement", ["trap", "sync"])
 async def test_an_event_before_init_stays_out_however_often_it_is_replayed(here: Stage, placement: str) -> None:
-    """What the Pixel drops, because no pixel was there yet, is not mirrored when the tag hears the queue again."""
+    """An event that the Pixel drops, as it was called before any init, is not mirrored, even after a replay."""
     await here.show(TRAP if placement == "trap" else TAG, BASE, script("fbq('track', 'Lead')"), INIT)
     if placement == "trap":
         await here.page.add_script_tag(url="/k/m.js")
@@ -114,7 +114,7 @@ async def test_an_event_before_init_stays_out_however_often_it_is_replayed(here:
 
 
 async def test_required_consent_holds_until_granted(here: Stage) -> None:
-    """A site that requires consent sends nothing and makes no cookie until the page grants it."""
+    """On a site that requires consent nothing is sent and no cookie is made until the page grants it."""
     here.lab.site = site(consent="required")
     await here.show(TAG, BASE, CALLS)
     await here.settle(["fired"])
@@ -130,7 +130,7 @@ async def test_required_consent_holds_until_granted(here: Stage) -> None:
 @pytest.mark.parametrize(("policy", "made"), [("drop", False), ("ldu", True), ("ignore", True)])
 @pytest.mark.own_page
 async def test_global_privacy_control_is_told(here: Stage, policy: str, made: bool) -> None:  # noqa: FBT001
-    """The signal is on the batch, and where it means no sending it also means no cookie."""
+    """The batch has the signal; if the site's policy is not to send, no cookie is made either."""
     here.lab.site = site(gpc=policy)
     await here.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
     await here.show(TAG, ALONE, CALLS)
@@ -143,7 +143,7 @@ async def test_global_privacy_control_is_told(here: Stage, policy: str, made: bo
 
 @pytest.mark.parametrize(("host", "index"), [("www.shop.test", 1), ("a.b.shop.co.uk", 2), ("localhost", 0)])
 async def test_browser_ids_stand_where_the_pixel_puts_them(here: Stage, host: str, index: int) -> None:
-    """The tag makes both cookies in the Pixel's form, and Pixel and tag agree on them from the first event."""
+    """The tag makes both cookies in the Pixel's form and place, and both use the same ids from the first event on."""
     here.lab.site = site(domains=["shop.test", "shop.co.uk"] if "shop" in host else [host])
     await here.show(TAG, BASE, CALLS, path="/?fbclid=Abc-9_", host=host)
     await here.settle()
@@ -180,7 +180,7 @@ async def test_browser_ids_stand_where_the_pixel_puts_them(here: Stage, host: st
 async def test_click_ids_are_kept_as_the_pixel_keeps_them(
     here: Stage, path: str, stored: str, expected: str | None
 ) -> None:
-    """A new click id replaces an old one, the same one keeps its time, and odd ones are left to the proxy."""
+    """A new click id replaces an old one, an equal one keeps its time, and malformed ones are left to the proxy."""
     cookie = script(f"document.cookie = '_fbc={stored};domain=shop.test;path=/'") if stored else ""
     await here.show(cookie, TAG, ALONE, CALLS, path=path)
     await until(lambda: here.batches, what="a batch")
@@ -190,7 +190,7 @@ async def test_click_ids_are_kept_as_the_pixel_keeps_them(
 
 
 async def test_a_click_id_at_the_end_of_the_referrer_is_kept(here: Stage) -> None:
-    """The page that follows the landing page takes the click id from where it came from, to its last batch."""
+    """The page after the landing page finds the click id at the end of its referrer, and stores it."""
     await here.show("<a href=/next>next</a>", path="/?fbclid=abc")
     here.lab.pages["/"] = f"<!doctype html>{TAG}{ALONE}{CALLS}"
     await here.page.click("a")
@@ -201,7 +201,7 @@ async def test_a_click_id_at_the_end_of_the_referrer_is_kept(here: Stage) -> Non
 
 
 async def test_no_cookie_is_made_when_the_page_forbids_it(here: Stage) -> None:
-    """`set firstPartyCookies false` keeps the tag from making cookies."""
+    """After `set firstPartyCookies false` the tag makes no cookies."""
     await here.show(TAG, BASE, script("fbq('set', 'firstPartyCookies', false)"), CALLS, path="/?fbclid=abc")
     await here.settle()
 

@@ -1,4 +1,4 @@
-"""What the tag asks of the page's browser: few looks at the cookies, and no layout. Times are in bench/tag.py."""
+"""What the tag costs the page's browser: few reads of the cookies, and no layout. Times are in bench/tag.py."""
 
 import pytest
 from playwright.async_api import CDPSession
@@ -19,7 +19,7 @@ async def _mirrored(here: Stage, count: int) -> None:
 
 @pytest.mark.own_page
 async def test_one_look_at_the_cookies_for_all_events_of_a_task(here: Stage) -> None:
-    """However many events one task has, the cookies are read at most once for them."""
+    """The cookies are read at most once for all events of a task."""
     await here.page.add_init_script(COUNT_READS)
     await here.show(TAG, ALONE, INIT)
     looks, seen = [], 0
@@ -39,7 +39,7 @@ async def _layouts(session: CDPSession) -> dict[str, float]:
 
 
 async def test_events_cause_no_layout(here: Stage) -> None:
-    """Neither events nor status updates make the browser lay out, style or paint anything."""
+    """Neither events nor updates of browser copies cause the browser any layout, style or paint work."""
     await here.show(TAG, ALONE, CALLS, script("addEventListener('load', () => document.body.append('loaded'))"))
     session = await here.page.context.new_cdp_session(here.page)
     await session.send("Performance.enable")

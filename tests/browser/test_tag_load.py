@@ -23,7 +23,7 @@ def names(here: Stage) -> list[tuple[str, str]]:
 
 
 async def test_one_line_is_enough(here: Stage) -> None:
-    """The tag alone makes `fbq`, names the site's pixels, and fires a PageView; what the page calls later is heard."""
+    """The tag alone makes `fbq`, inits the site's pixels, and fires a PageView; later calls of the page work."""
     await here.show(TAG, script("fbq('track', 'Lead')"))
     await here.settle()
 
@@ -32,7 +32,7 @@ async def test_one_line_is_enough(here: Stage) -> None:
 
 
 async def test_base_code_that_is_there_stays(here: Stage) -> None:
-    """A template with its own base code before the tag is left as it is."""
+    """If a template has its own base code before the tag, the tag adds none."""
     await here.show(BASE, CALLS, TAG)
     await here.settle()
 
@@ -40,7 +40,7 @@ async def test_base_code_that_is_there_stays(here: Stage) -> None:
 
 
 async def test_the_pixel_comes_with_the_grant(here: Stage) -> None:
-    """Where consent is required nothing is loaded, sent or kept before it, and all of it after."""
+    """On a site that requires consent, nothing is loaded, sent or stored before it; after it, everything is."""
     here.lab.site = site(load_pixel=True, consent="required")
     asked: list[str] = []
     here.page.on("request", lambda request: asked.append(request.url))
@@ -57,7 +57,7 @@ async def test_the_pixel_comes_with_the_grant(here: Stage) -> None:
 
 
 async def test_a_visitor_who_says_no_first_gets_the_pixel_with_the_yes(here: Stage) -> None:
-    """A refusal before the Pixel is loaded does not lock it for ever: with the grant, all events fire."""
+    """A refusal before the Pixel is loaded does not lock it for ever: after a grant all events fire."""
     here.lab.site = site(load_pixel=True, consent="required")
     await here.show(TAG, script("fbq('consent', 'revoke')", "fbq('track', 'Lead')"))
     await here.page.wait_for_load_state()
@@ -70,7 +70,7 @@ async def test_a_visitor_who_says_no_first_gets_the_pixel_with_the_yes(here: Sta
 
 @pytest.mark.own_page
 async def test_privacy_control_keeps_the_pixel_away(here: Stage) -> None:
-    """Where Global Privacy Control means no sending, the Pixel is not even loaded, and `fbq` does no harm."""
+    """If the site does not send under Global Privacy Control, the Pixel is not even loaded, and `fbq` does no harm."""
     await here.page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
     asked: list[str] = []
     here.page.on("request", lambda request: asked.append(request.url))
@@ -82,7 +82,7 @@ async def test_privacy_control_keeps_the_pixel_away(here: Stage) -> None:
 
 
 def test_it_costs_little() -> None:
-    """The base code adds at most 300 bytes to what a site is served."""
+    """The base code adds at most 300 bytes to the served tag."""
     with_pixel, without = (len(tag_of(site(load_pixel=load)).bodies["br"]) for load in (True, False))
 
     assert 0 < with_pixel - without <= 300
@@ -96,9 +96,9 @@ AFTER_LOAD = script("""addEventListener("load", function () {
 
 
 async def test_a_tag_that_hangs_may_be_kept_out_of_the_page_s_way(page: Page) -> None:
-    """Put in after load, as the guide shows, a tag that hangs holds nothing back; once there, it missed nothing.
+    """A tag that is inserted after load, as in the guide, delays nothing if it hangs; once loaded, it missed nothing.
 
-    The usual async script does hold the window's load event back, as the browser defines it.
+    The usual async script does delay the window's load event, as the browser defines it.
     """
     released = asyncio.Event()
 

@@ -7,12 +7,12 @@ from stage import Stage
 
 
 async def go(here: Stage, move: str) -> None:
-    """Change the route and let a task pass, in which the tag looks at it."""
+    """Change the route and wait for the task in which the tag looks at it."""
     await here.page.evaluate(f"{move}; new Promise(done => setTimeout(done, 30))")
 
 
 def views(here: Stage) -> list[str]:
-    """Path and fragment of each PageView that was mirrored."""
+    """Path and fragment of each mirrored PageView."""
     return [
         batch["url"].split("/", 3)[3]
         for batch in here.batches
@@ -21,13 +21,13 @@ def views(here: Stage) -> list[str]:
     ]
 
 
-# Chromium, and what it is without the Navigation API: the best that can be had here for Safari before 26.2.
+# Chromium with and without the Navigation API; the latter is the nearest thing here to Safari before 26.2.
 BROWSERS = {"navigation": "", "no navigation": "delete window.navigation"}
 
 
 @pytest.mark.parametrize("browser_is", BROWSERS)
 async def test_routes_are_mirrored_with_ids(here: Stage, browser_is: str) -> None:
-    """Push, replace, fragment and back each give one PageView of the new address, the same one on both sides."""
+    """Push, replace, fragment and Back each give one PageView of the new address, with the same id in both copies."""
     await here.show(script(BROWSERS[browser_is]), TAG, BASE, CALLS)
     await here.take_over()
     moves = ["history.pushState({}, '', '/a')", "history.replaceState({}, '', '/b')", "location.hash = 'c'"]
@@ -43,7 +43,7 @@ async def test_routes_are_mirrored_with_ids(here: Stage, browser_is: str) -> Non
 
 
 async def test_the_same_address_is_no_route(here: Stage) -> None:
-    """A push of the address that was told already is not told again."""
+    """A push of the address whose PageView was sent last gives no other PageView."""
     await here.show(TAG, BASE, CALLS)
     await here.take_over()
     await go(here, "history.pushState({}, '', location.href)")
@@ -54,7 +54,7 @@ async def test_the_same_address_is_no_route(here: Stage) -> None:
 
 
 async def test_a_page_that_tells_its_routes_is_left_alone(here: Stage) -> None:
-    """A PageView that the page itself sends for an address is the only one of that address."""
+    """If the page itself sends a PageView for an address, it is the only one of that address."""
     await here.show(TAG, BASE, CALLS)
     await here.take_over()
     await go(here, "history.pushState({}, '', '/own'); fbq('trackSingle', '111', 'PageView')")
@@ -65,7 +65,7 @@ async def test_a_page_that_tells_its_routes_is_left_alone(here: Stage) -> None:
 
 
 async def test_every_pixel_hears_of_a_route_but_those_that_hear_no_track(here: Stage) -> None:
-    """Each pixel has one PageView of a route; a pixel set to trackSingleOnly has none."""
+    """Each pixel has one PageView of a route, except a pixel set to trackSingleOnly, which has none."""
     start = script("fbq('init', '111')", "fbq('init', '222')", "fbq('init', '333')", "fbq('track', 'PageView')")
     await here.show(TAG, BASE, start, script("fbq('set', 'trackSingleOnly', true, '333')"))
     await here.take_over()
@@ -79,7 +79,7 @@ async def test_every_pixel_hears_of_a_route_but_those_that_hear_no_track(here: S
 
 @pytest.mark.parametrize("who", ["the site", "the page"])
 async def test_nobody_asks_for_routes(here: Stage, who: str) -> None:
-    """A site that leaves routes to the Pixel, and a page that set disablePushState itself, get no PageView of ours."""
+    """If the site leaves routes to the Pixel, or the page set disablePushState, the tag sends no PageView."""
     here.lab.site = site(route_page_views=who == "the page")
     wish = script("fbq.disablePushState = true") if who == "the page" else ""
     await here.show(TAG, BASE, wish, CALLS)
@@ -92,7 +92,7 @@ async def test_nobody_asks_for_routes(here: Stage, who: str) -> None:
 
 
 async def test_routes_of_a_blocked_pixel_are_mirrored(here: Stage) -> None:
-    """Routes are told where the Pixel never comes."""
+    """PageViews of routes are mirrored even if the Pixel never loads."""
     await here.show(TAG, ALONE, CALLS)
     await go(here, "history.pushState({}, '', '/a')")
     await until(lambda: len(views(here)) == 2, what="the route")
@@ -101,7 +101,7 @@ async def test_routes_of_a_blocked_pixel_are_mirrored(here: Stage) -> None:
 
 
 async def test_a_route_before_the_first_event_is_none(here: Stage) -> None:
-    """A page that has told nothing yet has no route to tell."""
+    """A route before the page's first event gives no PageView."""
     await here.show(TAG, BASE, INIT)
     await here.take_over()
     await go(here, "history.pushState({}, '', '/a')")
@@ -110,7 +110,7 @@ async def test_a_route_before_the_first_event_is_none(here: Stage) -> None:
     assert views(here) == []
 
 
-# What a page does, in one task where nothing is awaited, and what the Pixel alone counts.
+# What a page does in one task without awaiting anything, and what the Pixel alone counts.
 QUICK: dict[str, tuple[str, list[str]]] = {
     "three routes within 300 ms": (
         "for (const at of [1, 2, 3]) { history.pushState({}, '', '/' + at); await later(100) }",
@@ -133,7 +133,7 @@ LATER = "const later = (ms) => new Promise((done) => setTimeout(done, ms))"
 
 
 def told(hits: list[dict[str, str]]) -> list[str]:
-    """Name and place of all that the Pixel sent after its first two events, but for the last."""
+    """Name and path of each event that the Pixel sent, without its first two and the last."""
     return [f"{hit['ev']} /{hit['dl'].split('/', 3)[3]}" for hit in hits if hit["ev"] != "End"][2:]
 
 
@@ -141,7 +141,7 @@ def told(hits: list[dict[str, str]]) -> list[str]:
 @pytest.mark.parametrize("tag", ["", TAG], ids=["alone", "with the tag"])
 @pytest.mark.parametrize("case", QUICK)
 async def test_no_route_is_too_short(here: Stage, case: str, tag: str, browser_is: str) -> None:
-    """Each route is told in its place, with its own address, however soon the next thing happens."""
+    """Each route has its PageView in the right order, with its own address, however soon the next event is called."""
     moves, wanted = QUICK[case]
     await here.show(script(BROWSERS[browser_is]), tag, BASE, CALLS)
     await here.take_over()
@@ -156,7 +156,7 @@ async def test_no_route_is_too_short(here: Stage, case: str, tag: str, browser_i
 
 
 async def test_a_fragment_right_behind_a_route_is_another(here: Stage) -> None:
-    """Both are counted as without the tag, though the first may bear the address of the second."""
+    """A fragment right after a route is a second PageView, as without the tag; both may have the same address."""
     await here.show(TAG, BASE, CALLS)
     await here.take_over()
     await go(here, "history.pushState({}, '', '/1'); location.hash = 'top'")
@@ -186,7 +186,7 @@ CLEANED = "history.replaceState({}, '', location.pathname)"
 
 @pytest.mark.parametrize("placement", ["alone", "sync before", "sync behind", "trap"])
 async def test_an_address_cleaned_before_the_first_event_fires_is_no_route(here: Stage, placement: str) -> None:
-    """A page that takes parameters out of its address, before the Pixel has sent anything, has one PageView."""
+    """A page that removes parameters from its address before the Pixel has sent anything has one PageView."""
     before = {"sync before": TAG, "trap": TRAP + ASYNC}.get(placement, "")
     behind = TAG if placement == "sync behind" else ""
     clean = script(f"addEventListener('DOMContentLoaded', () => {{ {CLEANED} }})")
@@ -220,7 +220,7 @@ RESTORED = 'dispatchEvent(new PageTransitionEvent("pageshow", {persisted: true})
 @pytest.mark.parametrize("pixel", [BASE, ALONE], ids=["loaded", "blocked"])
 @pytest.mark.parametrize("harm", ["window.fbq = null", "delete window.fbq", "window.fbq = 7"])
 async def test_a_page_without_fbq_hears_nothing_of_the_tag(here: Stage, harm: str, pixel: str) -> None:
-    """After an opt-out script took `fbq` away, the tag throws nothing at routes, errors, hiding and coming back."""
+    """After an opt-out script deleted `fbq`, the tag throws no error at routes, errors, hiding and coming back."""
     problems: list[str] = []
     here.page.on("pageerror", lambda error: problems.append(str(error)))
     await here.show(TAG, pixel, CALLS)
@@ -230,7 +230,7 @@ async def test_a_page_without_fbq_hears_nothing_of_the_tag(here: Stage, harm: st
     await here.run(harm)
     for move in ("history.pushState({}, '', '/a')", "history.replaceState({}, '', '/b')", "location.hash = 'c'"):
         await go(here, move)
-    # Of a page from the cache the Pixel itself makes a PageView, and throws.
+    # For a page restored from the cache the Pixel itself makes a PageView, and throws.
     await here.page.evaluate(STIR if pixel == BASE else STIR.replace("history.back()", RESTORED))
 
     assert problems == []
@@ -238,7 +238,7 @@ async def test_a_page_without_fbq_hears_nothing_of_the_tag(here: Stage, harm: st
 
 
 async def test_a_wrapper_of_fbq_leaves_routes_to_the_tag(here: Stage) -> None:
-    """A script that wraps `fbq`, and copies what stands on it, is no page that keeps its routes to itself."""
+    """A script that wraps `fbq`, and copies its properties, is not taken for a page that disabled route PageViews."""
     wrap = (
         "(function (old) { window.fbq = Object.assign(function () { return old.apply(this, arguments) }, old) })(fbq)"
     )
@@ -253,7 +253,7 @@ async def test_a_wrapper_of_fbq_leaves_routes_to_the_tag(here: Stage) -> None:
 
 
 async def test_a_tag_behind_the_trap_knows_what_was_not_sent_yet(here: Stage) -> None:
-    """After another event was sent, the page's first `track PageView` is mirrored; both are told to have fired."""
+    """If the page's first `track PageView` comes after another event, it is mirrored; both are reported as fired."""
     await here.show(TRAP, BASE, INIT, script("fbq('track', 'Lead')"))
     await here.take_over()
     await here.page.add_script_tag(url="/k/m.js")

@@ -1,12 +1,12 @@
-"""Pages where somebody else defines `window.fbq` too: a plugin that waits for it, a stub that is no assignment."""
+"""Pages where another script defines `window.fbq` too: a plugin that waits for it, or a stub by `defineProperty`."""
 
 import pytest
 from polling import until
 from shop_page import ASYNC, BASE, CALLS, LOAD, STUB, TAG, TRAP, script
 from stage import Stage
 
-# As Meta's plugin for WooCommerce does where a consent manager holds the base code: at load it waits for an
-# assignment, turns the property back into a plain one, and sends what it had to wait with.
+# Does what Meta's plugin for WooCommerce does if a consent manager holds the base code: at load it waits for an
+# assignment, turns the property back into a plain one, and sends the events that it had to hold.
 PLUGIN = script("""
   function waitForPixel() {
     var assigned;
@@ -35,7 +35,7 @@ NAMES = ["Lead", "PageView", "ViewContent"]
 
 
 async def show(here: Stage, placement: str) -> None:
-    """Open the page, up to the answer of its visitor, with the tag where it belongs."""
+    """Open the page with the tag in its place, up to the visitor's answer."""
     await here.show(HEADS[placement], HELD, PLUGIN)
     await here.page.wait_for_load_state("load")
     if "manager" in placement:
@@ -62,7 +62,7 @@ async def test_a_plugin_that_waits_for_the_pixel_is_served_and_mirrored(here: St
 
 @pytest.mark.parametrize("placement", ["sync", "trap"])
 async def test_a_visitor_who_answers_at_once_is_mirrored(here: Stage, placement: str) -> None:
-    """When the base code comes right behind the plugin, its script's load is soon enough to look again."""
+    """If the base code comes right after the plugin, all events are mirrored: the load of its script is soon enough."""
     at_once = script(f"addEventListener('load', function () {{ {GRANT} }})")
     await here.show(HEADS[placement], HELD, PLUGIN, at_once)
     await until(lambda: len(here.fired) == 3, what="all events fire")
@@ -80,7 +80,7 @@ DEFINED = STUB.replace("var n = window.fbq = function", "var n = function") + (
 @pytest.mark.parametrize("placement", ["sync", "trap"])
 @pytest.mark.parametrize("configurable", ["configurable: true", "configurable: false"])
 async def test_a_stub_that_is_defined_and_not_assigned_is_heard(here: Stage, placement: str, configurable: str) -> None:
-    """A stub that comes by `Object.defineProperty` passes every accessor, and is heard all the same."""
+    """A stub that is set by `Object.defineProperty`, which bypasses any accessor, is heard all the same."""
     base = script(f"(function () {{ {DEFINED.replace('configurable: true', configurable)} {LOAD} }})()")
     await here.show(HEADS[placement], base, CALLS)
     await here.settle()
@@ -90,7 +90,7 @@ async def test_a_stub_that_is_defined_and_not_assigned_is_heard(here: Stage, pla
 
 
 async def test_others_who_define_fbq_again_and_again_cost_nothing(here: Stage) -> None:
-    """Two parties that both look after the property do not bury each other: each event is heard once, with one id."""
+    """If another script redefines the property again and again, each event is still heard once, with one id."""
     again = """setInterval(function () {
       var d = Object.getOwnPropertyDescriptor(window, 'fbq');
       Object.defineProperty(window, 'fbq', {configurable: true, enumerable: true,

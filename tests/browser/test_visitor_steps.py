@@ -29,14 +29,14 @@ Row = tuple[str, str, str, str]
 
 
 def documented() -> dict[str, Row]:
-    """Read the table of the document: step → fbp, fbc, external_id, cookies."""
+    """Return the table of the document as rows of fbp, fbc, external_id and cookies, by step."""
     lines = DOCUMENT.read_text(encoding="utf-8").replace("`", "").splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     return {step: (fbp, fbc, visitor, cookies) for step, fbp, fbc, visitor, cookies in cells[2:]}
 
 
 def letters() -> Callable[[str], str]:
-    """Return what names values in the order in which they come: A, B, C."""
+    """Return a function that names each new value A, B, C, in the order of their first use, and no value "none"."""
     seen: list[str] = []
 
     def name(value: str) -> str:
@@ -49,7 +49,7 @@ def letters() -> Callable[[str], str]:
 
 @dataclass
 class Walk:
-    """A browser on the shop's pages, and what came of each step."""
+    """A browser on the shop's pages, with the events and cookies of each step."""
 
     shop: Installation
     pages: str
@@ -58,7 +58,7 @@ class Walk:
     clicks: list[str] = field(default_factory=list)
 
     async def visit(self, page: Page, step: str, query: str = "") -> Row:
-        """Open a page and return what Meta got, and what the answer set."""
+        """Open a page and return the ids that Meta got, and the cookies that the answer set."""
         await page.goto(f"{self.pages}/{step}{query}")
         sent = await self._event(step)
         (visitor,) = sent["external_id"]
@@ -68,7 +68,7 @@ class Walk:
         return fbp, fbc, visitor_name, ", ".join([cookie for cookie, _ in await self._set()])
 
     async def withdraw(self, page: Page) -> Row:
-        """Withdraw consent on the open page; the row stands only if no event came of it."""
+        """Withdraw consent on the open page, check the ended cookies and that no event was sent, and return its row."""
         before = len(await self._events())
         await page.evaluate("() => { fbq('consent', 'revoke'); fbq('track', 'Lead') }")
         ended = await self._set()
@@ -116,7 +116,7 @@ async def _walk(tmp_path: Path) -> AsyncIterator[Walk]:
 
 @asynccontextmanager
 async def _pages(shop: Installation) -> AsyncIterator[str]:
-    """Serve the shop: each page fires a PageView that bears the page's name as its id."""
+    """Serve the shop: each page fires a PageView whose id is the page's name."""
     tag = f"<script src='http://t.shop.example:{shop.proxy.public.port}/shop-tools/m.js'></script>"
 
     async def page(request: web.Request) -> web.Response:
@@ -140,7 +140,7 @@ async def _window(browser: Browser, walk: Walk) -> AsyncIterator[tuple[BrowserCo
 
 
 async def delete_what_scripts_see(context: BrowserContext) -> None:
-    """Do what Safari does a few days after a script wrote its cookies."""
+    """Delete the cookies that scripts can see, as Safari does a few days after a script wrote them."""
     for name, cookie in (await jar(context)).items():
         if not cookie["httpOnly"]:
             await context.clear_cookies(name=name)
@@ -148,7 +148,7 @@ async def delete_what_scripts_see(context: BrowserContext) -> None:
 
 
 async def test_the_steps_of_the_document(browser: Browser, walk: Walk) -> None:
-    """Each step gives Meta the ids, and the browser the cookies, that the table says."""
+    """In each step Meta gets the ids, and the browser the cookies, that the document's table says."""
     rows: list[Row] = []
     async with _window(browser, walk) as (context, page):
         rows.append(await walk.visit(page, "landing", f"?fbclid={FIRST_CLICK}"))

@@ -1,4 +1,4 @@
-"""``capi-proxy alerts test``: one message to each receiver, and what each answered, in plain words."""
+"""``capi-proxy alerts test`` sends one message to each receiver, and prints each answer in plain words."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ BASE = '[[site]]\nname = "shop"\ndomains = ["shop.example"]\n[[site.pixel]]\nid 
 
 
 async def run(directory: Path, hooks: Sequence[Hook], environment: dict[str, str] | None = None) -> Result:
-    """Run the command in a thread, beside the receivers; the tokens of pixels are not set."""
+    """Run the command in a thread, while the receivers run here; no variable with a pixel's token is set."""
     file = directory / "config.toml"
     file.write_text(BASE + "".join(f'[[alerts.webhook]]\nkind = "slack"\nurl = "{each.url}"\n' for each in hooks))
     invoke = CliRunner().invoke
@@ -23,7 +23,7 @@ async def run(directory: Path, hooks: Sequence[Hook], environment: dict[str, str
 
 
 async def test_it_says_what_each_receiver_answered(tmp_path: Path) -> None:
-    """All good: exit code 0 and a line for each; no token of a pixel is needed."""
+    """When all receivers accept the message, the exit code is 0, with a line for each; no pixel token is needed."""
     async with hook() as first, hook() as second:
         result = await run(tmp_path, [first, second])
 
@@ -32,7 +32,7 @@ async def test_it_says_what_each_receiver_answered(tmp_path: Path) -> None:
 
 
 async def test_one_that_does_not_take_it_fails_the_command(tmp_path: Path) -> None:
-    """The exit code is 1, the line says what it answered, and the secret of the address is not in it."""
+    """When a receiver refuses, the exit code is 1, and its line has its answer but not the secret of its address."""
     async with hook() as good, hook() as bad:
         bad.status, bad.said = 404, f"no_service {HOOK_SECRET}"
         result = await run(tmp_path, [good, bad])
@@ -68,7 +68,7 @@ async def test_nobody_to_tell_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_in_the_settings_is_named_without_its_secret(tmp_path: Path, lines: str, problem: str) -> None:
-    """Each mistake has its path, and a secret is not printed."""
+    """Each mistake is named by the path of its setting, and no secret is printed."""
     file = tmp_path / "config.toml"
     file.write_text(BASE + lines)
     result = CliRunner().invoke(main, ["alerts", "test", "--config", str(file)])
@@ -79,7 +79,7 @@ def test_a_mistake_in_the_settings_is_named_without_its_secret(tmp_path: Path, l
 
 
 def test_other_commands_need_no_secret_of_alerts(tmp_path: Path) -> None:
-    """What only prints or reads works where the receivers' secrets are not set."""
+    """Commands that only print or read work without the receivers' secrets."""
     file = tmp_path / "config.toml"
     file.write_text(BASE + f'[server]\nsecret = "{SECRET}"\n[[alerts.webhook]]\nurl = "env:NOT_SET"\n')
     result = CliRunner().invoke(main, ["snippet", "--config", str(file)])

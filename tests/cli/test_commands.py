@@ -1,4 +1,4 @@
-"""The commands as an owner meets them: where they look, what they need, what they print."""
+"""The commands as an owner uses them: where they look, what they need, what they print."""
 
 import asyncio
 import gc
@@ -55,7 +55,7 @@ def config_file(path: Path, text: str = SOUND) -> str:
 
 
 def test_the_collector_rests_while_a_command_is_imported_and_not_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No import pays for looking through the ones before it; collection goes on behind it, and behind a failed one."""
+    """The garbage collector is off while a command is imported, to save time, and on again even after a failure."""
     seen = []
 
     def fail(_name: str) -> None:
@@ -70,7 +70,7 @@ def test_the_collector_rests_while_a_command_is_imported_and_not_after(monkeypat
 
 
 def test_the_configuration_is_found_by_itself(tmp_path: Path) -> None:
-    """Without --config the variable is looked at, then config.toml where one stands."""
+    """Without --config the environment variable is used, then config.toml in the current directory."""
     config_file(tmp_path / "config.toml")
     second_file = config_file(tmp_path / "other.toml", SOUND.replace('"shop"', '"other"'))
     here = run("snippet", cwd=tmp_path)
@@ -99,7 +99,7 @@ def test_commands_that_send_nothing_need_no_token(command: list[str], tmp_path: 
 
 
 def test_snippet_makes_no_secret(tmp_path: Path) -> None:
-    """Without a secret there is no path to print, and whoever prints makes none in the service's name."""
+    """Without a secret there is no path to print; snippet fails and does not make a secret, as the service would."""
     path = config_file(tmp_path / "c.toml", SOUND.replace(f'secret = "{SECRET}"', ""))
     done = invoke("snippet", "--config", path)
 
@@ -117,7 +117,7 @@ def test_snippet_makes_no_secret(tmp_path: Path) -> None:
     ],
 )
 def test_a_host_may_be_given_as_an_address(host_option: str, host: str, tmp_path: Path) -> None:
-    """The name is taken from an address of the web; the printed address has its scheme once."""
+    """A host may be given as a URL, whose name is taken; the printed address has its scheme once."""
     done = invoke("snippet", "--config", config_file(tmp_path / "c.toml"), "--host", host_option)
 
     assert f'src="{host}' in done.stdout
@@ -128,7 +128,7 @@ def test_a_host_may_be_given_as_an_address(host_option: str, host: str, tmp_path
     "host_option", ["http://t.shop.test", "https://t.shop.test/path", "t shop", "*.shop.test", "//"]
 )
 def test_what_is_no_host_name_is_refused(host_option: str, tmp_path: Path) -> None:
-    """Anything else ends with exit code 2 and says what is accepted."""
+    """Other values of the host option end with exit code 2 and a message that says what is accepted."""
     done = invoke("snippet", "--config", config_file(tmp_path / "c.toml"), "--host", host_option)
 
     assert done.exit_code == 2
@@ -137,7 +137,7 @@ def test_what_is_no_host_name_is_refused(host_option: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("status", [*(status.value for status in Status), "DELIVERED", "Dead"])
 def test_a_status_is_taken_in_any_case(status: str, tmp_path: Path) -> None:
-    """The words of the ledger are accepted as it prints them, and in capitals."""
+    """A status is accepted in lower case, as the ledger prints it, and in capitals."""
     (tmp_path / "data").mkdir()
 
     assert invoke("events", "--config", config_file(tmp_path / "c.toml"), "--status", status).exit_code == 0
@@ -155,13 +155,13 @@ def test_a_status_is_taken_in_any_case(status: str, tmp_path: Path) -> None:
     ],
 )
 def test_what_steers_a_terminal_is_written_out(text: str, printed: str) -> None:
-    """Control characters, marks of direction and invisible ones are shown as JSON writes them; letters stay."""
+    """Control characters, direction marks and invisible characters are printed as JSON escapes; letters stay."""
     assert printable(text) == printed
     assert orjson.loads(f'"{printable(text)}"') == text if text != "\ud800" else True
 
 
 def test_the_log_holds_no_escapes_and_one_line_for_each_message() -> None:
-    """What Meta or a stranger says reaches the log with its control characters written out; tracebacks keep theirs."""
+    """Text of Meta or a stranger is logged with its control characters escaped, as one line."""
     entry = logging.LogRecord("proxy", logging.WARNING, __file__, 1, "token: %s", (ESCAPES,), None)
     line = Lines("%(name)s: %(message)s").format(entry)
 
@@ -170,7 +170,7 @@ def test_the_log_holds_no_escapes_and_one_line_for_each_message() -> None:
 
 
 def test_snippet_says_which_header_its_rules_write(tmp_path: Path) -> None:
-    """Where the configuration believes a header that the rules do not overwrite, the right setting is printed."""
+    """If the configuration trusts a header that the rules do not overwrite, the right setting is printed."""
     second_file = SOUND.replace("[[site]]", 'client_ip_header = "X-Real-IP"\n[[site]]', 1)
     usual = invoke("snippet", "--config", config_file(tmp_path / "usual.toml"))
     changed = invoke("snippet", "--config", config_file(tmp_path / "other.toml", second_file))
@@ -181,7 +181,7 @@ def test_snippet_says_which_header_its_rules_write(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def operator(answer: web.Response, directory: Path) -> AsyncIterator[str]:
-    """Hold a data_dir as a running proxy does, with an operator listener that gives one answer to all."""
+    """Lock a data_dir as a running proxy does, and run an operator listener that gives every request one answer."""
 
     async def handle(_request: web.Request) -> web.Response:
         return web.Response(status=answer.status, body=answer.body, content_type=answer.content_type)
@@ -211,7 +211,7 @@ LETTER: dict[str, Any] = {
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 async def test_metas_words_cannot_steer_the_terminal(options: list[str], tmp_path: Path) -> None:
-    """Whatever Graph says about a dead letter is one printable line, and the same text to a program."""
+    """What Graph says about a dead letter is one printable line for a person, and its exact text in JSON."""
     answer = web.Response(body=orjson.dumps({"dead": [LETTER]}), content_type="application/json")
     async with operator(answer, tmp_path) as path:
         done = await invoke_beside("dead", "list", "--config", path, *options)
@@ -234,7 +234,7 @@ async def test_metas_words_cannot_steer_the_terminal(options: list[str], tmp_pat
     ],
 )
 async def test_an_operator_that_refuses_is_explained(answer: web.Response, reason: str, tmp_path: Path) -> None:
-    """A wrong password, another program on the port and a fault of the queue are told apart, in words."""
+    """A wrong password, another program on the port and a fault of the queue get different explanations."""
     async with operator(answer, tmp_path) as path:
         done = await invoke_beside("events", "--config", path)
 
@@ -244,7 +244,7 @@ async def test_an_operator_that_refuses_is_explained(answer: web.Response, reaso
 
 
 async def test_a_password_changed_under_a_running_proxy_is_named(tmp_path: Path) -> None:
-    """Beside a real proxy that was started with another password, the command says that this is what differs."""
+    """If a running proxy was started with another password, the command says that the passwords differ."""
     text = SOUND.replace("env:NOT_SET_HERE", "token").replace(
         "[[site]]", 'listen = "127.0.0.1:0"\noperator_listen = "127.0.0.1:{}"\noperator_password = "{}"\n[[site]]', 1
     )
@@ -303,7 +303,7 @@ async def test_listeners_on_ipv6_print_addresses_that_lead_there(host: str, tmp_
     ],
 )
 def test_addresses_clash_as_the_system_says(first_text: str, second_text: str, clash: bool) -> None:  # noqa: FBT001 - a column
-    """Two listeners clash on one port of one address, or of every address of its family; `[::]` is IPv6 alone."""
+    """Two listeners clash on one port of the same address, or of all addresses of its family; `[::]` is IPv6 alone."""
     first, second = address_of(first_text), address_of(second_text)
 
     assert first.clashes_with(second) == second.clashes_with(first) == clash

@@ -1,4 +1,4 @@
-"""``erase``, beside a running proxy and where none runs: what is kept of a person goes, and stays away."""
+"""``erase``, with and without a running proxy: what is stored about a person is deleted and stays away."""
 
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -36,7 +36,7 @@ async def rows(session: aiohttp.ClientSession, machine: Machine, identity: str) 
 
 
 async def _leave_traces(session: aiohttp.ClientSession, machine: Machine, graph: str) -> None:
-    """Leave dead letters of two people, then events of both that wait for a Graph that is away."""
+    """Make dead letters of two people, then events of both that wait for an unreachable Graph."""
     async with session.post(f"{graph}/sim/faults", json={"mode": "poison", "match": "dead-"}) as answer:
         assert answer.status == 200, await answer.text()
     for identity, match in {"dead-anna": ANNA, "dead-bert": BERT}.items():
@@ -82,7 +82,7 @@ async def _left(machine: Machine) -> list[dict[str, Any]]:
     ids=["email", "phone", "id", "nobody"],
 )
 async def test_what_is_kept_of_a_person_goes(machine: Machine, options: Sequence[str], waiting: int, dead: int) -> None:
-    """However the owner writes it, waiting events and dead letters of that person go, and those of others stay."""
+    """However the owner writes a person's data, that person's waiting events and dead letters go, and others' stay."""
     assert await run(machine, "erase", *options) == (
         0,
         [
@@ -96,7 +96,7 @@ async def test_what_is_kept_of_a_person_goes(machine: Machine, options: Sequence
 
 
 async def test_older_events_of_an_erased_person_are_refused(tmp_path: Path) -> None:
-    """Erased while no proxy ran: what happened before and comes after a start is refused, what is new is sent."""
+    """After an erasure without a running proxy, an older event that comes later is refused, and a newer one sent."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = House(tmp_path, graph)
         await machine.start()
@@ -135,7 +135,7 @@ async def test_nobody_is_erased_by_nothing(tmp_path: Path, options: Sequence[str
 
 
 async def test_the_operator_wants_hashes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A body without any is a 400 that repeats nothing; hashes are taken."""
+    """A body without hashes is a 400 that repeats nothing of it; hashes are accepted."""
     caplog.set_level(logging.INFO)
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = House(tmp_path, graph)

@@ -1,4 +1,4 @@
-"""The command ``export``: everything that is kept, as files that hold no more than the commands show."""
+"""The command ``export`` writes all that is stored as files, which contain no more than the commands show."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,13 +20,13 @@ FILES = ("events.jsonl", "dead.jsonl", "suppressions.jsonl")
 
 
 async def suppress(data_dir: Path) -> None:
-    """Leave more suppressions than one page holds, of some people several kinds."""
+    """Store more suppressions than one page holds; some people have several kinds."""
     clock = Clock()
     now = clock.now = record().time_s * 1000
     queue = open_queue(data_dir, clock)
     people = [number.to_bytes(16, "big") for number in range(SUPPRESSED)]
     await queue.suppress(people, SuppressionKind.OPT_OUT, now)
-    # Three kinds of one person on both sides of the end of a page.
+    # Ten people with three kinds each lie on both sides of a page's end.
     await queue.suppress(people[995:1005], SuppressionKind.ERASURE, now)
     await queue.suppress(people[995:1005], SuppressionKind.WITHDRAWAL, now)
     await queue.close()
@@ -48,7 +48,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 async def test_all_that_is_kept_is_exported(machine: House, tmp_path: Path) -> None:
-    """Each dead letter, suppression and finished event is one line, without contact data, for its owner alone."""
+    """Each dead letter, suppression and finished event is one line, without contact data, in a private file."""
     code, told = await run(machine, "export", str(tmp_path / "out" / "books"))
     out = tmp_path / "out" / "books"
     events, dead, suppressions = (lines_of(out / name) for name in FILES)
@@ -67,7 +67,7 @@ async def test_all_that_is_kept_is_exported(machine: House, tmp_path: Path) -> N
 
 
 async def test_no_file_is_overwritten(machine: House, tmp_path: Path) -> None:
-    """A directory with an earlier export is refused, and left as it is."""
+    """A directory with an earlier export is refused, and not changed."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "dead.jsonl").write_text("earlier")
     code, _ = await run(machine, "export", str(tmp_path / "out"))
@@ -78,7 +78,7 @@ async def test_no_file_is_overwritten(machine: House, tmp_path: Path) -> None:
 
 
 async def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    """A file in the place of the directory, or no data at all, is a line and exit code 1."""
+    """If the directory's path is a file, or there is no data, the command prints one line and ends with exit code 1."""
     (tmp_path / "file").touch()
     machine = House(tmp_path, f"http://127.0.0.1:{free_port()}")
 

@@ -1,4 +1,4 @@
-"""Moments on a command line: how long ago, or a date."""
+"""Moments on a command line: a time span that ended now, or a date."""
 
 from datetime import UTC, datetime
 
@@ -28,12 +28,12 @@ MOMENT = MomentType(now=lambda: NOW)
     ],
 )
 def test_a_moment_is_ago_or_a_date(text: str | int, moment: int) -> None:
-    """A date without a zone is by the clock of this machine; nothing lies before 1970."""
+    """A date without a zone is read by this machine's clock; moments before 1970 become 0."""
     assert MOMENT.convert(text, None, None) == moment
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "7", "h", "-3h", "1y", "2026-13-01", "٣h", "1e3d", "9" * 50 + "d"])
 def test_what_is_no_moment_is_refused_with_what_is_accepted(text: str) -> None:
-    """The message shows what was written, and how a moment is written."""
+    """The message repeats what was written, and says how a moment is written."""
     with pytest.raises(click.BadParameter, match="24h, 7d"):
         MOMENT.convert(text, None, None)

@@ -1,4 +1,4 @@
-"""The commands on events and dead letters: beside a running proxy, and where none runs."""
+"""The commands for events and dead letters, with and without a running proxy."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -19,7 +19,10 @@ Capi: TypeAlias = Callable[..., Awaitable[tuple[int, list[str]]]]
 
 @pytest.fixture(name="capi", params=["beside a running proxy", "where none runs"])
 async def _capi(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Capi]:
-    """Run a command on a data directory with dead letters, whose proxy runs or does not; Graph is away."""
+    """Yield a function that runs a command on a data directory with dead letters; Graph is unreachable.
+
+    The tests run twice: with the directory's proxy running, and without.
+    """
     await fill(tmp_path / "data")
     machine = House(tmp_path, f"http://127.0.0.1:{free_port()}")
     if request.param == "beside a running proxy":
@@ -35,7 +38,7 @@ async def _listed(capi: Capi, *options: str) -> list[dict[str, Any]]:
 
 
 async def test_dead_letters_are_listed_with_graphs_words(capi: Capi) -> None:
-    """The list shows event, reason, code, subcode, message, trace and attempts, chosen by reason, newest first."""
+    """The list has event, reason, code, subcode, message, trace and attempts, filtered by reason, newest first."""
     (unsent,) = await _listed(capi, "--reason", "not_received")
     rejected = await _listed(capi, "--reason", "rejected")
     _, table = await capi("dead", "list", "--limit", "1")
@@ -59,7 +62,7 @@ async def test_events_are_listed_with_their_findings(capi: Capi) -> None:
 
 
 async def test_what_is_new_since_a_number_is_listed(capi: Capi) -> None:
-    """Each event has a number in the JSON; asked with it, only what ended later is listed."""
+    """Each event has a number in the JSON; with ``--since`` that number, only events that ended later are listed."""
     _, (line,) = await capi("events", "--json", "--since", "0")
     number = orjson.loads(line)["number"]
     code, later = await capi("events", "--json", "--since", str(number))
@@ -69,7 +72,7 @@ async def test_what_is_new_since_a_number_is_listed(capi: Capi) -> None:
 
 @pytest.mark.parametrize("command", [("events",), ("dead", "list"), ("suppressions", "list")])
 async def test_reading_a_stopped_proxy_changes_nothing(tmp_path: Path, command: tuple[str, ...]) -> None:
-    """No byte of data_dir is another one afterwards, and no file is new."""
+    """A reading command changes no byte in data_dir and makes no file there."""
     await fill(tmp_path / "data")
     before = {file.name: file.read_bytes() for file in (tmp_path / "data").iterdir()}
     code, lines = await run(House(tmp_path, f"http://127.0.0.1:{free_port()}"), *command, "--json")
@@ -79,7 +82,7 @@ async def test_reading_a_stopped_proxy_changes_nothing(tmp_path: Path, command: 
 
 
 async def test_a_discard_takes_all_that_was_chosen_and_nothing_else(capi: Capi) -> None:
-    """More than a page is discarded in one go; letters of another reason stay."""
+    """One discard removes more dead letters than a page has; those of another reason stay."""
     code, lines = await capi("dead", "discard", "--yes", "--reason", "rejected")
 
     assert (code, lines) == (0, [f"{REFUSED} discarded"])
@@ -87,7 +90,7 @@ async def test_a_discard_takes_all_that_was_chosen_and_nothing_else(capi: Capi) 
 
 
 async def test_a_replay_delivers_all_with_their_ids(tmp_path: Path) -> None:
-    """Replayed while no proxy ran, every letter arrives after the next start with the id and the time it had."""
+    """After a replay without a running proxy, the next start delivers every dead letter with its id and time."""
     await fill(tmp_path / "data")
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = House(tmp_path, graph)

@@ -1,4 +1,4 @@
-"""Tables as a terminal and as a program meet them."""
+"""Tables as they are printed on a terminal and into a pipe."""
 
 import os
 import pty
@@ -20,7 +20,7 @@ PRINT = f"from proxy.cli.output import print_rows; print_rows({ROWS!r}, {COLUMNS
 
 
 def on_a_terminal(columns: int) -> list[str]:
-    """Return the lines that a process prints on a terminal so wide."""
+    """Return the lines that a process prints on a terminal of this width."""
     ours, theirs = pty.openpty()
     variables = {**os.environ, "COLUMNS": f"{columns}", "TERM": "xterm", "TZ": "UTC"}
     command = [sys.executable, "-c", PRINT]
@@ -42,7 +42,7 @@ def plain(line: str) -> str:
 
 
 def test_a_wide_terminal_has_all_columns_in_colour() -> None:
-    """Words that say how an event ended have a colour, and what strangers wrote is no markup."""
+    """Words that say how an event ended are coloured; markup in strangers' text is not interpreted."""
     lines = on_a_terminal(140)
 
     assert [plain(line).split()[0] for line in lines] == ["at", "2025-11-24", "-"]
@@ -52,7 +52,7 @@ def test_a_wide_terminal_has_all_columns_in_colour() -> None:
 
 
 def test_what_is_cut_says_so() -> None:
-    """A long text ends in a mark, one that is just short enough is whole."""
+    """A cut text ends in a mark; a text that just fits is whole."""
     cut, whole = cell_text("message", "x" * 500), cell_text("message", "x" * 120)
 
     assert (cut, whole) == ("x" * 119 + "…", "x" * 120)
@@ -60,7 +60,7 @@ def test_what_is_cut_says_so() -> None:
 
 @pytest.mark.parametrize("columns", [40, 60, 80])
 def test_a_narrow_terminal_wraps_nothing(columns: int) -> None:
-    """Each row is one line that fits; columns that do not are named below."""
+    """Each row is one line that fits; columns that do not fit are named below the table."""
     lines = [plain(line) for line in on_a_terminal(columns)]
     shown = lines[0].split()
 
@@ -72,7 +72,7 @@ def test_a_narrow_terminal_wraps_nothing(columns: int) -> None:
 
 
 def test_a_program_reads_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
-    """Into a pipe go no colours, no cut columns and no spaces at the ends."""
+    """Output into a pipe has no colours, no cut columns and no trailing spaces."""
     print_rows(ROWS, COLUMNS, as_json=False)
     lines = capsys.readouterr().out.splitlines()
 

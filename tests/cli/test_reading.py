@@ -1,4 +1,4 @@
-"""Commands that only read: they need no secret, say plainly what they cannot see, and write nothing."""
+"""Commands that only read need no secret, say plainly what they cannot read, and write nothing."""
 
 import asyncio
 import os
@@ -65,7 +65,7 @@ def invoke(*arguments: str, **variables: str) -> Result:
 
 @pytest.fixture(name="filled", scope="module")
 def _filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory whose data_dir has dead letters and a finished event, and no running proxy."""
+    """Return a directory whose data_dir has dead letters and a finished event; no proxy runs."""
     directory = tmp_path_factory.mktemp("filled")
     asyncio.run(fill(directory / "data"))
     return directory
@@ -116,7 +116,7 @@ def _days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_reading_needs_no_secret_and_writes_nothing(filled: Path, command: list[str], lines: int) -> None:
-    """With every secret missing, what stands in the clear is listed, and no file is new or another one."""
+    """Without any secret, unencrypted data is listed, and no file is made or changed."""
     before = {file.name: file.read_bytes() for file in (filled / "data").iterdir()}
     done = invoke(*command, "--json", "--config", config_file(filled))
 
@@ -126,7 +126,7 @@ def test_reading_needs_no_secret_and_writes_nothing(filled: Path, command: list[
 
 
 def test_figures_say_whole_what_would_raise_the_match_quality_and_by_how_much(days: Path) -> None:
-    """However long the advice is, neither its end nor the number is cut away."""
+    """The advice on match quality is printed to its end, with its number, however long it is."""
     lines = invoke("stats", "--since", "2026-11-20", "--until", "2026-11-21", "--config", config_file(days)).stdout
 
     advice = r"\+[0-9.]+ +pass em to fbq\('init'\)"
@@ -147,7 +147,7 @@ def test_what_is_sealed_says_so(days: Path) -> None:
 
 
 def test_a_dead_letter_says_that_its_event_is_sealed(filled: Path) -> None:
-    """Without the secret Graph's words are listed, and in place of the event what it takes to open it."""
+    """Without the secret Graph's words are listed, and in place of the event the secret that would decrypt it."""
     options = ("dead", "list", "--json", "--limit", "1", "--config", config_file(filled))
     without, known = (orjson.loads(invoke(*options, **secrets).stdout) for secrets in ({}, KNOWN))
 
@@ -174,7 +174,7 @@ def test_a_dead_letter_says_that_its_event_is_sealed(filled: Path) -> None:
 def test_events_are_chosen_by_time_and_word(
     days: Path, options: list[str], hours: Any, secrets: dict[str, str]
 ) -> None:
-    """A moment has a zone or is local, a status any case, and what is chosen is the same with or without the secret."""
+    """A moment has a zone or is local, a status any case; the selection is the same with and without the secret."""
     done = invoke("events", "--json", *options, "--config", config_file(days), **secrets)
 
     assert done.exit_code == 0, done.stderr
@@ -195,7 +195,7 @@ def test_events_are_chosen_by_time_and_word(
     ids=" ".join,
 )
 def test_what_is_no_choice_is_refused(days: Path, options: list[str]) -> None:
-    """Anything else ends with exit code 2, and says what is accepted."""
+    """Other values end with exit code 2 and a message that says what is accepted."""
     done = invoke("events", *options, "--config", config_file(days))
 
     assert done.exit_code == 2
@@ -203,7 +203,7 @@ def test_what_is_no_choice_is_refused(days: Path, options: list[str]) -> None:
 
 
 def test_where_nothing_is_yet_the_command_says_so(tmp_path: Path) -> None:
-    """Without a data_dir, or in an empty one, it names what it looked at, and makes nothing."""
+    """Without a data_dir, or with an empty one, the command names the directory it looked at, and makes nothing."""
     path = config_file(tmp_path)
     nowhere = invoke("events", "--config", path)
     (tmp_path / "data").mkdir()
@@ -217,8 +217,8 @@ def test_where_nothing_is_yet_the_command_says_so(tmp_path: Path) -> None:
 
 
 def test_a_directory_of_somebody_else_leads_to_the_running_proxy(filled: Path) -> None:
-    """Who may not read data_dir is told that, and that nothing answers instead."""
-    # Root may read everything, but for the capability to do so.
+    """A user who may not read data_dir is told so, and that no running proxy answers instead."""
+    # Root may read every file, unless it gives up the capability to do so.
     as_anybody = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"] if os.geteuid() == 0 else []
     (filled / "data").chmod(0)
     done = subprocess.run(
@@ -255,7 +255,7 @@ async def beside(directory: Path, *arguments: str, **variables: str) -> Result:
     "command", [["events"], ["events", "--status", "waiting"], ["dead", "list"], ["stats"], ["tail"]]
 )
 async def test_a_running_proxy_wants_its_password_and_nothing_else(beside_: Path, command: list[str]) -> None:
-    """Through the running proxy no secret is needed but the password, whose absence is said plainly."""
+    """With a running proxy the commands need only its password; a missing password is named in plain words."""
     without = await beside(beside_, *command)
 
     assert without.exit_code == 1
@@ -269,7 +269,7 @@ async def test_a_running_proxy_wants_its_password_and_nothing_else(beside_: Path
 
 
 async def test_a_page_of_the_ledger_may_come_in_parts(days: Path) -> None:
-    """As many as are wanted are listed, though a search gives fewer at a time."""
+    """All requested events are listed, even if the queue returns fewer for each search."""
     config = load.load(Path(config_file(days)), KNOWN, ("access_token", "app_secret", "access_keys"))
     client = LocalClient(Installation.existing(config), only_reads=True)
     found = [await client.events(Filter(limit=limit)) for limit in (1, 24, 100)]
@@ -279,7 +279,7 @@ async def test_a_page_of_the_ledger_may_come_in_parts(days: Path) -> None:
 
 
 async def test_a_shared_queue_without_its_address_says_what_is_missing(tmp_path: Path) -> None:
-    """Where no proxy runs, a database can be read with its secrets alone, which are named."""
+    """Without a running proxy a database can be read with its address and secret, which are named if missing."""
     path = tmp_path / "c.toml"
     queue = '[queue]\nengine = "postgres"\nurl = "env:A_URL_THAT_IS_NOT_HERE"\n[[site]]'
     path.write_text(CONFIG.format(port=free_port(), more="").replace("[[site]]", queue))
@@ -292,7 +292,7 @@ async def test_a_shared_queue_without_its_address_says_what_is_missing(tmp_path:
 
 
 async def test_a_long_search_goes_on_where_it_stopped() -> None:
-    """The running proxy may answer with fewer than are wanted, and says where to go on."""
+    """If the running proxy returns fewer events than requested, the command continues at the place that it names."""
     asked: list[str] = []
     parts = {"": ([1, 2], "a"), "a": ([], "b"), "b": ([3], "c"), "c": ([4, 5, 6], None)}
 

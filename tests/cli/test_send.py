@@ -1,4 +1,4 @@
-"""The command ``send``: what it says, what arrives, and what is left when it is killed."""
+"""The command ``send``: what it prints, what arrives, and what remains after a kill."""
 
 import asyncio
 import random
@@ -49,7 +49,7 @@ class Shop:
             file.writelines(orjson.dumps(event) + b"\n" for event in events)
 
     def words(self, *arguments: str) -> tuple[str, ...]:
-        """Return the command with what it needs."""
+        """Return the command with the options that it needs."""
         config = str(self.directory / "config.toml")
         return ("send", "--config", config, "--url", self.url, *(arguments or [str(self.file)]))
 
@@ -70,7 +70,7 @@ class Shop:
 
 
 def lead(number: int, seconds: int = 0, **more: Any) -> dict[str, Any]:
-    """Return an event of some time ago."""
+    """Return an event of an hour ago and some seconds more."""
     return {**LEAD, "event_time": int(time.time()) - 3600 - seconds, "event_id": f"e-{number}", **more}
 
 
@@ -102,7 +102,7 @@ async def test_a_file_arrives_once(shop: Shop) -> None:
 
 
 async def test_a_dry_run_only_says(shop: Shop) -> None:
-    """Before anything is sent the report names what is too old and what is refused, and the exit code says so."""
+    """A dry run sends nothing; it reports events that are too old or refused, for which the exit code is 1."""
     till = {"action_source": "physical_store"}
     shop.write(lead(0), lead(1, 8 * 86_400), lead(2, 8 * 86_400, **till), lead(3, event_name=""), lead(4, user_data={}))
 
@@ -117,7 +117,7 @@ async def test_a_dry_run_only_says(shop: Shop) -> None:
 
 
 async def test_good_events_are_sent_beside_bad_ones(shop: Shop) -> None:
-    """What the file or the proxy refuses is named by its line, everything else is sent, and the exit code is 1."""
+    """Events that the file or the proxy rejects are named by line, all others are sent, and the exit code is 1."""
     shop.gateway.refuse = lambda event: "too broad" if event["event_id"] == "e-2" else ""
     shop.write(lead(0), lead(1, event_name=""), lead(2), lead(3))
 
@@ -129,7 +129,7 @@ async def test_good_events_are_sent_beside_bad_ones(shop: Shop) -> None:
 
 
 async def test_a_file_that_grew_is_continued(shop: Shop) -> None:
-    """Lines that were added are sent, and nothing that was sent before."""
+    """Lines that were appended to the file are sent, and no earlier line again."""
     shop.write(*map(lead, range(3)))
     await shop.send()
     shop.write(*map(lead, range(3, 5)), mode="ab")
@@ -142,7 +142,7 @@ async def test_a_file_that_grew_is_continued(shop: Shop) -> None:
 
 
 async def test_a_file_that_was_edited_is_not_continued(shop: Shop) -> None:
-    """A file whose sent part was changed is sent only on demand, and so is one with other options."""
+    """A file whose sent part was changed is sent only with an option, and so is a file with other options."""
     shop.write(*map(lead, range(3)))
     await shop.send()
     shop.write(lead(7), *map(lead, range(1, 5)))
@@ -158,7 +158,7 @@ async def test_a_file_that_was_edited_is_not_continued(shop: Shop) -> None:
 
 
 async def test_a_restart_that_sends_nothing(shop: Shop) -> None:
-    """A restart forgets earlier runs only when it begins to send."""
+    """--restart forgets earlier runs only when it begins to send."""
     shop.write(lead(0))
     await shop.send()
     sent = shop.file.read_bytes()
@@ -173,7 +173,7 @@ async def test_a_restart_that_sends_nothing(shop: Shop) -> None:
 
 
 async def test_a_last_line_that_was_mended(shop: Shop) -> None:
-    """A last line that was refused and then mended is noticed, as any other is."""
+    """If the last line was refused and then corrected, the change is noticed like any other."""
     first = lead(0)
     shop.write(first, lead(1, event_name=""))
     await shop.send()
@@ -187,7 +187,7 @@ async def test_a_last_line_that_was_mended(shop: Shop) -> None:
 
 
 async def test_a_last_line_without_an_end(shop: Shop) -> None:
-    """A file whose last line had no end grows without that line being sent again."""
+    """If the last line had no line end and the file grows, that line is not sent again."""
     shop.file.write_bytes(orjson.dumps(lead(0)))
     await shop.send()
     shop.file.write_bytes(shop.file.read_bytes() + b"\r\n" + orjson.dumps(lead(1)))
@@ -198,7 +198,7 @@ async def test_a_last_line_without_an_end(shop: Shop) -> None:
 
 
 async def test_what_a_killed_run_leaves(shop: Shop) -> None:
-    """Killed at any moment and started again, all events arrive, and only those of an unanswered request twice."""
+    """After a kill at any moment and a new start all events arrive, and only those of an unanswered request twice."""
     number = 20_000
     shop.gateway.delay = 0.02
     bare = {name: value for name, value in lead(0).items() if name != "event_id"}
@@ -219,7 +219,7 @@ async def test_what_a_killed_run_leaves(shop: Shop) -> None:
 
 
 async def test_killed_before_the_first_answer(shop: Shop) -> None:
-    """A run that was killed before anything was acknowledged begins again at the first line."""
+    """A run that was killed before the first acknowledgement begins again at the first line."""
     shop.gateway.troubles = [web.Response(status=503, headers={"Retry-After": "60"})]
     shop.write(*map(lead, range(3)))
     process = await shop.start()
@@ -248,7 +248,7 @@ async def test_one_run_at_a_time(shop: Shop) -> None:
 
 
 async def test_where_no_progress_can_be_kept(shop: Shop) -> None:
-    """Nothing is sent when the next run could not know of it."""
+    """If the progress cannot be written, nothing is sent."""
     shop.write(lead(0))
     shop.progress.with_name(shop.progress.name + ".new").mkdir()
 
@@ -259,7 +259,7 @@ async def test_where_no_progress_can_be_kept(shop: Shop) -> None:
 
 
 async def test_progress_of_something_else(shop: Shop) -> None:
-    """A file that is no progress of this version is named, and not overwritten."""
+    """A progress file that this version cannot read is named, and not overwritten."""
     shop.write(lead(0))
     shop.progress.write_text("mine")
 
@@ -274,7 +274,7 @@ async def _received(shop: Shop, requests: int) -> None:
 
 
 async def test_what_stands_beside_the_events(shop: Shop) -> None:
-    """Fields of copied bodies stay with their events, a code of the command goes to those without, keys to none."""
+    """Fields of a body in the file go with its events; --test-event-code goes with all others; keys are not sent."""
     body = {"data": [lead(1), lead(2)], "test_event_code": "TEST1", "access_token": "another's", "upload_tag": "tills"}
     shop.write(lead(0), body, lead(3))
 
@@ -290,7 +290,7 @@ async def test_what_stands_beside_the_events(shop: Shop) -> None:
 
 
 async def test_a_table_with_the_words_of_its_owner(shop: Shop) -> None:
-    """A table in the encoding of Windows is read with a mapping, constants, a zone and a decimal comma."""
+    """A CSV file in a Windows encoding is read with a column mapping, constants, a time zone and a decimal comma."""
     moment = time.strftime("%d.%m.%Y %H:%M", time.gmtime(time.time() - 86_400))
     table = f"Wann;Mail;Stadt;Netto;Bon\n{moment};rose@plants.example;Köln;1.234,50;77\n"
     (shop.directory / "tills.csv").write_bytes(table.encode("cp1252"))
@@ -330,7 +330,7 @@ async def test_a_table_with_the_words_of_its_owner(shop: Shop) -> None:
     ],
 )
 async def test_wrong_usage(shop: Shop, arguments: list[str], why: str) -> None:
-    """What the command cannot do is exit code 2, with what is accepted."""
+    """Options or files that the command cannot use end with exit code 2 and a message that says what is accepted."""
     shop.write(lead(0))
 
     code, text = await shop.send(*arguments, str(shop.file))
@@ -339,7 +339,7 @@ async def test_wrong_usage(shop: Shop, arguments: list[str], why: str) -> None:
 
 
 async def test_a_file_of_another_kind(shop: Shop) -> None:
-    """A file that is no such file is exit code 2, and names the file."""
+    """A file of a kind that cannot be read ends with exit code 2 and is named."""
     (shop.directory / "orders.xlsx").write_bytes(b"PK")
 
     code, text = await shop.send(str(shop.directory / "orders.xlsx"))
@@ -348,7 +348,7 @@ async def test_a_file_of_another_kind(shop: Shop) -> None:
 
 
 async def test_without_keys_nothing_is_sent(shop: Shop) -> None:
-    """A site without access keys is wrong usage; a wrong key ends the run with the proxy's words."""
+    """A site without access keys is a usage error; a wrong key ends the run with the proxy's message."""
     shop.write(lead(0))
     shop.configure(keys="[]")
     none = await shop.send()

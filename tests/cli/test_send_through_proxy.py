@@ -1,4 +1,4 @@
-"""The command ``send`` beside a running proxy: what a file holds arrives at Graph once."""
+"""The command ``send`` with a running proxy: each event of a file reaches Graph once."""
 
 import asyncio
 import sys
@@ -43,7 +43,7 @@ class Road:
         return done.exit_code, done.stdout + done.stderr
 
     async def arrived(self) -> list[dict[str, Any]]:
-        """Return what the simulator received, once nothing waits."""
+        """Return the events that the simulator received, once no event waits."""
         await self.machine.drained()
         async with aiohttp.ClientSession() as session, session.get(f"{self.graph}/sim/events?read=1") as answer:
             found: list[dict[str, Any]] = orjson.loads(await answer.read())["events"]
@@ -69,7 +69,7 @@ async def _road(tmp_path: Path) -> AsyncIterator[Road]:
 
 @pytest.fixture(name="killable")
 async def _killable(tmp_path: Path) -> AsyncIterator[Road]:
-    """A road to a proxy that is a process of its own."""
+    """A proxy that is a process of its own, so that it can be killed, with its simulator."""
     async with simulator() as graph:
         machine = Machine(tmp_path, graph)
         _with_key(machine)
@@ -94,7 +94,7 @@ def _write(path: Path, number: int) -> None:
 
 
 async def test_events_of_a_file_reach_graph(road: Road) -> None:
-    """Events of a till, older than a week, reach Graph hashed, with their ids, source and test code."""
+    """Shop-till events that are older than a week reach Graph hashed, with their ids, source and test code."""
     old = {**_sale(1), "event_time": int(time.time()) - 30 * 86_400}
     road.file.write_bytes(orjson.dumps(old) + b"\n")
 
@@ -112,7 +112,7 @@ async def test_events_of_a_file_reach_graph(road: Road) -> None:
 
 
 async def test_what_the_proxy_refuses_is_named(road: Road) -> None:
-    """An event that only the proxy finds too broad is named by its line, and its neighbours are delivered."""
+    """An event whose match keys only the proxy finds too broad is named by its line, and the others are delivered."""
     broad = {**_sale(7), "user_data": {"country": "de"}}
     road.file.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in (_sale(1), broad, _sale(2))))
 
@@ -123,7 +123,7 @@ async def test_what_the_proxy_refuses_is_named(road: Road) -> None:
 
 
 async def test_a_killed_command_loses_and_doubles_nothing(road: Road) -> None:
-    """The command is killed three times; each event reaches Graph exactly once."""
+    """Although the command is killed three times, each event reaches Graph exactly once."""
     _write(road.file, 6000)
 
     for kills in range(3):
@@ -136,7 +136,7 @@ async def test_a_killed_command_loses_and_doubles_nothing(road: Road) -> None:
 
 
 async def test_a_killed_proxy_loses_nothing(killable: Road) -> None:
-    """The proxy is killed between two runs; each event reaches Graph, and again only what Graph had not confirmed."""
+    """If the proxy is killed between two runs, each event reaches Graph, and only unconfirmed events twice."""
     _write(killable.file, 4000)
 
     await _kill_at(killable, 1000)

@@ -1,4 +1,4 @@
-"""The sender of the backfill: what each answer of the proxy means for the lines of a file."""
+"""The sender of ``send``: what each answer of the proxy means for the lines of a file."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,7 +20,7 @@ from proxy.model.server_request import NO_FIELDS, RequestFields
 
 
 class Waits:
-    """A clock that runs only while somebody sleeps."""
+    """A clock on which only sleeping takes time."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -61,7 +61,7 @@ def _json(status: int, **body: Any) -> web.Response:
 
 
 async def test_it_waits_while_the_proxy_is_busy(desk: Desk) -> None:
-    """An answer that says later, and its Retry-After, are obeyed until the events are taken."""
+    """An answer that asks for a later try, and its Retry-After, are obeyed until the events are accepted."""
     desk.gateway.troubles = [
         web.Response(status=503, headers={"Retry-After": "7"}),
         web.Response(status=429),
@@ -73,7 +73,7 @@ async def test_it_waits_while_the_proxy_is_busy(desk: Desk) -> None:
 
 
 async def test_it_gives_up_in_the_end() -> None:
-    """A proxy that is not there is waited for, which is said once, and named when the patience is over."""
+    """A proxy that cannot be reached is waited for, which is said once; when the patience is over, it is named."""
     waits, told = Waits(), list[str]()
     async with aiohttp.ClientSession() as session:
         url = "http://127.0.0.1:9/capi/1/events"
@@ -86,7 +86,7 @@ async def test_it_gives_up_in_the_end() -> None:
 
 
 async def test_a_batch_that_is_too_large_is_halved(desk: Desk) -> None:
-    """Events that are too large together are sent in parts, and one that is too large alone ends the run."""
+    """Events that are too large together are sent in parts; an event that is too large alone ends the run."""
     desk.gateway.most_bytes = 60
 
     assert await desk.send(_batch("a", "b", "c", "d", "e")) == Outcome(5)
@@ -96,7 +96,7 @@ async def test_a_batch_that_is_too_large_is_halved(desk: Desk) -> None:
 
 
 async def test_refused_events_are_named_by_their_lines(desk: Desk) -> None:
-    """Some refused are named with their lines; when all are, the first is."""
+    """If some events are refused, they are named with their lines; if all are, the first one is."""
     desk.gateway.refuse = lambda event: f"no {event['event_id']}" if event["event_id"] != "b" else ""
 
     assert await desk.send(_batch("a", "b", "c")) == Outcome(1, ((10, "no a"), (12, "no c")))
@@ -104,7 +104,7 @@ async def test_refused_events_are_named_by_their_lines(desk: Desk) -> None:
 
 
 async def test_more_refused_than_are_named(desk: Desk) -> None:
-    """Events that are refused beyond those that the answer names are counted."""
+    """Refused events beyond those that the answer names are counted."""
     desk.gateway.refuse = lambda event: "no" if event["event_id"] != "e-0" else ""
 
     outcome = await desk.send(_batch(*(f"e-{number}" for number in range(150))))
@@ -132,7 +132,7 @@ async def test_more_refused_than_are_named(desk: Desk) -> None:
     ids=range(13),
 )
 async def test_an_answer_of_something_else_ends_the_run(desk: Desk, answer: web.Response) -> None:
-    """An answer that is not the door's sends nothing more, and loses nothing."""
+    """After an answer that is not the proxy's nothing more is sent, and nothing is lost."""
     desk.gateway.troubles = [answer]
 
     with pytest.raises(StoppedError):
@@ -156,7 +156,7 @@ def _items(kinds: list[tuple[int, bool, str]]) -> list[Ready | NotSent]:
 
 @given(KINDS, st.lists(st.integers(0, 9), max_size=30))
 def test_whatever_interrupts_each_event_is_sent_once(kinds: list[tuple[int, bool, str]], stops: list[int]) -> None:
-    """A run that is continued from the progress after any batch sends what is left, no more and no less."""
+    """A run that continues from the progress after any batch sends exactly the rest."""
     items, progress, sent = _items(kinds), Progress.start(""), list[bytes]()
     for stop in [*stops, MOST_EVENTS]:
         for at, batch in enumerate(batches(remaining(items, progress), NO_FIELDS)):

@@ -1,4 +1,4 @@
-"""``suppressions``, beside a running proxy and where none runs: who is suppressed, and ending that."""
+"""``suppressions``, with and without a running proxy: listing the suppressed people, and lifting a suppression."""
 
 from collections.abc import AsyncIterator, Sequence
 from hashlib import sha256
@@ -21,7 +21,7 @@ EMAIL = "Anna.Planted@example.com"
 
 
 async def _post(session: aiohttp.ClientSession, machine: Machine, body: dict[str, Any], cookie: str = "") -> str:
-    """Send a body to the collect address as a browser with this cookie; return the visitor cookie it then has."""
+    """Send a body to the collect address with a visitor cookie; return the visitor cookie after the answer."""
     headers = browser_headers(Cookie=cookie, User_Agent="Mozilla/5.0 Firefox/130.0")
     address = f"{machine.public}/shop-tools/e"
     async with session.post(address, data=orjson.dumps(body), headers=headers) as answer:
@@ -47,7 +47,7 @@ async def _reference(session: aiohttp.ClientSession, machine: Machine, cookie: s
 
 @pytest.fixture(name="left", params=["beside a running proxy", "where none runs"])
 async def _left(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Machine, str]]:
-    """Leave an opt-out, a withdrawal and an erasure; yield the reference of who opted out."""
+    """Store an opt-out, a withdrawal and an erasure; yield the reference of the visitor who opted out."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = House(tmp_path, graph)
         await machine.start()
@@ -69,7 +69,7 @@ async def _listed(machine: Machine, *options: str) -> list[dict[str, Any]]:
 
 
 async def test_the_list_names_kinds_and_digests_only(left: tuple[Machine, str]) -> None:
-    """Each suppression has a time, a kind and a digest that nobody can read without the secret; newest first."""
+    """Each suppression has a time, a kind and a digest that means nothing without the secret; newest first."""
     machine, _ = left
     found = await _listed(machine)
     code, (head, *rows) = await run(machine, "suppressions", "list")
@@ -91,7 +91,7 @@ def _digest_of_anna() -> bytes:
 
 
 async def test_the_owner_lifts_by_digest_and_kind(left: tuple[Machine, str]) -> None:
-    """What the list shows can be lifted, only of the kind that was named; what is gone counts as none."""
+    """A listed suppression can be lifted, only that of the named kind; lifting it again counts 0."""
     machine, _ = left
     (wanted,) = [entry["digest"] for entry in await _listed(machine, "--kind", "opted_out")]
 
@@ -103,7 +103,7 @@ async def test_the_owner_lifts_by_digest_and_kind(left: tuple[Machine, str]) -> 
 
 
 async def test_the_owner_lifts_by_the_person(left: tuple[Machine, str]) -> None:
-    """By a mail address, or the reference that the opt-out page showed, however it was copied."""
+    """A suppression is lifted by an e-mail address, or by the opt-out page's reference, however it was copied."""
     machine, reference = left
     spaced = f" {reference[:30].upper()}\n{reference[30:]} "
 
@@ -116,7 +116,7 @@ async def test_the_owner_lifts_by_the_person(left: tuple[Machine, str]) -> None:
 
 
 async def test_a_visitor_is_erased_by_the_reference(tmp_path: Path) -> None:
-    """The reference that the page shows finds what waits about that browser, and nobody else's."""
+    """The reference on the opt-out page finds the waiting events of that browser, and of no other."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = House(tmp_path, graph)
         await machine.start()
@@ -141,12 +141,12 @@ async def test_a_visitor_is_erased_by_the_reference(tmp_path: Path) -> None:
         (["lift", "--yes", "--kind", "planted", "0" * 32], 2),
         (["list", "--kind", "planted"], 2),
         (["list", "--limit", "0"], 2),
-        # A reference of the right form that another installation made.
+        # A well-formed reference that another installation made.
         (["lift", "--yes", "--visitor", make(b"d" * 16, b"k" * 32, 1)], 1),
     ],
 )
 async def test_a_wrong_value_lifts_nobody(machine: Machine, arguments: Sequence[str], code: int) -> None:
-    """Wrong usage ends with exit code 2, a foreign reference with 1; what is suppressed stays."""
+    """Wrong usage ends with exit code 2, another installation's reference with 1; suppressions stay."""
     assert await run(machine, "suppressions", *arguments) == (code, [])
     assert len(await _listed(machine)) == 1
 
@@ -171,7 +171,7 @@ async def test_a_wrong_value_lifts_nobody(machine: Machine, arguments: Sequence[
     ],
 )
 async def test_the_operator_says_what_it_accepts(machine: Machine, method: str, address: str, body: bytes) -> None:
-    """What names nobody is a 400 that repeats none of it."""
+    """A request that names no person is a 400, which says what is accepted and repeats nothing of the request."""
     headers = {"Content-Type": "application/json"} if method == "POST" else {}
     async with (
         aiohttp.ClientSession() as session,

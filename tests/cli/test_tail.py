@@ -1,4 +1,4 @@
-"""Events as they come, in the terminal: none is missed, none comes twice, and a restart ends nothing."""
+"""``tail`` in the terminal: no event is missed or shown twice, and a restart of the proxy does not end it."""
 
 import asyncio
 import signal
@@ -47,7 +47,7 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Ledger:
-    """What a proxy lists: the newest, or what is newer than a number."""
+    """A stand-in for the proxy's list: its newest events, or those after a number."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ def _is_asked_for(found: dict[str, Any], wanted: Filter) -> bool:
 
 @given(st.lists(st.integers(0, 30), max_size=5), st.integers(0, 20), st.sampled_from(["", "Lead", "Purchase"]))
 async def test_each_event_is_shown_once_and_in_order(bursts: list[int], lines: int, name: str) -> None:
-    """Whatever comes between two looks, the last lines and all that follows are the ledger's, of the wanted name."""
+    """However many events come between two requests, the last and all later ones of the name are shown in order."""
     ledger = Ledger([row(number, name="Purchase" if number % 3 else "Lead") for number in range(1, 12)])
     tailed = Tail(ledger, Filter(name=name))
     shown = list(await tailed.last(lines))
@@ -80,7 +80,7 @@ async def test_each_event_is_shown_once_and_in_order(bursts: list[int], lines: i
 
 
 async def test_more_than_a_page_at_once_is_shown_whole() -> None:
-    """After a flood, or a long absence, nothing is left out."""
+    """After a flood, or a long interruption, no event is left out."""
     ledger = Ledger([row(1)])
     tailed = Tail(ledger, Filter())
     await tailed.last(0)
@@ -91,7 +91,7 @@ async def test_more_than_a_page_at_once_is_shown_whole() -> None:
 
 
 async def test_the_last_of_a_rare_kind_are_found_among_many_others() -> None:
-    """As many lines as were asked for are shown to begin with, however long ago the events ended."""
+    """As many lines as requested are shown at first, however long ago these events ended."""
     ledger = Ledger([row(number, name="Purchase" if number % 500 == 0 else "Lead") for number in range(1, 3001)])
 
     assert [each["number"] for each in await Tail(ledger, Filter(name="Purchase")).last(4)] == [1500, 2000, 2500, 3000]
@@ -109,7 +109,7 @@ async def test_the_last_of_a_rare_kind_are_found_among_many_others() -> None:
     ],
 )
 async def test_what_is_chosen_is_shown_alone(wanted: Filter, numbers: list[int]) -> None:
-    """Each option chooses as it does for events."""
+    """Each filter option works as it does for the command ``events``."""
     rows = [
         row(1), row(2, status="dead"), row(3, pixel="9"), row(4, browser_copy=""), row(5, browser_copy="blocked"),
         row(6, reason="gpc"),
@@ -170,7 +170,7 @@ async def following(file: Path, *options: str) -> AsyncIterator[asyncio.subproce
 
 
 async def test_a_restart_of_the_proxy_ends_nothing_and_ctrl_c_is_quiet(tmp_path: Path) -> None:
-    """It says once that the proxy is away and once that it is back, shows what came meanwhile, and ends with 0."""
+    """It says once that the proxy is away and once that it is back, shows the events between; Ctrl-C ends it with 0."""
     ledger, port = Ledger([row(1, id=ESCAPES)]), free_port()
     stack = AsyncExitStack()
     async with serving(ledger, port):
@@ -194,7 +194,7 @@ async def test_a_restart_of_the_proxy_ends_nothing_and_ctrl_c_is_quiet(tmp_path:
 
 
 async def test_a_real_proxy_is_followed_over_its_restart(tmp_path: Path) -> None:
-    """What the proxy delivers before and after a restart comes in its order, each event once."""
+    """Events that the proxy delivers before and after a restart are shown in order, each once."""
     async with simulator() as graph, AsyncExitStack() as stack, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path / "proxy", graph)
 
@@ -222,7 +222,7 @@ async def test_a_real_proxy_is_followed_over_its_restart(tmp_path: Path) -> None
 
 
 async def test_each_line_of_json_is_an_event(tmp_path: Path) -> None:
-    """For a program each line is a whole event as the API has it, at once and not when a buffer is full."""
+    """With --json each line is a whole event as the API has it, printed at once and not when a buffer is full."""
     ledger, port = Ledger([row(1), row(2)]), free_port()
     async with serving(ledger, port), tailing(tmp_path, port, "--json", "-n", "1") as process:
         first = await _line(process.stdout)
@@ -234,7 +234,7 @@ async def test_each_line_of_json_is_an_event(tmp_path: Path) -> None:
 
 
 async def test_without_a_proxy_it_says_so(tmp_path: Path) -> None:
-    """Nothing can come where none runs; the command that lists what is there is named."""
+    """If no proxy runs, it says that no event can come, and names the command that lists the stored events."""
     port = free_port()
     async with tailing(tmp_path, port) as process:
         out, error = await asyncio.wait_for(process.communicate(), 60)

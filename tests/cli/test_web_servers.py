@@ -1,4 +1,4 @@
-"""What ``snippet`` prints, in real nginx, Caddy and HAProxy before a real proxy, beside what sites usually have."""
+"""What ``snippet`` prints, in real nginx, Caddy and HAProxy in front of a real proxy, with the usual rules of sites."""
 
 import asyncio
 import shutil
@@ -33,7 +33,7 @@ INDEX = "<title>the site itself</title>"
 
 
 def nginx_path(setup: ServerSetup) -> list[str]:
-    """Beside rules for static files and for the routes of a single-page app."""
+    """The printed rule beside rules for static files and for the routes of a single-page app."""
     rules = web_servers.filled(web_servers.NGINX_PATH + web_servers.NGINX_GPC, setup.location())
     return nginx(
         setup,
@@ -51,7 +51,7 @@ def nginx_path(setup: ServerSetup) -> list[str]:
 
 
 def nginx_host(setup: ServerSetup) -> list[str]:
-    """On a host of its own; only the port and the certificate are the test's."""
+    """The printed server for a host of its own; only the port and the certificate are the test's."""
     text = web_servers.filled(web_servers.NGINX_HOST, setup.location(host="t.shop.example"))
     text = text.replace("listen 443", f"listen 127.0.0.1:{setup.port}").replace("    listen [::]:443 ssl http2;\n", "")
     live = "/etc/letsencrypt/live/t.shop.example"
@@ -60,7 +60,7 @@ def nginx_host(setup: ServerSetup) -> list[str]:
 
 
 def caddy_path(setup: ServerSetup) -> list[str]:
-    """Beside a top-level ``try_files``, a rewrite, and a ``handle`` that takes the rest."""
+    """The printed rule beside a top-level ``try_files``, a rewrite, and a ``handle`` for everything else."""
     rule = web_servers.filled(web_servers.CADDY_PATH, setup.location())
     return caddy(
         setup,
@@ -82,7 +82,7 @@ def caddy_path(setup: ServerSetup) -> list[str]:
 
 
 def caddy_host(setup: ServerSetup) -> list[str]:
-    """On a host of its own; only the port and the certificate are the test's."""
+    """The printed server for a host of its own; only the port and the certificate are the test's."""
     text = web_servers.filled(web_servers.CADDY_HOST, setup.location(host="t.shop.example"))
     address = f"https://t.shop.example:{setup.port} {{\n bind 127.0.0.1\n tls {setup.certificate} {setup.key}\n"
     return caddy(setup, text.replace("t.shop.example {\n", address))
@@ -98,12 +98,12 @@ def haproxy_host(setup: ServerSetup) -> list[str]:
 
 
 def haproxy_announcing(setup: ServerSetup) -> list[str]:
-    """The same rule, where the proxy reads the PROXY protocol."""
+    """The printed rule, in front of a proxy that reads the PROXY protocol."""
     return haproxy(setup, web_servers.filled(web_servers.HAPROXY_PATH, setup.location(announces=True)), "http")
 
 
 def haproxy_tcp(version: str) -> Callable[[ServerSetup], list[str]]:
-    """Pass bytes on, with the header of the PROXY protocol before them."""
+    """HAProxy that passes bytes on unread, with a header of the PROXY protocol before them."""
 
     def run(setup: ServerSetup) -> list[str]:
         backend = f"    use_backend all\nbackend all\n    server proxy {setup.upstream} send-proxy{version}\n"
@@ -146,7 +146,7 @@ def _certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a visitor got."""
+    """The answer to a visitor."""
 
     status: int
     version: str
@@ -156,7 +156,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Visit:
-    """A visitor who comes over the web server and forges what a web server should write."""
+    """A visitor behind the web server, who forges the headers that a web server should write."""
 
     setup: ServerSetup
     front: Front
@@ -181,7 +181,7 @@ class Visit:
 
 @pytest.fixture(name="open_to_meta")
 def _open_to_meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let addresses of loopback be sent, as those of visitors are, whatever was remembered of them."""
+    """Treat loopback addresses as public ones, so that they are sent as visitors' addresses are."""
     monkeypatch.setattr(client_address, "_NOBODYS", client_address.Networks())
     client_address._remembered.cache_clear()
     yield
@@ -193,7 +193,7 @@ def _open_to_meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def test_the_printed_rule_works_beside_what_sites_usually_have(
     front: Front, tmp_path: Path, certificate: Path
 ) -> None:
-    """The tag is the tag, events get 204 and carry the visitor's own address, and the site is still there."""
+    """The tag is served, events get 204 and arrive with the visitor's own address, and the site still answers."""
     shutil.copytree(certificate, tmp_path, dirs_exist_ok=True)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "index.html").write_text(INDEX)
@@ -272,12 +272,12 @@ def deployed(name: str) -> str:
 
 @pytest.mark.parametrize("name", DEPLOYED)
 def test_a_file_of_deploy_is_what_snippet_prints(name: str) -> None:
-    """Each rule in deploy/ is the printed text for the example's names."""
+    """Each rule in deploy/ is what snippet prints for the example's names."""
     assert (ROOT / "deploy" / name).read_text() == deployed(name)
 
 
 def test_caddy_of_compose_has_the_printed_block() -> None:
-    """The container's web server runs the printed block, with the proxy's name within the network."""
+    """The Caddyfile for Docker Compose has the printed block, with the proxy's name in the network."""
     place = Location("proxy:8080", "shop.example", PREFIX, "t.shop.example")
     block = web_servers.filled(web_servers.CADDY_HOST, place)
 
@@ -285,14 +285,14 @@ def test_caddy_of_compose_has_the_printed_block() -> None:
 
 
 def test_a_site_that_ignores_the_privacy_signal_gets_no_rule_for_it() -> None:
-    """Where the signal is not honoured, no text sends its well-known path to the proxy."""
+    """If a site does not honour the privacy signal, no printed rule sends its well-known path to the proxy."""
     texts = web_servers.rules(Location("127.0.0.1:8080", "shop.example", PREFIX, serves_gpc=False))
 
     assert [name for name, text in texts.items() if "gpc" in text] == []
 
 
 def test_the_worker_asks_the_proxy_under_the_sites_own_name(tmp_path: Path) -> None:
-    """The Worker passes the request on as it is, to the host beside the site."""
+    """The Cloudflare Worker sends the request with its URL unchanged, but to the host of the proxy."""
     (tmp_path / "worker.mjs").write_text(web_servers.filled(web_servers.CLOUDFLARE_PATH, ON_PATH))
     (tmp_path / "run.mjs").write_text(
         'import worker from "./worker.mjs";\n'

@@ -41,18 +41,18 @@ def moment(text: str, *, is_end: bool = False) -> str:
     ],
 )
 def test_a_moment_is_read_as_it_is_meant(text: str, read: str) -> None:
-    """How long ago, ISO 8601 with or without a zone, a date, or a time of today."""
+    """A moment is a time span ago, ISO 8601 with or without a zone, a date, or a time of today."""
     assert moment(text) == read
 
 
 def test_a_date_as_an_end_is_that_day_too() -> None:
-    """Until a day means until it is over; until a time means until then."""
+    """An end that is a date includes that day; an end with a time is that time."""
     assert moment("2026-11-20", is_end=True) == "2026-11-21T00:00:00+01:00"
     assert moment("2026-11-20T10:00", is_end=True) == "2026-11-20T10:00:00+01:00"
 
 
 @pytest.mark.parametrize("text", ["", "soon", "25:00", "2h30", "-2h", "2026-02-30", "9" * 400, "14:03:99", "٣h"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
-    """It is named, cut, with what would be accepted."""
+    """The message repeats the text, shortened, and says what is accepted."""
     with pytest.raises(click.BadParameter, match="accepted"):
         moment(text)

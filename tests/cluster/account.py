@@ -1,4 +1,4 @@
-"""What became of every acknowledged event: at the simulator, and in the ledger."""
+"""The fate of every acknowledged event, at the simulator and in the ledger."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -22,13 +22,13 @@ class Account:
 
     missing: set[Event]
     stored_twice: set[Event]
-    """Settled more than once: of those there was more than one row in the queue."""
+    """Events that were settled more than once, so they had more than one row in the queue."""
     again: int
-    """Copies at the simulator beyond the first: deliveries repeated after a crash or a lost answer."""
+    """The number of copies at the simulator beyond the first: deliveries repeated after a crash or a lost answer."""
 
 
 async def delivered(session: aiohttp.ClientSession, graph: str) -> Counter[Event]:
-    """Return how often each event came to the simulator."""
+    """Return how often each event arrived at the simulator."""
     report = await get_json(session, f"{graph}/sim/report")
     assert not report["forgotten"]
     return Counter({(pair["pixel"], pair["id"]): pair["server"] for pair in report["pairs"]})
@@ -44,7 +44,7 @@ async def settled(primary: Node) -> Counter[Event]:
 
 
 async def drained(primary: Node, seconds: float = 120.0) -> None:
-    """Wait until nothing waits in the database.
+    """Wait until no event waits in the database.
 
     Raises:
         TimeoutError: when it takes longer than ``seconds``.
@@ -59,13 +59,13 @@ async def drained(primary: Node, seconds: float = 120.0) -> None:
 async def account(
     session: aiohttp.ClientSession, graph: str, primary: Node, acknowledged: Collection[Event]
 ) -> Account:
-    """Return how the acknowledged events arrived, once nothing waits.
+    """Return how the acknowledged events arrived, once no event waits.
 
     Args:
-        session: For questions to the simulator.
+        session: For requests to the simulator.
         graph: Its address.
-        primary: Has queue and ledger.
-        acknowledged: What must have arrived.
+        primary: The server with queue and ledger.
+        acknowledged: The events that must have arrived.
     """
     await drained(primary)
     found = await delivered(session, graph)

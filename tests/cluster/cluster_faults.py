@@ -1,6 +1,6 @@
-"""What is done to servers and proxies under load: each fault lasts a while, in which events are accepted all the same.
+"""The faults of servers and proxies under load: each lasts a while, and events are still accepted.
 
-A fault leaves servers broken, cut or frozen; the round ends with ``Trio.mend``.
+A fault leaves servers broken, cut off or frozen; the round ends with ``Trio.mend``.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ Strike: TypeAlias = Callable[[Scene], Awaitable[None]]
 
 
 async def proxy_killed(scene: Scene) -> None:
-    """Kill a proxy; the others deliver what it led, until it comes back and finds its spool."""
+    """Kill a proxy; the others deliver for it until it restarts and drains its spool."""
     await _kill_one(scene)
     await scene.last()
 
@@ -27,26 +27,26 @@ async def primary_killed(scene: Scene) -> None:
 
 
 async def both_killed(scene: Scene) -> None:
-    """Kill the primary and a proxy at one moment."""
+    """Kill the primary and a proxy at the same moment."""
     await asyncio.gather(scene.servers.primary.kill(), _kill_one(scene))
     await scene.last(scene.chance.uniform(0, scene.hold_s))
     await scene.servers.promote()
 
 
 async def primary_frozen(scene: Scene) -> None:
-    """Freeze the primary; it goes on as if nothing had been."""
+    """Freeze the primary; when it is thawed, it continues as before."""
     scene.servers.primary.freeze()
     await scene.last()
 
 
 async def standby_frozen(scene: Scene) -> None:
-    """Freeze one standby: nobody should notice."""
+    """Freeze one standby, which should have no effect."""
     scene.chance.choice(scene.servers.standbys).freeze()
     await scene.last()
 
 
 async def standbys_frozen(scene: Scene) -> None:
-    """Freeze both standbys: no commit is answered."""
+    """Freeze both standbys, so that no commit is answered."""
     for node in scene.servers.standbys:
         node.freeze()
     await scene.last()
@@ -61,7 +61,7 @@ async def network_cut(scene: Scene) -> None:
 
 
 async def primary_isolated(scene: Scene) -> None:
-    """Cut the primary off from everybody and promote a standby; then it is reached again as it was, and stays so."""
+    """Cut the primary off from everything and promote a standby; then clients reach both primaries."""
     stale = scene.servers.primary
     scene.servers.isolate_primary()
     await scene.last(scene.cut_s / 2)
@@ -73,7 +73,7 @@ async def primary_isolated(scene: Scene) -> None:
 
 
 async def waits_cancelled(scene: Scene) -> None:
-    """Cancel and end our back-ends while no standby answers; then the primary dies with what only it has."""
+    """Cancel and end our back-ends while no standby answers; then the primary dies with commits that it alone has."""
     for node in scene.servers.standbys:
         node.freeze()
     async with scene.dba("pg_cancel_backend", "pg_cancel_backend", "pg_terminate_backend"):
@@ -92,7 +92,7 @@ async def statements_cancelled(scene: Scene) -> None:
 
 
 async def stale_primary(scene: Scene) -> None:
-    """Start the former primary as it was, beside the new one; then all but it are cut off for a while."""
+    """Start the former primary again in parallel to the new one; then cut off all others for a while."""
     stale = scene.servers.primary
     await stale.kill()
     await scene.servers.promote()
@@ -105,14 +105,14 @@ async def stale_primary(scene: Scene) -> None:
 
 
 async def disk_full(scene: Scene) -> None:
-    """Fill the primary's disk; if it ends of that, it is started again when there is room."""
+    """Fill the primary's disk; if that ends it, it is started when there is room again."""
     scene.servers.primary.fill_disk()
     await scene.last()
     scene.servers.primary.free_disk()
 
 
 async def restarted_with_waiting_commits(scene: Scene) -> None:
-    """Restart the primary while commits wait for standbys: what it has alone becomes visible; then it dies."""
+    """Restart the primary while commits wait for standbys, which makes them visible; then it dies with them."""
     for node in scene.servers.standbys:
         node.freeze()
     await scene.last()
@@ -127,7 +127,7 @@ async def restarted_with_waiting_commits(scene: Scene) -> None:
 
 
 async def proxy_frozen(scene: Scene) -> None:
-    """Freeze a proxy until others lead its lanes; then it goes on as if nothing had been."""
+    """Freeze a proxy until others lead its lanes; then let it continue."""
     machine = scene.chance.choice(scene.proxies.machines)
     machine.freeze()
     await scene.last(3 * scene.hold_s)

@@ -1,4 +1,4 @@
-"""A round: load, a fault in the midst of it, everything mended, and an account of what was acknowledged."""
+"""A round: load, a fault during it, the repair of everything, and an account of the acknowledged events."""
 
 import random
 import time
@@ -18,13 +18,13 @@ from servers import simulator
 from trio import Trio, trio
 
 PROXIES = 3
-# Who has just been without its database returns to it the later, the more often that happens; a fresh process, at once.
+# A proxy that often lost its database returns to it later and later; a fresh process returns at once.
 _FRESH = 3
 
 
 @dataclass
 class Figures:
-    """What the rounds found, over all."""
+    """The results of all rounds."""
 
     rounds: int = 0
     acknowledged: int = 0
@@ -32,19 +32,19 @@ class Figures:
     stored_twice: int = 0
     again: int = 0
     longest_s: dict[str, float] = field(default_factory=dict)
-    """By fault: from a request to its answer."""
+    """The longest time from a request to its answer, by fault."""
     refused: Counter[int] = field(default_factory=Counter)
     recovered_s: dict[str, list[float]] = field(default_factory=dict)
-    """By fault: until all proxies worked on the database again, and their spools were empty."""
+    """Seconds until all proxies used the database again with empty spools, by fault."""
 
     def add(self, fault: str, load: Load, found: Account, recovered_s: float) -> None:
         """Count a round.
 
         Args:
-            fault: What was done.
-            load: What visitors were told.
-            found: What became of that.
-            recovered_s: Seconds from when everything was being mended.
+            fault: The name of the fault.
+            load: The requests and their answers.
+            found: The account of the acknowledged events.
+            recovered_s: Seconds from the beginning of the repair.
         """
         self.rounds += 1
         self.acknowledged += len(load.acknowledged)
@@ -56,7 +56,7 @@ class Figures:
         self.recovered_s.setdefault(fault, []).append(recovered_s)
 
     def lines(self) -> list[str]:
-        """Return what is printed."""
+        """Return the lines to print."""
         longest = (f"{name} {taken:.2f}" for name, taken in sorted(self.longest_s.items()))
         times = (f"{name} {max(taken):.1f}" for name, taken in sorted(self.recovered_s.items()))
         return [
@@ -79,11 +79,11 @@ class Stage:
     hold_s: float
     cut_s: float
     impatient: bool = False
-    """The proxies come back to the database at once, however often it left."""
+    """Whether the proxies return to the database at once, however often they lost it."""
     figures: Figures = field(default_factory=Figures)
 
     async def play(self, strike: Strike, chance: random.Random) -> tuple[Load, Account]:
-        """Play a round; return what visitors were told, and what became of that."""
+        """Play a round; return its load, and the account of the acknowledged events."""
         if self.figures.rounds and not self.figures.rounds % _FRESH and not self.impatient:
             await self.proxies.restart()
         await self.slow_graph()
@@ -101,19 +101,19 @@ class Stage:
         return load, found
 
     async def mend(self) -> None:
-        """Bring everything back, and wait until all proxies work on the database."""
+        """Repair everything, and wait until all proxies use the database again."""
         await self.servers.mend()
         await self.proxies.start()
         await self.proxies.at_rest()
 
     async def slow_graph(self, delay_s: float = 0.2) -> None:
-        """Let Graph take its time, as it does, so that a fault meets requests that are under way."""
+        """Make Graph as slow as the real one, so that a fault meets requests in progress."""
         order = {"mode": "slow", "delay": delay_s, "after": True}
         async with self.session.post(f"{self.graph}/sim/faults", json=order) as answer:
             answer.raise_for_status()
 
     async def forget(self) -> None:
-        """Let the simulator forget, as it remembers a fixed number of copies."""
+        """Reset the simulator, as it remembers a fixed number of copies."""
         async with self.session.post(f"{self.graph}/sim/reset") as answer:
             answer.raise_for_status()
 
@@ -131,12 +131,12 @@ async def stage(
     """Run three servers, proxies that share them, and the simulator.
 
     Args:
-        directory: Of the proxies.
+        directory: For the proxies' files.
         hold_s: How long a fault lasts, in seconds.
-        cut_s: How long a cut of the network lasts.
+        cut_s: How long a network cut lasts, in seconds.
         lines: More lines of ``[queue]``.
-        proxies: How many.
-        impatient: The proxies come back to the database at once, however often it left.
+        proxies: How many proxies.
+        impatient: Whether they return to the database at once, however often they lost it.
     """
     async with simulator() as graph, trio(proxies) as servers, aiohttp.ClientSession() as session:
         addresses = [servers.address(client) for client in range(proxies)]

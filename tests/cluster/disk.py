@@ -1,4 +1,4 @@
-"""A small disk of its own for a node, which a test fills: a tmpfs where the test may mount, else a plain directory."""
+"""A small disk for a node, which a test can fill: a tmpfs if the test may mount, else a plain directory."""
 
 import os
 import shutil
@@ -14,13 +14,13 @@ _FILLER = "filler"
 
 @dataclass
 class Disk:
-    """The directory ``path``, and whether it is a file system of its own."""
+    """A directory, and whether it is a file system of its own (``own``)."""
 
     path: Path
     own: bool = False
 
     def make(self, user: str) -> None:
-        """Make the directory for a user of the system, and mount it if the system lets us."""
+        """Create the directory for a user of the system, and mount a tmpfs there if permitted."""
         self.path.mkdir(mode=0o700)
         if os.geteuid() == 0:
             order = ("mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "capi-proxy-test", str(self.path))
@@ -42,12 +42,12 @@ class Disk:
             os.close(handle)
 
     def free(self) -> None:
-        """Take away what fills it."""
+        """Remove the file that fills the disk."""
         with suppress(FileNotFoundError):
             (self.path / _FILLER).unlink()
 
     def remove(self) -> None:
-        """Give the mount back; the directory goes with its parent."""
+        """Unmount the disk; the directory is removed with its parent."""
         if self.own:
             order = ("umount", "--lazy", str(self.path))
             subprocess.run(order, check=True)

@@ -1,4 +1,4 @@
-"""Several proxies as processes, which share a database or have a file each."""
+"""Several proxies as processes, on a shared database or each with a SQLite file."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from polling import until
 
 PIXELS = ("1001", "1002", "1003")
 _AWAY = re.compile(r'^capi_proxy_conditions\{code="database"\} (\S+)$', re.MULTILINE)
-# Runs the real program, but for one thing: it does not wait ever longer for a database that leaves again and again.
+# The real program, except that it never waits long for a database that was away again and again.
 _IMPATIENT = """
 from proxy.queue.postgres import comeback
 comeback._MOST_HOLD_S = 0.3
@@ -27,7 +27,7 @@ _SPOOLED = re.compile(r"^capi_proxy_spooled_events (\S+)$", re.MULTILINE)
 
 @dataclass
 class SharedMachine(Machine):
-    """A proxy whose queue is in a database; without an address of it, in a file of its own."""
+    """A proxy with its queue in a database, or in a SQLite file if ``database`` is empty."""
 
     pixels: Sequence[str] = PIXELS
     database: str = ""
@@ -38,7 +38,7 @@ class SharedMachine(Machine):
     freezes: int = 0
 
     def command(self) -> tuple[str, ...]:
-        """Return what is run."""
+        """Return the command that is run."""
         if not self.impatient:
             return super().command()
         return (sys.executable, "-c", _IMPATIENT, "serve", "--config", str(self.config))
@@ -56,22 +56,22 @@ class SharedMachine(Machine):
         return self.process is not None and self.process.returncode is None
 
     def freeze(self) -> None:
-        """Stop it where it is, as a machine does that has no memory left."""
+        """Stop the process with SIGSTOP, as a machine without memory seems to do."""
         os.kill(self.pid, signal.SIGSTOP)
         self.is_frozen = True
         self.freezes += 1
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let the process continue."""
         os.kill(self.pid, signal.SIGCONT)
         self.is_frozen = False
 
     async def is_at_rest(self) -> bool:
-        """Tell whether it works on its database, and nothing lies in its spool."""
+        """Tell whether it uses its database, and its spool is empty."""
         return not self.database or await self._figure(_AWAY) == await self._figure(_SPOOLED) == 0
 
     async def spooled(self) -> int:
-        """Return how many events lie in its spool."""
+        """Return the number of events in its spool."""
         return await self._figure(_SPOOLED) or 0
 
     async def _figure(self, pattern: re.Pattern[str]) -> int | None:
@@ -81,12 +81,12 @@ class SharedMachine(Machine):
 
 @dataclass
 class Fleet:
-    """The proxies."""
+    """Several proxies."""
 
     machines: list[SharedMachine]
 
     async def at_rest(self, seconds: float = 120.0) -> None:
-        """Wait until all work on the database, and no spool holds anything.
+        """Wait until all use their database, and all spools are empty.
 
         Raises:
             TimeoutError: when it takes longer than ``seconds``.
@@ -98,17 +98,17 @@ class Fleet:
         await until(are_at_rest, seconds=seconds, what="proxies at rest")
 
     async def start(self) -> None:
-        """Start those that do not run."""
+        """Start the proxies that do not run."""
         await asyncio.gather(*(machine.start() for machine in self.machines if not machine.runs))
 
     async def restart(self) -> None:
-        """End all as their operator would, and start them."""
+        """End all proxies as an operator would, and start them again."""
         codes = await asyncio.gather(*(machine.terminate() for machine in self.machines))
         assert set(codes) == {0}, codes
         await self.start()
 
     async def kill(self) -> None:
-        """End all as a crash would."""
+        """Kill all proxies that run."""
         await asyncio.gather(*(machine.kill() for machine in self.machines if machine.runs))
 
 
@@ -119,11 +119,11 @@ async def fleet(
     """Run a proxy for each address of the database.
 
     Args:
-        directory: Each has a directory of its own there.
+        directory: Each proxy gets a directory in it.
         graph: Address of the simulator.
-        addresses: How each reaches the database, with relays of its own.
+        addresses: How each reaches the database, through relays of its own.
         lines: More lines of ``[queue]``.
-        impatient: They come back to the database at once, however often it left.
+        impatient: Whether they return to the database at once, however often they lost it.
     """
     machines = [
         SharedMachine(directory / f"proxy-{number}", graph, database=address, lines=lines, impatient=impatient)

@@ -1,7 +1,7 @@
-"""Visitors who post until they are told to stop, and what was acknowledged to them.
+"""Visitors who post until they are stopped, and the events that were acknowledged to them.
 
-They do what the tag does: an event that was not acknowledged is sent again with the same id, here to the next proxy.
-Some send an acknowledged event once more, as a page does that is loaded again, and to another proxy too.
+Like the tag, they send an event that was not acknowledged again with the same id, here to the next proxy. Some send an
+acknowledged event once more, to another proxy, as a reloaded page does.
 """
 
 import asyncio
@@ -30,27 +30,27 @@ _TIMEOUT_S = 60.0
 
 @dataclass
 class Load:
-    """What visitors were told."""
+    """Requests of visitors and their answers."""
 
     session: aiohttp.ClientSession
     fleet: Fleet
     name: str
     acknowledged: set[Event] = field(default_factory=set)
     by_proxy: Counter[int] = field(default_factory=Counter)
-    """How many requests each acknowledged."""
+    """The number of requests that each proxy acknowledged."""
     longest_s: float = 0.0
-    """Between a request and its answer, whatever that was, unless the proxy was frozen meanwhile."""
+    """The longest time between a request and its answer of any kind, except at a proxy that was frozen meanwhile."""
     unanswered: int = 0
-    """Requests whose connection ended before the answer came."""
+    """Requests whose connection ended before an answer."""
     refused: Counter[int] = field(default_factory=Counter)
-    """Answers but 204, by status."""
+    """Answers other than 204, by status."""
     lag_s: float = 0.0
-    """How late this process itself was at most, which makes each answer look later."""
+    """The longest delay of this process itself, which makes answers look later."""
     is_over: bool = False
     number: int = 0
 
     async def visitor(self, home: int, chance: random.Random) -> None:
-        """Post events until the load is over; each until it is acknowledged."""
+        """Post events until the load ends, each until it is acknowledged."""
         while not self.is_over:
             ids = [self._identity(chance) for _ in PIXELS]
             body = orjson.dumps(_body(ids))
@@ -63,13 +63,13 @@ class Load:
             await asyncio.sleep(_PAUSE_S)
 
     def _awake(self, proxy: int) -> int:
-        """Return this proxy, or the next that is not frozen, as a balancer finds it that asks them how they are."""
+        """Return this proxy, or the next one that is not frozen, as a balancer with health checks would."""
         machines = self.fleet.machines
         numbers = ((proxy + step) % len(machines) for step in range(len(machines)))
         return next(number for number in numbers if not machines[number].is_frozen)
 
     def _identity(self, chance: random.Random) -> str:
-        """Return an id as the tag makes them, or as a page gives them."""
+        """Return an id as the tag makes them or as a page gives them, alternating."""
         self.number += 1
         made = f"{time.time_ns() // 1_000_000}.{chance.randrange(1 << 53)}"
         return made if self.number % 2 else f"{self.name}-{self.number}"
@@ -99,14 +99,14 @@ class Load:
         return True
 
     async def watch_lag(self) -> None:
-        """Notice when this process has no time for its visitors."""
+        """Record by how much this process is late."""
         while not self.is_over:
             asked = time.monotonic()
             await asyncio.sleep(_PAUSE_S)
             self.lag_s = max(self.lag_s, time.monotonic() - asked - _PAUSE_S)
 
     async def goes_on(self, count: int = 10) -> None:
-        """Wait until each proxy that lives has acknowledged so many requests more."""
+        """Wait until each running proxy has acknowledged ``count`` more requests."""
         machines = self.fleet.machines
         goals = {number: self.by_proxy[number] + count for number in range(len(machines))}
 
@@ -126,7 +126,7 @@ def _body(ids: Sequence[str]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def loaded(fleet: Fleet, name: str, chance: random.Random, *, visitors: int = _VISITORS) -> AsyncIterator[Load]:
-    """Load each proxy with so many visitors; at the end each waits until its last event is acknowledged."""
+    """Load each proxy with some visitors; at the end wait until each visitor's last event is acknowledged."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         load = Load(session, fleet, name)
         homes = [home for home in range(len(fleet.machines)) for _ in range(visitors)]

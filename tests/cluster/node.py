@@ -45,10 +45,10 @@ class Node:
 
     name: str
     names: Sequence[str]
-    """Of all nodes: whichever is primary waits for one of the others."""
+    """The names of all nodes; the primary waits for one of the others."""
     disk: Disk
     database: str = DATABASE
-    """Where statements run."""
+    """The database in which statements run."""
     port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
     is_frozen: bool = False
@@ -63,10 +63,10 @@ class Node:
         """Tell whether its process lives."""
         return self.process is not None and self.process.returncode is None
 
-    # -- made
+    # -- creation
 
     async def make(self) -> None:
-        """Make an empty cluster of databases."""
+        """Create an empty database cluster."""
         await self._program("initdb", "-D", str(self.data), "-U", USER, "-A", "trust", "--wal-segsize=1", "-N")
 
     async def copy(self, source: int, upstream: int) -> None:
@@ -82,7 +82,7 @@ class Node:
         self._be_standby(upstream)
 
     async def rewind(self, source: int, upstream: int) -> bool:
-        """Become a standby again by taking back what the new primary does not have; tell whether that worked.
+        """Become a standby again by removing what the new primary does not have; tell whether that worked.
 
         Args:
             source: port of the new primary.
@@ -120,7 +120,7 @@ class Node:
         if os.geteuid() == 0:
             shutil.chown(path, USER, USER)
 
-    # -- its life
+    # -- start and end
 
     async def start(self) -> None:
         """Start it and wait until it answers.
@@ -128,7 +128,7 @@ class Node:
         Raises:
             RuntimeError: when it ends instead.
         """
-        # A copy and a rewind bring the other's file, so each start writes its own.
+        # A copy or rewind brings the other node's file, so each start writes its own.
         names = ", ".join(self.names)
         (self.data / "postgresql.conf").write_text(_STARTED.format(port=self.port, name=self.name, names=names))
         with (self.disk.path.parent / f"{self.name}.log").open("ab") as log:
@@ -138,7 +138,7 @@ class Node:
         await until(self.answers, what=f"{self.name}'s start")
 
     async def answers(self) -> bool:
-        """Tell whether it takes connections and answers.
+        """Tell whether it accepts connections and answers.
 
         Raises:
             RuntimeError: when its process has ended.
@@ -150,19 +150,19 @@ class Node:
         return False
 
     def freeze(self) -> None:
-        """Stop all its processes where they are (SIGSTOP), the one that starts others first."""
+        """Stop all its processes with SIGSTOP, the parent first."""
         for process in self._processes():
             send(process, signal.SIGSTOP)
         self.is_frozen = True
 
     def thaw(self) -> None:
-        """Let them go on."""
+        """Let its processes continue."""
         for process in self._processes():
             send(process, signal.SIGCONT)
         self.is_frozen = False
 
     def fill_disk(self) -> None:
-        """Leave it no room; without a disk of its own, no file may grow any more."""
+        """Leave no room on its disk; without a disk of its own, forbid any file to grow."""
         if self.disk.own:
             self.disk.fill()
             return
@@ -170,13 +170,13 @@ class Node:
             limit_files(process, "0")
 
     def free_disk(self) -> None:
-        """Let it write again."""
+        """Make room on its disk again."""
         self.disk.free()
         for process in self._processes() if self.runs else ():
             limit_files(process, "unlimited")
 
     async def kill(self) -> None:
-        """End all its processes at once, as when its machine loses power."""
+        """Kill all its processes at once, as a loss of power would."""
         if self.process is not None and self.runs:
             self.freeze()
             for process in self._processes():
@@ -185,7 +185,7 @@ class Node:
         self.is_frozen = False
 
     async def stop(self) -> None:
-        """Shut it down as its operator would: it finishes, and so does who follows it."""
+        """Shut it down with SIGINT (fast shutdown), and wait until it has ended."""
         assert self.process
         self.process.send_signal(signal.SIGINT)
         await self.process.wait()
@@ -194,12 +194,12 @@ class Node:
         assert self.process
         return family(self.process.pid)
 
-    # -- its role
+    # -- replication role
 
     async def follow(self, upstream: int) -> None:
-        """Follow whoever is behind that port, or nobody for 0; without a restart.
+        """Follow the server at a port, or none for 0, without a restart.
 
-        Returns once it does not receive from the former one any more.
+        Returns once it no longer receives from the former one.
         """
         receivers = "SELECT count(*) = 0 FROM pg_stat_wal_receiver WHERE sender_port IS DISTINCT FROM $1"
         await self.run(f"ALTER SYSTEM SET primary_conninfo = '{self._following(upstream)}'")
@@ -211,15 +211,15 @@ class Node:
         await until(is_detached, what=f"{self.name} to let go of the primary")
 
     async def received(self) -> int:
-        """Return up to which byte it has the primary's log, durably."""
+        """Return the position in the primary's log, in bytes, up to which it has the log durably."""
         newest = "greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
         return int(await self.value(f"SELECT {newest} - '0/0'"))
 
     async def promote(self) -> None:
-        """Become primary.
+        """Become the primary.
 
         Raises:
-            RuntimeError: when it ends instead, with what it wrote.
+            RuntimeError: when it ends instead, with its log.
         """
         try:
             assert await self.value("SELECT pg_promote(true, 60)")
@@ -227,20 +227,20 @@ class Node:
             raise RuntimeError(f"{self.name} was not promoted: {self.log()[-4000:]}") from error
 
     async def timeline(self) -> int:
-        """Return the timeline that a primary writes now."""
+        """Return the timeline on which a primary writes now."""
         return int(await self.value("SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"), 16)
 
-    # -- asked directly
+    # -- direct connections
 
     async def connect(self, **settings: Any) -> asyncpg.Connection:
-        """Connect past every relay."""
+        """Connect directly, not through a relay."""
         limits = {"timeout": _SQL_S, "command_timeout": _SQL_S, **settings}
         return await asyncpg.connect(
             host="127.0.0.1", port=self.port, user=USER, database=self.database, ssl=False, **limits
         )
 
     async def rows(self, statement: str, *arguments: object, limit: float = _SQL_S) -> list[Any]:
-        """Return the rows of a statement on a connection of its own."""
+        """Return the rows of a statement, on a connection of its own."""
         connection = await self.connect(timeout=limit, command_timeout=limit)
         try:
             rows: list[Any] = await connection.fetch(statement, *arguments)
@@ -249,12 +249,12 @@ class Node:
         return rows
 
     async def value(self, statement: str, *arguments: object, limit: float = _SQL_S) -> Any:
-        """Return the first column of the first row, None where there is none."""
+        """Return the first column of the first row, None if there is no row."""
         rows = await self.rows(statement, *arguments, limit=limit)
         return rows[0][0] if rows else None
 
     async def run(self, *statements: str) -> None:
-        """Run statements on a connection of their own, each by itself."""
+        """Run statements one by one on a new connection."""
         connection = await self.connect()
         try:
             for statement in statements:
@@ -263,5 +263,5 @@ class Node:
             connection.terminate()
 
     def log(self) -> str:
-        """Return what its processes wrote."""
+        """Return the log of its processes."""
         return (self.disk.path.parent / f"{self.name}.log").read_text(errors="replace")

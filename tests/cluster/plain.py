@@ -1,7 +1,7 @@
-"""The append as a statement and a client of a few lines, with each rule of its safety to be switched off.
+"""The append as a short statement and client, each of whose safety rules can be switched off.
 
-It has the form that the engine's statement has: keys into the duplicate memory, what is new into the queue, and the
-answer which were repeats. So the tests show, without the engine, what each rule is for.
+The statement has the form of the engine's: keys go into the duplicate memory, new ones into the queue, and the answer
+lists the repeats. The tests show with it, without the engine, what each rule is for.
 """
 
 import asyncio
@@ -34,32 +34,32 @@ _CONNECT_S = 5.0
 
 @dataclass(frozen=True)
 class Rules:
-    """Each rule on, unless a test switches it off."""
+    """The safety rules, all on unless a test switches one off."""
 
     never_cancels: bool = True
-    """A statement that is given up is left running; its connection ends, without a word to the server."""
+    """Whether a statement that is given up is left running: its connection ends without a cancel request."""
     doubts_warnings: bool = True
-    """A commit that came with a warning is none."""
+    """Whether a commit that came with a warning counts as failed."""
     writes_a_witness: bool = True
-    """A group of repeats alone writes something, so that its commit waits too."""
+    """Whether a group of only repeats writes something, so that its commit waits for a standby too."""
     newest_timeline: bool = True
-    """Of all servers that take writes, the one on the highest timeline is used, and none below the highest seen."""
+    """Whether of all writable servers the one on the highest timeline is used, and none below the highest seen."""
 
 
 @dataclass
 class Client:
-    """Appends; ``acknowledged`` holds what it would have answered 204 to."""
+    """A client that appends; ``acknowledged`` has the keys to which it would have answered 204."""
 
     number: int
     ports: Sequence[int]
     rules: Rules
     acknowledged: set[str] = field(default_factory=set)
     hopeless: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the client shall not wait any longer: what its time limit is elsewhere."""
+    """Set when the client is to stop waiting; it stands for a time limit."""
     _timeline: int = 0
 
     async def append(self, *keys: str) -> bool:
-        """Tell whether the keys are stored, new or repeated, as far as this client can know."""
+        """Append keys; tell whether they are stored, new or repeated, as far as this client can know."""
         connection = await self._connect()
         warnings: list[object] = []
         connection.add_log_listener(lambda _, message: warnings.append(message))
@@ -86,7 +86,8 @@ class Client:
         if self.rules.never_cancels:
             connection.terminate()
             return
-        # As ``asyncio.timeout`` and ``wait_for`` do; the driver then asks the server to cancel, behind our back.
+        # This is what ``asyncio.timeout`` and ``wait_for`` do: the driver then sends the server a cancel request by
+        # itself.
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await connection.fetchval("SELECT 1")
@@ -106,7 +107,7 @@ class Client:
 
 
 async def _writable(port: int) -> tuple[int, Any] | None:
-    """Return the timeline of a server that takes writes, and a connection to it."""
+    """Return the timeline of a writable server and a connection to it, or None."""
     try:
         connection = await asyncpg.connect(
             host="127.0.0.1", port=port, user=USER, database=CLIENT, ssl=False, timeout=_CONNECT_S

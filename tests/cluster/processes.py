@@ -1,4 +1,4 @@
-"""A process and those that it started."""
+"""Helpers for a process and its children."""
 
 import os
 import signal
@@ -16,15 +16,15 @@ def family(pid: int) -> list[int]:
 
 
 def send(pid: int, what: signal.Signals) -> None:
-    """Send a signal to a process, if it is there still."""
+    """Send a signal to a process, if it still exists."""
     with suppress(ProcessLookupError):
         os.kill(pid, what)
 
 
 def limit_files(pid: int, size: str) -> None:
-    """Let a server's process write no byte of a file beyond so many, which is nearest to a full disk; or ``unlimited``.
+    """Limit the file size of a server's process to ``size`` bytes, or ``unlimited``; 0 is nearest to a full disk.
 
-    A process may be limited by its own user, and by nobody else.
+    Only a process's own user may limit it, so the command runs as that user.
     """
     subprocess.run(as_server("prlimit", f"--pid={pid}", f"--fsize={size}:"), check=False, capture_output=True)
 

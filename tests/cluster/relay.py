@@ -1,4 +1,4 @@
-"""A relay before a server, which a test cuts and mends."""
+"""A relay in front of a server, which a test can cut and mend."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ _PROGRAM = Path(__file__).with_name("relay_process.py")
 
 @dataclass
 class Relay:
-    """A port of loopback behind which another one is, unless the relay is cut."""
+    """A port of loopback that forwards to another port, unless the relay is cut."""
 
     target: int
     port: int = field(default_factory=free_port)
@@ -31,23 +31,23 @@ class Relay:
         assert await self.process.stdout.readline() == b"ready\n"
 
     def cut(self) -> None:
-        """Forward nothing any more; nobody is told."""
+        """Stop forwarding, without ending connections."""
         assert self.process
         self.process.send_signal(signal.SIGSTOP)
 
     def mend(self) -> None:
-        """Forward again, beginning with what came meanwhile, as after a cut of a network."""
+        """Forward again, beginning with what came meanwhile, as after a network cut."""
         assert self.process
         self.process.send_signal(signal.SIGCONT)
 
     async def stop(self) -> None:
-        """End it, and with it what it has not forwarded."""
+        """End it; what it has not forwarded is lost."""
         if self.process is not None:
             with suppress(ProcessLookupError):
                 self.process.kill()
             await self.process.wait()
 
     async def drop(self) -> None:
-        """Lose what has not been forwarded, as a machine between two others does that is switched off and on."""
+        """Lose what has not been forwarded, as if a machine in between had been switched off and on."""
         await self.stop()
         await self.start()

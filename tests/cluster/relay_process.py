@@ -1,7 +1,7 @@
 """Relays TCP connections from one port of loopback to another, until it is ended: ``relay_process.py LISTEN TARGET``.
 
-A process of its own, so that a test cuts a network by stopping it (SIGSTOP): what is connected stays connected, whoever
-comes is accepted by the system, and nothing is forwarded. It imports as little as it can, as a test starts a dozen.
+It is a process of its own, so that a test can cut the network by stopping it (SIGSTOP): connections stay open, new ones
+are accepted by the system, and nothing is forwarded. It imports as little as possible, as a test starts a dozen.
 """
 
 import socket

@@ -1,4 +1,4 @@
-"""What a round of faults has before it, and what it may do to it."""
+"""What a fault can use in its round."""
 
 import asyncio
 import random
@@ -20,19 +20,19 @@ class Scene:
     load: Load
     chance: random.Random
     hold_s: float
-    """How long a fault lasts."""
+    """How long a fault lasts, in seconds."""
     cut_s: float
-    """How long a cut of the network lasts."""
+    """How long a network cut lasts, in seconds."""
 
     async def last(self, seconds: float | None = None) -> None:
-        """Let a fault last, and longer until every proxy that lives has acknowledged something meanwhile."""
-        # The time itself is the fault here.
+        """Let a fault last, at least until every running proxy has acknowledged some requests meanwhile."""
+        # Here the time itself is part of the fault.
         await asyncio.sleep(self.hold_s if seconds is None else seconds)
         await self.load.goes_on()
 
     @asynccontextmanager
     async def dba(self, *functions: str, every_s: float = 0.05) -> AsyncIterator[None]:
-        """Call functions of the server with the number of each back-end of ours, again and again."""
+        """Call functions of the server with the process id of each of our back-ends, again and again."""
         struck: list[int] = []
         task = asyncio.create_task(self._strike(functions, every_s, struck))
         try:

@@ -1,4 +1,4 @@
-"""Four ways in which an acknowledged event is lost at a fail-over, each shown with its rule off and its rule on."""
+"""Four ways in which a fail-over can lose an acknowledged event, each shown with its safety rule off and on."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -41,14 +41,14 @@ def _ports(servers: Trio, client: int) -> Sequence[int]:
 
 
 async def _fail_over(servers: Trio) -> None:
-    """Lose the primary, and with it what no standby had."""
+    """Lose the primary, with everything that no standby has, and promote a standby."""
     await servers.primary.kill()
     await servers.feeds[servers.primary.name].drop()
     await servers.promote()
 
 
 async def _lost(servers: Trio, *appending: Client) -> set[str]:
-    """Return what was acknowledged, and is not in the queue."""
+    """Return the acknowledged keys that are not in the queue."""
     kept = {row[0] for row in await servers.primary.rows("SELECT key FROM queue")}
     return set().union(*(client.acknowledged for client in appending)) - kept
 
@@ -58,7 +58,7 @@ async def _is_visible(node: Node, key: str) -> bool:
 
 
 async def _answer(servers: Trio, client: Client) -> bool:
-    """Append an event; give up when it hangs on a standby, and tell whether it was acknowledged."""
+    """Append an event, and give up if it waits for a standby; tell whether it was acknowledged."""
     before = await _hanging(servers.primary)
     append = asyncio.create_task(client.append("order"))
     await until(lambda: _done_or(append, servers.primary, before + 1), what="an answer, or the wait for a standby")
@@ -71,17 +71,17 @@ async def _done_or(append: asyncio.Task[bool], node: Node, hanging: int) -> bool
 
 
 async def _hanging(node: Node) -> int:
-    """Return how many appends wait for a standby, or for another one of the same event that does."""
+    """Return how many appends wait for a standby, or for another append of the same event that does."""
     return len(await node.rows(_HANGING))
 
 
 async def _cancelled_wait(servers: Trio, rules: Rules) -> set[str]:
-    """Give an append up while no standby answers; bring the same event again to the other proxy; fail over."""
+    """Give an append up while no standby answers, bring the event to the other proxy, and fail over; return losses."""
     first, second = clients(servers, rules)
     servers.feeds[servers.primary.name].cut()
     assert not await _answer(servers, first)
     if not rules.never_cancels:
-        # The cancelled commit stands on the primary alone, and everybody sees it.
+        # The cancelled commit is on the primary alone, where everyone can see it.
         await until(lambda: _is_visible(servers.primary, "order"), what="the local commit")
     assert await _answer(servers, second) == (not (rules.never_cancels or rules.writes_a_witness))
     await _fail_over(servers)
@@ -99,13 +99,13 @@ async def _cancelled_wait(servers: Trio, rules: Rules) -> set[str]:
     ids=["cancelled, no witness", "cancelled, witness", "left running, no witness", "left running, witness"],
 )
 async def test_a_repeat_of_what_no_standby_has_is_not_acknowledged(servers: Trio, rules: Rules, lost: set[str]) -> None:
-    """A cancelled wait commits locally; the same event elsewhere is then a repeat, answered from that very row."""
+    """A cancelled wait commits on the primary alone; the same event elsewhere is then a repeat of that very row."""
     assert await _cancelled_wait(servers, rules) == lost
 
 
 @pytest.mark.parametrize(("witness", "waits"), [(False, False), (True, True)], ids=["no witness", "witness"])
 async def test_a_group_of_repeats_waits_only_for_its_witness(servers: Trio, *, witness: bool, waits: bool) -> None:
-    """A commit that wrote nothing is answered though no standby is there; with the witness it waits for one."""
+    """A commit that wrote nothing is answered without a standby; with the witness it waits for one."""
     first, second = clients(servers, replace(SAFE, writes_a_witness=witness))
     assert await first.append("order")
     servers.feeds[servers.primary.name].cut()
@@ -115,7 +115,7 @@ async def test_a_group_of_repeats_waits_only_for_its_witness(servers: Trio, *, w
 
 @pytest.mark.parametrize(("doubts", "lost"), [(False, {"order"}), (True, set())], ids=["trusted", "doubted"])
 async def test_a_warning_is_no_success(servers: Trio, *, doubts: bool, lost: set[str]) -> None:
-    """When somebody cancels the wait by hand, the driver reports success and a warning; no standby has the row."""
+    """If someone cancels the wait, the driver reports success and a warning, though no standby has the row."""
     first, _ = clients(servers, replace(SAFE, doubts_warnings=doubts))
     servers.feeds[servers.primary.name].cut()
     append = asyncio.create_task(first.append("order"))
@@ -129,13 +129,13 @@ async def test_a_warning_is_no_success(servers: Trio, *, doubts: bool, lost: set
 
 @pytest.mark.parametrize(("newest", "lost"), [(False, {"order"}), (True, set())], ids=["first found", "newest"])
 async def test_a_stale_primary_is_not_asked(servers: Trio, *, newest: bool, lost: set[str]) -> None:
-    """A former primary comes back as it was and needs no standby: who takes the first server that writes loses all."""
+    """A former primary that needs no standby takes writes; a client that uses the first writable server loses them."""
     stale = servers.primary
     await stale.kill()
     await servers.promote()
     await servers.attached(servers.standbys)
     await stale.start()
-    # A person in a hurry: it hangs, so its waiting for standbys is switched off.
+    # Someone in a hurry switches off the wait for standbys, since the server hangs.
     await stale.run("ALTER SYSTEM SET synchronous_standby_names = ''")
     await stale.value("SELECT pg_reload_conf()")
     ports = [servers.doors[node.name][0].port for node in (stale, servers.primary, *servers.standbys)]
@@ -146,7 +146,7 @@ async def test_a_stale_primary_is_not_asked(servers: Trio, *, newest: bool, lost
 
 
 async def test_a_promoted_standby_needs_the_setting_itself(servers: Trio) -> None:
-    """A node that is promoted without ``synchronous_standby_names`` of its own acknowledges what it alone has."""
+    """A promoted node without ``synchronous_standby_names`` of its own acknowledges what it alone has."""
     await servers.primary.kill()
     await servers.promote()
     alone = servers.primary

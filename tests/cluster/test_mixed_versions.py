@@ -1,4 +1,4 @@
-"""Two versions of the program share a database during a rolling upgrade, and during one that is taken back."""
+"""Two versions of the program share a database during a rolling upgrade, also one that is taken back."""
 
 import random
 import shutil
@@ -14,7 +14,7 @@ from machine import ROOT
 from polling import until
 
 pytestmark = pytest.mark.long
-# The next version: a layout more, with columns in tables that the current one reads and writes meanwhile.
+# The next version has one more layout, with new columns in tables that the current one uses meanwhile.
 _STEPS = tuple(f"ALTER TABLE {table} ADD COLUMN added int2 NOT NULL DEFAULT 0" for table in ("segment", "replica"))
 _CHANGES = {
     "proxy/__init__.py": ('__version__ = "', '__version__ = "1'),
@@ -26,7 +26,7 @@ _CHANGES = {
 
 
 def next_version(directory: Path) -> Path:
-    """Make the next version of the program; return where it is."""
+    """Make the next version of the program in a directory; return it."""
     for part in ("proxy", "static"):
         shutil.copytree(ROOT / part, directory / part)
     for name, (old, new) in _CHANGES.items():
@@ -43,7 +43,7 @@ async def _here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
 
 
 async def _replaced(machine: SharedMachine, tree: Path, load: Load) -> None:
-    """Stop a proxy as its operator would, and start another version on its directory."""
+    """Stop a proxy as an operator would, and start another version in its place."""
     assert await machine.terminate() == 0
     machine.tree = tree
     await machine.start()
@@ -51,7 +51,7 @@ async def _replaced(machine: SharedMachine, tree: Path, load: Load) -> None:
 
 
 async def test_versions_side_by_side_lose_nothing(here: Stage, tmp_path: Path) -> None:
-    """One proxy after the other is replaced by the next version under load, and one of them by the old one again."""
+    """Proxies are replaced one by one by the next version under load, and one of them by the old version again."""
     newer = next_version(tmp_path)
     async with loaded(here.proxies, "versions", random.Random(7)) as load:  # noqa: S311 - moments, not secrets
         await load.goes_on()

@@ -1,4 +1,4 @@
-"""The engine's appends before a fail-over: a repeat is not acknowledged by what only the primary has."""
+"""The engine's appends before a fail-over: a repeat of a row that only the primary has is not acknowledged."""
 
 import asyncio
 import time
@@ -41,7 +41,7 @@ async def _servers(running: Trio) -> AsyncIterator[Trio]:
 
 @pytest.fixture(autouse=True)
 def _fresh_texts() -> Iterator[None]:
-    """The statement is made anew, with the rules that are on."""
+    """Clear the cached statement, so that it is made with the current rules."""
     plain_append._text.cache_clear()
     yield
     plain_append._text.cache_clear()
@@ -63,7 +63,7 @@ def _appends(database: Database) -> SharedAppends:
 
 
 async def _is_acknowledged(proxy: SharedAppends, number: int) -> bool:
-    """Append an event; tell whether its visitor would be told that it is safe."""
+    """Append an event; tell whether it would be acknowledged."""
     try:
         (told,) = await proxy.store(proxy.group([Append([record(number)])]))
     except DatabaseAwayError:
@@ -83,7 +83,7 @@ async def _is_visible(servers: Trio) -> bool:
 async def _cancelling(
     channel: Channel, work: Callable[[Session], Awaitable[Any]], limit: float, *, tries: int = 1
 ) -> Any:
-    """Do what a channel does, but give up as is usual: by a time-out, after which the driver asks to cancel."""
+    """Run a channel's work, but give up with a time-out, after which the driver sends a cancel request."""
     assert tries
     async with channel._turn:
         session = channel._session or await channel._opened()
@@ -114,7 +114,7 @@ async def test_an_acknowledged_repeat_survives(
     witness: bool,
     lost: bool,
 ) -> None:
-    """No standby answers: an event is given up at one proxy and comes again to another; then the primary is lost."""
+    """Without a standby an event is given up at one proxy and sent to another; then the primary is lost."""
     first, second = proxies
     number = time.time_ns()
     assert not await _waiting(servers)

@@ -1,4 +1,4 @@
-"""The connections of the engine among three servers: what is no success is not taken for one, nobody stale is asked."""
+"""The engine's connections to three servers: no false success is believed, and no stale primary is used."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -45,7 +45,7 @@ async def _database(servers: Trio) -> AsyncIterator[Database]:
 
 
 async def _insert(database: Database, number: int, limit: float | None = None) -> bool:
-    """Tell whether a row was taken for durable."""
+    """Insert a row; tell whether it counts as durable."""
     try:
         await database.run(Role.APPEND, "INSERT INTO kept VALUES ($1)", number, limit=limit)
     except DatabaseAwayError:
@@ -69,14 +69,14 @@ async def _wait(servers: Trio) -> bool:
 
 
 async def _fail_over(servers: Trio) -> None:
-    """Lose the primary, and with it what no standby had."""
+    """Lose the primary, with everything that no standby has, and promote a standby."""
     await servers.primary.kill()
     await servers.feeds[servers.primary.name].drop()
     await servers.promote()
 
 
 async def test_a_statement_without_answer_is_left_running(servers: Trio, database: Database) -> None:
-    """Given up after its limit, it waits on at the server, seen by nobody, and commits when a standby comes back."""
+    """A statement given up after its limit waits on at the server, unseen, and commits when a standby returns."""
     for node in servers.standbys:
         node.freeze()
     taken = await _insert(database, 1)
@@ -93,7 +93,7 @@ async def test_a_statement_without_answer_is_left_running(servers: Trio, databas
 async def test_a_cancelled_wait_is_no_success(
     servers: Trio, database: Database, monkeypatch: pytest.MonkeyPatch, *, hears: bool
 ) -> None:
-    """A person cancels the wait for a standby: the server answers with success, and a fail-over loses the row."""
+    """If someone cancels the wait for a standby, the server reports success, and a fail-over loses the row."""
     if not hears:
         monkeypatch.setattr(Session, "_hear", lambda *_: None)
         await _reconnect(servers, database)
@@ -109,14 +109,14 @@ async def test_a_cancelled_wait_is_no_success(
 
 
 async def _reconnect(servers: Trio, database: Database) -> None:
-    """Let it listen as it does now."""
+    """Make the database connect again, so that its sessions use the patched listener."""
     database.leave("a test wants other connections")
     await until(lambda: database.here, what="the database")
     await servers.attached(servers.standbys)
 
 
 async def test_it_follows_a_promotion(servers: Trio, database: Database) -> None:
-    """After the primary's death it finds the promoted standby by itself."""
+    """After the primary's death the promoted standby is found and used."""
     assert await _insert(database, 3, _PATIENT_S)
     await _fail_over(servers)
     await _insert(database, 4)
@@ -130,7 +130,7 @@ async def test_it_follows_a_promotion(servers: Trio, database: Database) -> None
 async def test_it_asks_no_stale_primary(
     servers: Trio, database: Database, monkeypatch: pytest.MonkeyPatch, *, newest: bool
 ) -> None:
-    """A former primary that somebody made take writes alone is not asked, even where no other server is reached."""
+    """A former primary that was made to take writes alone is not used, even if no other server can be reached."""
     if not newest:
         monkeypatch.setattr(hosts, "best_of", _first_writable)
     stale = servers.primary
@@ -160,6 +160,6 @@ def _cut_off_all_but(servers: Trio, node: Node) -> None:
 
 
 async def _settled(database: Database) -> str:
-    """Wait until it has found a server, or told that the one it found is stale; return what it says."""
+    """Wait until the database is found, or reported as stale; return that report, empty if it is found."""
     await until(lambda: database.here or "left by a fail-over" in database.why_away, what="a look at the servers")
     return "" if database.here else database.why_away

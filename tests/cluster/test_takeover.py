@@ -1,4 +1,4 @@
-"""The proxy that leads lanes dies; another one delivers them soon, and little is delivered twice."""
+"""When the proxy that leads lanes dies, another one delivers them soon, and few events are delivered twice."""
 
 import os
 import random
@@ -31,14 +31,14 @@ async def _here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
 
 
 async def _leaders(here: Stage) -> dict[str, SharedMachine]:
-    """Return which living proxy leads each lane."""
+    """Return the living proxy that leads each lane."""
     machines = {str(machine.pid): machine for machine in here.proxies.machines if machine.runs}
     names = {row["lane"]: row["name"].rpartition(":")[2] for row in await here.servers.primary.rows(_LEADERS)}
     return {lane: machines[name] for lane, name in names.items() if name in machines}
 
 
 async def test_lanes_of_a_dead_leader_are_taken_over(here: Stage, say: Say) -> None:
-    """Killed again and again with requests to Graph under way: each lane goes on, and at most those come twice."""
+    """When leaders are killed with requests in progress, each lane goes on, and at most those requests are repeated."""
     chance = random.Random(8)  # noqa: S311 - moments, not secrets
     longest_s = again = 0.0
     for number in range(KILLS):
@@ -52,7 +52,7 @@ async def test_lanes_of_a_dead_leader_are_taken_over(here: Stage, say: Say) -> N
 
 
 async def _kill_a_leader(here: Stage, chance: random.Random, name: str) -> tuple[float, int]:
-    """Kill whoever leads most; return the seconds until all lanes deliver, and how many events were sent twice."""
+    """Kill the proxy that leads most lanes; return the seconds until all lanes deliver, and the events sent twice."""
     await here.slow_graph()
     async with loaded(here.proxies, name, chance) as load:
         leaders = await until(lambda: _all_led(here), what="a leader of each lane")
@@ -89,7 +89,7 @@ async def _delivers(here: Stage, lanes: set[str], before: set[tuple[str, str]]) 
 
 
 async def _repeated_batches(here: Stage) -> dict[str, set[int]]:
-    """Return of which batches of each pixel, by their arrival, events came again later."""
+    """Return for each pixel the arrival times of those batches whose events came again later."""
     first: dict[tuple[str, str], int] = {}
     repeated: dict[str, set[int]] = defaultdict(set)
     for event in reversed((await get_json(here.session, f"{here.graph}/sim/events"))["events"]):

@@ -1,4 +1,4 @@
-"""The servers of these tests do what the real ones do: fail over, wait for a standby, fall silent, and fill up."""
+"""The test's servers behave like real ones: they fail over, wait for a standby, fall silent, and fill up."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ async def _is_waiting(node: Node) -> bool:
 
 @pytest.mark.parametrize("rewinding", [True, False], ids=["rewound", "copied"])
 async def test_a_promotion_keeps_what_was_acknowledged(servers: Trio, *, rewinding: bool) -> None:
-    """Rows whose commit was answered before the primary died are on the promoted node, and on the former one again."""
+    """Rows committed before the primary died are on the promoted node, and later on the former one again."""
     dead = servers.primary
     for number in range(_SOME):
         await _insert(dead, number)
@@ -62,13 +62,13 @@ async def _has(node: Node, count: int) -> bool:
 
 
 async def test_the_standby_that_has_most_is_promoted(servers: Trio) -> None:
-    """With a standby that lags behind, only the other surely has what was acknowledged; it becomes the primary."""
+    """If one standby lags, only the other surely has all acknowledged rows, so that one is promoted."""
     laggard, other = servers.standbys
     laggard.freeze()
     for number in range(_SOME):
         await _insert(servers.primary, number)
     await servers.primary.kill()
-    # What the system took for it while it did not run would reach it still.
+    # Otherwise it would still receive what the system buffered for it while it was frozen.
     await servers.feeds[servers.primary.name].drop()
     laggard.thaw()
 
@@ -77,7 +77,7 @@ async def test_the_standby_that_has_most_is_promoted(servers: Trio) -> None:
 
 
 async def test_a_commit_waits_for_any_standby(servers: Trio) -> None:
-    """One frozen standby delays no commit; with both frozen it is answered when one goes on, and not before."""
+    """One frozen standby delays no commit; with both frozen, a commit is answered when one of them continues."""
     first, second = servers.standbys
     first.freeze()
     await _insert(servers.primary, 1)
@@ -92,7 +92,7 @@ async def test_a_commit_waits_for_any_standby(servers: Trio) -> None:
 
 
 async def test_a_cut_is_silent(servers: Trio) -> None:
-    """Behind a cut relay a statement gets no answer and no error; after the cut the answer comes."""
+    """Behind a cut relay a statement gets neither answer nor error; after the cut its answer comes."""
     connection = await asyncpg.connect(servers.address(0), ssl=False, timeout=30)
     other = await asyncpg.connect(servers.address(1), ssl=False, timeout=30)
     servers.cut(0)
@@ -109,7 +109,7 @@ async def test_a_cut_is_silent(servers: Trio) -> None:
 
 @pytest.mark.parametrize("own", [True, False], ids=["own disk", "limited files"])
 async def test_a_full_disk_is_told(servers: Trio, monkeypatch: pytest.MonkeyPatch, *, own: bool) -> None:
-    """A server whose disk is full refuses to write, or ends; when there is room again it works."""
+    """A server whose disk is full refuses to write or ends; with room again it works."""
     node = servers.primary
     if own and not node.disk.own:
         pytest.skip("NOT TESTED: a disk of its own that is full (be root, and free to mount)")
@@ -128,7 +128,7 @@ async def test_a_full_disk_is_told(servers: Trio, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_stale_primary_takes_writes_that_it_cannot_acknowledge(servers: Trio) -> None:
-    """A former primary that is started as it was says it is none, on an older timeline, and no standby answers it."""
+    """A former primary that is started again says that it is no standby, and no standby answers its commits."""
     stale = servers.primary
     await stale.kill()
     promoted = await servers.promote()

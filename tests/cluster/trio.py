@@ -1,8 +1,8 @@
-"""Three PostgreSQL servers, each behind relays: a primary and two standbys, of which a commit waits for any one.
+"""Three PostgreSQL servers, each behind relays: a primary and two standbys, of which a commit needs any one.
 
-What Patroni or a person does at a fail-over is here in its right order: first nobody follows the old primary any more
-(else it could still acknowledge), then the standby that has most is promoted (of two standbys only that one surely has
-what was acknowledged), then the others follow it.
+A fail-over takes the right steps, as Patroni or a person should: first no standby follows the old primary any more
+(else it could still acknowledge), then the standby with most of the log is promoted (of two standbys only that one
+surely has what was acknowledged), then the others follow it.
 """
 
 import asyncio
@@ -28,35 +28,35 @@ _NAMES = ("one", "two", "three")
 
 @dataclass
 class Trio:
-    """The nodes, which of them is primary, and the relays before each."""
+    """The nodes, which of them is the primary, and the relays in front of each."""
 
     nodes: list[Node]
     doors: dict[str, list[Relay]]
     """By node: one relay for each of its clients."""
     feeds: dict[str, Relay]
-    """By node: where its standbys follow it."""
+    """By node: the relay at which its standbys follow it."""
     primary: Node
     retired: list[Node] = field(default_factory=list)
-    """Former primaries that were not brought back yet."""
+    """Former primaries that are no standbys yet."""
 
     @property
     def standbys(self) -> list[Node]:
-        """Return who follows the primary, or shall."""
+        """Return the nodes that follow the primary, or will."""
         return [node for node in self.nodes if node is not self.primary and node not in self.retired]
 
     def address(self, client: int) -> str:
-        """Return how one of the clients reaches all nodes."""
+        """Return the URL by which one of the clients reaches all nodes."""
         hosts = ",".join(f"127.0.0.1:{self.doors[node.name][client].port}" for node in self.nodes)
         return f"postgresql://{CLIENT}@{hosts}/{CLIENT}"
 
-    # -- made
+    # -- creation
 
     async def make(self) -> None:
-        """Make the primary and start it, then its copies."""
+        """Create and start the primary, then its copies."""
         await asyncio.gather(*(relay.start() for relay in self.relays()))
         await self.primary.make()
         await self.primary.start()
-        # No standby answers yet, for which a commit would wait.
+        # There is no standby yet for which a commit could wait.
         creations = (f"CREATE ROLE {CLIENT} LOGIN", f"CREATE DATABASE {CLIENT} OWNER {CLIENT}")
         await self.primary.run("SET synchronous_commit = local", *creations)
         for node in self.nodes:
@@ -76,7 +76,8 @@ class Trio:
         """Wait until these nodes follow the primary, count for its commits, and have all that it wrote so far.
 
         PostgreSQL begins a new timeline at the beginning of a segment. A standby that is cut off before it has that
-        segment up to what it replayed already, cannot be promoted (PANIC); only what is written now proves that it has.
+        segment up to what it replayed already cannot be promoted (PANIC); only something written now proves that it has
+        it.
         """
         written = await self.primary.value("SELECT pg_logical_emit_message(false, '', 'attached') - '0/0'")
         streaming = "SELECT application_name, flush_lsn - '0/0' FROM pg_stat_replication WHERE state = 'streaming'"
@@ -90,7 +91,7 @@ class Trio:
     # -- fail-over
 
     async def promote(self) -> Node:
-        """Make the standby that has most the primary; return it.
+        """Make the standby with most of the log the primary; return it.
 
         The old primary may be dead, frozen or cut off; it stays as it is until ``bring_back``.
         """
@@ -105,8 +106,8 @@ class Trio:
         return best
 
     async def bring_back(self, *, rewinding: bool = True) -> None:
-        """Make standbys of the former primaries: rewound where that works, else copied."""
-        # Before it ``pg_rewind`` would not see that the new primary is on a timeline of its own.
+        """Make former primaries standbys: rewound if that works, else copied."""
+        # Without it ``pg_rewind`` would not see that the new primary is on a timeline of its own.
         await self.primary.run("CHECKPOINT")
         for node in self.retired:
             await node.kill()
@@ -117,7 +118,7 @@ class Trio:
         self.retired.clear()
 
     async def mend(self) -> None:
-        """End whatever a test did: everybody runs, is reached, and follows the primary."""
+        """Repair everything: all nodes run, can be reached, and follow the primary."""
         for relay in self.relays():
             relay.mend()
         for node in self.nodes:
@@ -132,7 +133,7 @@ class Trio:
         await self.attached(self.standbys)
 
     async def _repair_standbys(self) -> None:
-        """Copy anew those that cannot follow any more, having more than the primary was promoted with."""
+        """Copy again the standbys that cannot follow, as they have more than the primary had when it was promoted."""
         for node in self.standbys:
             if not await self._follows(node):
                 await node.kill()
@@ -145,7 +146,7 @@ class Trio:
             return False
         return True
 
-    # -- cut off
+    # -- network cuts
 
     def cut(self, client: int) -> None:
         """Cut one client off from all nodes."""
@@ -163,7 +164,7 @@ class Trio:
             relay.cut()
 
     async def close(self) -> None:
-        """End all processes and give the disks back."""
+        """End all processes and unmount the disks."""
         await asyncio.gather(*(node.kill() for node in self.nodes))
         await asyncio.gather(*(relay.stop() for relay in self.relays()))
         for node in self.nodes:
@@ -171,7 +172,7 @@ class Trio:
 
 
 def remove_left_over() -> None:
-    """Remove what a run left that was killed: its disks would fill the memory; another process may do so as well."""
+    """Remove what a killed run left, whose disks would fill the memory; another process may do so in parallel."""
     for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         owner = directory.name.removeprefix(PREFIX).partition("-")[0]
         if not Path("/proc", owner).exists():
@@ -183,9 +184,9 @@ def remove_left_over() -> None:
 
 @asynccontextmanager
 async def trio(clients: int) -> AsyncIterator[Trio]:
-    """Run a primary and two standbys with relays for so many clients."""
+    """Run a primary and two standbys, with relays for each client."""
     remove_left_over()
-    # The server runs as a user of its own, who cannot enter the directories that pytest makes.
+    # The server runs as another user, who cannot enter the directories that pytest makes.
     directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     if os.geteuid() == 0:
         shutil.chown(directory, USER)

@@ -1,4 +1,4 @@
-"""Configuration: every mistake at once, secrets that never print, an example that is complete."""
+"""Configuration: all mistakes are reported at once, secrets are never printed, and the example is complete."""
 
 import os
 import re
@@ -36,13 +36,13 @@ def problems(raw: dict[str, Any], environment: dict[str, str] | None = None) -> 
 
 
 def uncommented() -> dict[str, Any]:
-    """Read the example with every commented key switched on."""
+    """Return the example's content with every commented key switched on."""
     return tomllib.loads(re.sub(r"^# (?=[a-z_]+ = |\[)", "", EXAMPLE.read_text(), flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize(("path", "name"), KEYS, ids=[".".join(key) for key in KEYS])
 def test_the_example_lists_every_key_with_its_default(path: str, name: str) -> None:
-    """Each key of the settings stands in the example, with its true default where it has one."""
+    """Each key of the settings is in the example, with its true default if it has one."""
     table: Any = uncommented()
     for part in filter(None, path.split(".")):
         table = table[part][0] if isinstance(table[part], list) else table[part]
@@ -63,7 +63,7 @@ def plain(value: Any) -> Any:
 
 
 def test_the_example_has_no_other_keys() -> None:
-    """The example, all of it switched on, is a sound configuration but for what this version refuses."""
+    """The example with everything switched on is a valid configuration."""
     loaded = load.parse(
         uncommented(), {"META_TOKEN": "t", "SHOPIFY_SECRET": "s", "ALERT_HOOK": "https://hook.example"}, base=Path()
     )
@@ -72,7 +72,7 @@ def test_the_example_has_no_other_keys() -> None:
 
 
 def test_the_example_as_shipped_is_sound() -> None:
-    """With its one environment variable set, the example can be served."""
+    """With its one environment variable set, the example is a valid configuration."""
     loaded = load.load(EXAMPLE, {"META_TOKEN": "t"})
 
     assert loaded.data_dir == ROOT / "data"
@@ -246,7 +246,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize(("raw", "path", "accepted"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_named_with_path_value_and_what_is_accepted(raw: dict[str, Any], path: str, accepted: str) -> None:
-    """Each mistake is reported at its path, with what would be accepted there."""
+    """Each mistake is reported with its path, its value and what is accepted."""
     found = {problem.path: problem for problem in problems(raw)}
 
     assert path in found
@@ -255,7 +255,7 @@ def test_a_mistake_is_named_with_path_value_and_what_is_accepted(raw: dict[str, 
 
 
 def test_all_mistakes_come_together() -> None:
-    """Mistakes of form and contradictions between values are reported in one go."""
+    """Mistakes of form and contradictions between values are reported together."""
     raw = {
         "server": {"listen": "nowhere", "operator_listen": "0.0.0.0:1", "typo": 1},
         "site": [
@@ -292,7 +292,7 @@ def test_secrets_never_print(tmp_path: Path) -> None:
 
 
 def test_secrets_come_from_environment_and_files(tmp_path: Path) -> None:
-    """``env:`` and ``file:`` name where a secret is; blanks around a file's text are not part of it."""
+    """``env:`` and ``file:`` say where a secret is; blanks around a file's text are not part of it."""
     (tmp_path / "token").write_text("  from-file \n")
     raw = minimal(pixel=[{"id": "1", "access_token": "env:T"}, {"id": "2", "access_token": "file:token"}])
     pixels = load.parse(raw, {"T": "from-environment"}, base=tmp_path).settings.site[0].pixel
@@ -305,14 +305,14 @@ def test_secrets_come_from_environment_and_files(tmp_path: Path) -> None:
     [("pixel", "send", "send"), ("pixel", "ldu", "ldu"), ("required", "send", "drop"), ("required", "drop", "drop")],
 )
 def test_people_never_seen_are_dropped_where_consent_is_required(consent: str, written: str, done: str) -> None:
-    """What the owner says of them holds, unless every visitor has to be asked first."""
+    """The owner's setting applies, unless consent is required; then ``send`` counts as ``drop``."""
     raw = minimal(consent=consent, orders={"unknown_people": written})
 
     assert load.parse(raw, {}, base=Path()).settings.site[0].unknown_people == done
 
 
 def test_settings_are_frozen() -> None:
-    """Nothing changes after start."""
+    """Settings cannot be changed after they were read."""
     settings = load.parse(minimal(), {}, base=Path()).settings
 
     with pytest.raises(ValueError, match="frozen"):
@@ -332,7 +332,7 @@ def test_settings_are_frozen() -> None:
     ],
 )
 def test_a_preset_names_the_header(server: dict[str, str], header: str) -> None:
-    """What stands in front decides which header a visitor cannot write."""
+    """The kind of proxy in front decides which header is believed."""
     assert load.parse({**minimal(), "server": server}, {}, base=Path()).settings.server.forwarding_header == header
 
 
@@ -340,13 +340,13 @@ def test_a_preset_names_the_header(server: dict[str, str], header: str) -> None:
     ("written", "prefix"), [("shop-tools", "/shop-tools"), ("/shop-tools", "/shop-tools"), ("", "")]
 )
 def test_a_prefix_starts_with_a_slash(written: str, prefix: str) -> None:
-    """The owner's word is accepted with or without its slash."""
+    """The prefix is accepted with or without its slash."""
     assert load.parse(minimal(prefix=written), {}, base=Path()).settings.site[0].prefix == prefix
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", b"[server", b"a = 1\na = 2"])
 def test_what_is_no_toml_is_one_clear_problem(tmp_path: Path, text: bytes) -> None:
-    """A file that cannot be read is one problem that names the file."""
+    """A file that cannot be read causes one problem, which names the file."""
     path = tmp_path / "config.toml"
     path.write_bytes(text)
     with pytest.raises(ConfigError) as caught:
@@ -357,7 +357,7 @@ def test_what_is_no_toml_is_one_clear_problem(tmp_path: Path, text: bytes) -> No
 
 
 def test_every_field_says_what_is_accepted() -> None:
-    """No key can be refused without saying what it takes."""
+    """Every key has a text that says what it accepts."""
     silent = [f"{path}.{name}" for path, name in KEYS if not models()[path].model_fields[name].description]
 
     assert silent == []
@@ -389,7 +389,7 @@ access_token = "TOKEN-IN-CLEAR"
 
 
 def test_check_ends_with_2_and_every_mistake(tmp_path: Path) -> None:
-    """A wrong configuration ends with exit code 2 and a line per mistake, without a traceback or a secret."""
+    """An invalid configuration ends with exit code 2 and a line for each mistake, without a traceback or a secret."""
     text = SOUND.replace('"shop"', '"a b"').replace('id = "1"', "id = 1")
     done = run("check", "--offline", "--config", write(tmp_path / "c.toml", text))
 
@@ -401,7 +401,7 @@ def test_check_ends_with_2_and_every_mistake(tmp_path: Path) -> None:
 
 
 def test_check_ends_with_0_when_all_is_well(tmp_path: Path) -> None:
-    """A sound configuration ends with exit code 0."""
+    """A valid configuration ends with exit code 0."""
     done = run("check", "--offline", "--config", write(tmp_path / "c.toml", SOUND))
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -409,7 +409,7 @@ def test_check_ends_with_0_when_all_is_well(tmp_path: Path) -> None:
 
 
 def test_check_ends_with_1_when_it_would_be_unsafe(tmp_path: Path) -> None:
-    """A configuration that would send tokens in clear fails the check."""
+    """A configuration that would send tokens without TLS fails the check."""
     text = SOUND + '[graph]\nurl = "http://graph.example"\n'
     done = run("check", "--offline", "--config", write(tmp_path / "c.toml", text))
 
@@ -427,7 +427,7 @@ def test_serve_refuses_a_wrong_configuration(tmp_path: Path) -> None:
 
 
 def test_snippet_prints_what_to_paste(tmp_path: Path) -> None:
-    """The snippet holds the tag's path, the same on each run, for a path of the site and for a host of its own."""
+    """The snippet has the tag's path, the same at each run, and with ``--host`` that host's address."""
     path = write(tmp_path / "c.toml", SOUND)
     own, again, host = (
         run("snippet", "--config", path),
@@ -444,7 +444,7 @@ def test_snippet_prints_what_to_paste(tmp_path: Path) -> None:
 
 
 def test_snippet_of_a_site_without_base_code_is_one_line(tmp_path: Path) -> None:
-    """Where the tag brings the Pixel itself, the page needs the tag before its own calls, and no trap."""
+    """If the tag loads the Pixel itself, the snippet is the tag alone, without a trap."""
     path = write(tmp_path / "c.toml", SOUND.replace('name = "shop"', 'name = "shop"\nload_pixel = true'))
     printed = run("snippet", "--config", path).stdout
 
@@ -465,7 +465,7 @@ def test_every_command_has_help(command: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["fly"], ["serve"], ["demo", "--port", "x"], ["snippet", "--config"]])
 def test_wrong_usage_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
-    """Wrong usage ends with exit code 2 and a word about it."""
+    """Wrong usage ends with exit code 2 and an error text."""
     done = run(*arguments, cwd=tmp_path)
 
     assert done.returncode == 2
@@ -473,7 +473,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
 
 
 def test_events_reads_the_books_of_a_stopped_proxy(tmp_path: Path) -> None:
-    """Without a running proxy, and before one ever ran, the command says so with exit code 1."""
+    """The command lists the events of a stopped proxy; if none ever ran, it says so with exit code 1."""
     path = write(tmp_path / "c.toml", SOUND)
     before = run("events", "--config", path)
     (tmp_path / "data").mkdir()
@@ -484,5 +484,5 @@ def test_events_reads_the_books_of_a_stopped_proxy(tmp_path: Path) -> None:
 
 
 def test_the_test_configuration_is_sound(tmp_path: Path) -> None:
-    """What the other tests run is a configuration like any other."""
+    """The configuration that other tests use is valid."""
     assert load.parse(raw_config("http://127.0.0.1:1", tmp_path), {}, base=tmp_path).data_dir == tmp_path

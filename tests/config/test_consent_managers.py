@@ -1,4 +1,4 @@
-"""One row per consent manager: all that follows from the table agrees with it."""
+"""One row for each consent manager: everything derived from the table agrees with it."""
 
 import re
 import tomllib
@@ -16,14 +16,14 @@ OPTIONS = [option for manager in CONSENT_MANAGERS.values() for option in manager
 
 
 def table(page: str, heading: str) -> dict[str, list[str]]:
-    """Return the rows of the table below a heading of a page, by the text in backquotes that stands first."""
+    """Return the rows of the table below a heading of a page, by their first text in backquotes."""
     section = (ROOT / "docs" / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if "`" in line]
     return {re.findall("`([^`]+)`", " ".join(row))[0]: row for row in rows if row}
 
 
 def test_each_consent_manager_has_an_adapter_and_a_stand_in() -> None:
-    """What the configuration accepts, what is built and what the browser tests imitate are the same names."""
+    """The configuration, the built scripts and the imitations in browser tests have the same names."""
     sources = {path.name.removesuffix(".js") for path in ROOT.glob("static/consent/*.js")} - {"ask"}
 
     assert {name for name in sources if not name.endswith(".min")} == set(CONSENT_MANAGERS)
@@ -34,7 +34,7 @@ def test_each_consent_manager_has_an_adapter_and_a_stand_in() -> None:
 
 
 def test_each_option_is_a_key_of_the_configuration() -> None:
-    """The section has the options of the table, with their defaults, and one key for all of them."""
+    """The section ``[site.cmp]`` has the options of the table with their defaults, and ``implied``."""
     section: Any = CmpSettings()
 
     assert {"implied", *(option.name for option in OPTIONS)} == set(CmpSettings.model_fields)
@@ -45,7 +45,7 @@ def test_each_option_is_a_key_of_the_configuration() -> None:
 
 @pytest.mark.parametrize("manager", CONSENT_MANAGERS.values(), ids=lambda manager: manager.name)
 def test_each_consent_manager_is_documented(manager: ConsentManager) -> None:
-    """The page about consent names each one, its options, and which of them it cannot do without."""
+    """The page about consent lists each one with its options, and marks those that are required."""
     _, name, options, *_ = table("consent.md", "Which name for which CMP")[manager.name]
 
     assert name == f"`{manager.name}`"
@@ -56,7 +56,7 @@ def test_each_consent_manager_is_documented(manager: ConsentManager) -> None:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_the_default_of_each_option_is_documented(option: Option) -> None:
-    """The page about the configuration and the example give each option with its default."""
+    """The page about the configuration and the example have each option with its default."""
     _, documented, meaning = table("configuration.md", "`[site.cmp]`")[option.name]
     example = (ROOT / "config.example.toml").read_text()
     shown = re.search(rf"^# ({option.name} = .*?)(?: +#.*)?$", example, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The url of a database: several servers in one, and a password that nothing repeats."""
+"""The URL of a database may name several servers, and its password is never repeated."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +21,7 @@ from proxy.config.problems import ConfigError
     ],
 )
 def test_each_server_has_a_url_of_its_own(url: str, servers: list[str]) -> None:
-    """User, password, database and options are the same for all; a port that is not named is PostgreSQL's."""
+    """User, password, database and options are the same for all; the default port is PostgreSQL's."""
     expected = [server if "//" in server else f"postgresql://u:p%40@{server}/d?sslmode=require" for server in servers]
 
     assert server_urls(url) == expected
@@ -47,7 +47,7 @@ def test_each_server_has_a_url_of_its_own(url: str, servers: list[str]) -> None:
     ],
 )
 def test_a_url_that_is_none_is_refused_without_a_word_of_it(url: str) -> None:
-    """The reason names what is wrong, and neither the password nor anything that may be one."""
+    """The reason says what is wrong, but contains neither the password nor anything that may be one."""
     with pytest.raises(ValueError, match=r"\w") as refused:
         server_urls(url)
     assert "hunter2" not in str(refused.value)
@@ -61,6 +61,6 @@ def test_a_url_that_is_none_is_refused_without_a_word_of_it(url: str) -> None:
 
 @given(st.text(max_size=60))
 def test_no_text_breaks_the_reader(text: str) -> None:
-    """Whatever stands there is a list of servers, or refused."""
+    """Any text is a list of servers or refused with a ``ValueError``."""
     with suppress(ValueError):
         assert server_urls(f"postgresql://{text}")

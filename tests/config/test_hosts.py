@@ -1,4 +1,4 @@
-"""A host has one form, the browsers': whoever compares hosts compares that."""
+"""Hosts are compared in one form, that of browsers."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def site(*domains: str) -> Site:
     return parse(raw, {}, base=Path()).settings.site[0]
 
 
-# A name as its owner writes it, as browsers send it (WHATWG, URL: UTS #46, not transitional).
+# A name as its owner writes it; the name as browsers send it (WHATWG, URL: UTS #46, not transitional).
 NAMES = [
     ("straße.de", "xn--strae-oqa.de"),
     ("Faß.example", "xn--fa-hia.example"),
@@ -34,7 +34,7 @@ NAMES = [
 
 @pytest.mark.parametrize(("written", "sent"), NAMES)
 def test_a_configured_domain_is_the_host_that_browsers_send(written: str, sent: str) -> None:
-    """Pages of a domain with ``ß`` belong to its site; ``straße.de`` was ``strasse.de``, and its pages got 403."""
+    """Pages of a domain with ``ß`` belong to its site; once ``straße.de`` became ``strasse.de``, and they got 403."""
     shop = site(written)
 
     assert shop.domains == (sent,)
@@ -43,20 +43,20 @@ def test_a_configured_domain_is_the_host_that_browsers_send(written: str, sent: 
 
 
 def test_two_hosts_that_look_alike_stay_two() -> None:
-    """``strasse.de`` is somebody else's site."""
+    """``strasse.de`` is not taken for ``straße.de``."""
     assert not belongs(site("straße.de"), host_of("https://strasse.de"))
     assert not belongs(site("strasse.de"), host_of("https://xn--strae-oqa.de"))
     assert not place("xn--strae-oqa.de", "strasse.de", secure=True).at_home
 
 
 def test_the_registrable_domain_is_the_browsers_too() -> None:
-    """Cookies are set on the name that the browser knows."""
+    """Cookies are set on the domain in the form that browsers use."""
     assert registrable(host_of("https://www.straße.de")) == "xn--strae-oqa.de"
     assert place(host_of("t.straße.de"), host_of("https://www.straße.de/p"), secure=True).domain == "xn--strae-oqa.de"
 
 
 def test_no_public_suffix_is_written_differently() -> None:
-    """The list's package writes its suffixes by the rules of 2003; for none of them do ours differ."""
+    """The suffix list's package encodes names by the rules of 2003, which for no suffix differ from ours."""
     lines = Path(PSLFILE).read_text(encoding="utf-8").splitlines()
     suffixes = [line.strip().lstrip("!").removeprefix("*.") for line in lines if line and not line.startswith("//")]
     foreign = [suffix for suffix in suffixes if not suffix.isascii()]
@@ -67,6 +67,6 @@ def test_no_public_suffix_is_written_differently() -> None:
 
 @pytest.mark.parametrize("name", ["é..example", "-é.example", "é é.example", "é" * 101, "a" * 254, "\ud800.example"])
 def test_what_cannot_be_a_host_is_refused_by_name(name: str) -> None:
-    """A domain that no browser could ask for is a mistake in the configuration."""
+    """A domain that no browser could request is a mistake in the configuration."""
     with pytest.raises(ConfigError, match=r"site\[0\].domains\[0\]: .*; accepted: a list of host names"):
         site(name)

@@ -1,4 +1,4 @@
-"""A lane on the real queue, with a Graph of the test's own."""
+"""A lane on a real queue, with a stand-in for Graph."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +24,7 @@ NOW = record(1).time_s * 1000
 
 @asynccontextmanager
 async def opened(directory: Path) -> AsyncIterator[LocalQueue]:
-    """Open the queue of a directory, on which a millisecond passes with every look at the clock."""
+    """Open the queue of a directory, with a clock that advances by a millisecond with each reading."""
     queue = LocalQueue.open(
         directory,
         Sealer(SECRET),
@@ -40,15 +40,15 @@ async def opened(directory: Path) -> AsyncIterator[LocalQueue]:
 
 
 def lane_of(queue: LocalQueue, graph: Any) -> Lane:
-    """Make the lane of the one pixel."""
+    """Return a lane of the one pixel."""
     return made_lane(Lane, queue, graph, lambda: NOW)
 
 
 def made_lane(kind: type[L], queue: LocalQueue, graph: Any, now: Callable[[], int]) -> L:
-    """Make a lane of the one pixel.
+    """Return a lane of the one pixel.
 
     Args:
-        kind: Its class.
+        kind: The lane's class.
         queue: Where events wait.
         graph: Where they go.
         now: The server's clock in milliseconds.
@@ -66,7 +66,7 @@ def made_lane(kind: type[L], queue: LocalQueue, graph: Any, now: Callable[[], in
 
 @asynccontextmanager
 async def running(lane: L) -> AsyncIterator[L]:
-    """Run a lane, and stop it."""
+    """Run a lane until the context ends."""
     task = asyncio.create_task(lane.run())
     try:
         yield lane
@@ -77,13 +77,13 @@ async def running(lane: L) -> AsyncIterator[L]:
 
 @asynccontextmanager
 async def delivering(queue: LocalQueue, graph: Any) -> AsyncIterator[Lane]:
-    """Run a lane that sends to ``graph``."""
+    """Run a lane that sends to ``graph`` until the context ends."""
     async with running(lane_of(queue, graph)) as lane:
         yield lane
 
 
 async def emptied(queue: LocalQueue) -> None:
-    """Wait until nothing waits."""
+    """Wait until no event waits."""
 
     async def empty() -> bool:
         return not queue.stats().waiting

@@ -1,4 +1,4 @@
-"""What one answer decides, when a pixel is at fault rather than its events, and who is suspected first."""
+"""The effect of one answer of Graph, the diagnosis of a pixel at fault, and the events that are suspected first."""
 
 from collections.abc import Callable, Sequence
 
@@ -57,7 +57,7 @@ def sizes(result: Attempt) -> tuple[int, int, int, int]:
     ],
 )
 async def test_one_answer_decides_a_batch(answer: Verdict, expected: tuple[int, int, int, int]) -> None:
-    """A batch is delivered, suspected or left as a whole, and only a pause or a retry halts."""
+    """A batch is delivered, suspected or left undecided as a whole, and only a pause or a retry halts the lane."""
 
     async def send(_records: Sequence[Record]) -> Verdict:
         return answer
@@ -70,7 +70,7 @@ async def test_one_answer_decides_a_batch(answer: Verdict, expected: tuple[int, 
 
 @given(st.integers(2, 1000))
 def test_half_of_a_refused_batch_rides_together(count: int) -> None:
-    """The bound is a power of two, half of the batch or the next one above, and always less than the batch."""
+    """The next batch size is a power of two, at least half of the refused batch, and less than all of it."""
     batch = records(count)
     (bound,) = {bound for _, bound in RefusedNetworks().bounds(batch)}
 
@@ -79,7 +79,7 @@ def test_half_of_a_refused_batch_rides_together(count: int) -> None:
 
 
 def at(address: str, number: int = 0) -> Record:
-    """Return an event from an address, as the rules write it; its custom data and visitor are the stranger's choice."""
+    """Return an event from an address; its custom data and visitor are under a stranger's control."""
     return payload.record(
         Event(
             pixel=PIXEL,
@@ -107,7 +107,7 @@ def at(address: str, number: int = 0) -> Record:
     ],
 )
 def test_a_stranger_is_known_by_its_network(stranger: str, visitor: str, *, suspected: bool) -> None:
-    """An IPv4 address or an IPv6 /64 that a refused event came from is suspected first, and no other."""
+    """Events from the IPv4 address or IPv6 /64 of a refused event are suspected first, and no others."""
     networks = RefusedNetworks()
     networks.add(at(stranger))
     honest = [at(f"198.51.100.{number}", number) for number in range(20)]
@@ -117,7 +117,7 @@ def test_a_stranger_is_known_by_its_network(stranger: str, visitor: str, *, susp
 
 
 def test_a_batch_of_a_refused_network_alone_is_searched_a_few_at_a_time() -> None:
-    """Whoever shares a network with a stranger is still found among its bad events, after everybody else."""
+    """A refused network's events are searched in small batches, after those of all other networks."""
     networks = RefusedNetworks()
     batch = [at("203.0.113.9", number) for number in range(100)]
     networks.add(batch[0])
@@ -126,7 +126,7 @@ def test_a_batch_of_a_refused_network_alone_is_searched_a_few_at_a_time() -> Non
 
 
 def test_refused_networks_are_bounded() -> None:
-    """However many networks bad events come from, the latest thousand are remembered."""
+    """The latest thousand networks of refused events are remembered."""
     networks = RefusedNetworks()
     for number in range(3000):
         networks.add(at(f"10.{number // 250}.{number % 250}.1"))
@@ -135,7 +135,7 @@ def test_refused_networks_are_bounded() -> None:
 
 
 async def test_a_sick_pixel_pauses_and_buries_nothing() -> None:
-    """When 16 events, spread over all, fail alone with one general code, the pixel pauses and all events are left."""
+    """If 16 events, spread over the batch, fail alone with one general code, the pixel pauses and keeps all events."""
     graph = FakeGraph(lambda _: GENERAL)
     result = await diagnose(records(1000), graph)
 
@@ -145,14 +145,14 @@ async def test_a_sick_pixel_pauses_and_buries_nothing() -> None:
 
 @pytest.mark.parametrize(("count", "halted"), [(7, False), (8, True), (9, True), (16, True)])
 async def test_eight_events_are_the_least_that_speak_for_a_pixel(count: int, *, halted: bool) -> None:
-    """Fewer than eight events that all fail alike are buried; eight or more pause the pixel."""
+    """Fewer than eight events that all fail alike become dead letters; eight or more pause the pixel."""
     result = await diagnose(records(count), FakeGraph(lambda _: GENERAL))
 
     assert (result.halt is not None, len(result.dead)) == (halted, 0 if halted else count)
 
 
 async def test_bad_neighbours_are_not_a_sick_pixel() -> None:
-    """Ten bad events side by side are buried even when their code is a general one, since another is delivered."""
+    """Ten bad events in a row with a general code become dead letters, if another event is delivered."""
     graph = FakeGraph(lambda record: GENERAL if number_of(record) < 10 else None)
     result = await diagnose(records(1000), graph)
 
@@ -165,7 +165,7 @@ async def test_bad_neighbours_are_not_a_sick_pixel() -> None:
     ids=["content", "different codes"],
 )
 async def test_bad_content_and_different_faults_never_pause(bad: Callable[[Record], GraphError]) -> None:
-    """Subcodes that speak of one event's content, and different codes, are faults of events."""
+    """A subcode about an event's content, or different codes, show that events are at fault."""
     result = await diagnose(records(41), FakeGraph(bad))
 
     assert result.halt is None
@@ -174,7 +174,7 @@ async def test_bad_content_and_different_faults_never_pause(bad: Callable[[Recor
 
 @pytest.mark.parametrize("halt", [Retry("down"), Pause("token")])
 async def test_a_fault_on_the_way_keeps_what_is_undecided(halt: Retry | Pause) -> None:
-    """When Graph fails in the middle of a diagnosis, nothing is buried and every event is left."""
+    """If Graph fails in the middle of a diagnosis, no event is given up."""
     answers = iter([Dead("rejected", GENERAL), Dead("rejected", GENERAL), halt])
 
     async def send(_records: Sequence[Record]) -> Verdict:
@@ -187,14 +187,14 @@ async def test_a_fault_on_the_way_keeps_what_is_undecided(halt: Retry | Pause) -
 
 @pytest.mark.parametrize("count", [1, 3, 8])
 async def test_a_probe_of_a_sick_pixel_buries_nothing(count: int) -> None:
-    """While a pixel refuses every event alike, even a few that are left wait on."""
+    """While a pixel refuses every event alike, even a few remaining events are kept."""
     result = await probe(records(count), FakeGraph(lambda _: GENERAL), RefusedNetworks())
 
     assert (sizes(result), result.halt) == ((0, 0, 0, count), Pause("systemic", GENERAL))
 
 
 async def test_a_diagnosis_needs_refusals_in_a_row_with_one_general_code() -> None:
-    """A delivery, a refusal of content and another code begin anew; what is no refusal changes nothing."""
+    """A delivery, a refusal of content or another code restarts the count; an answer that is no refusal does not."""
     another_code = GraphError(100, 34, "another")
     streak = RefusalStreak()
     harmless: list[Verdict] = [*[Split(GENERAL)] * 3, Delivered(1, 1), *[Dead("rejected", GENERAL)] * 3]
@@ -222,7 +222,10 @@ async def test_a_diagnosis_needs_refusals_in_a_row_with_one_general_code() -> No
     ],
 )
 async def test_a_refused_upload_pauses_no_pixel(fields: RequestFields, *, is_paused: bool) -> None:
-    """Events that Graph refuses alike may have a bad upload beside them: they are dead, and the pixel goes on."""
+    """If Graph refuses all events with an upload alike, they become dead letters and the pixel goes on.
+
+    The upload may be at fault instead of the pixel.
+    """
     uploaded = [server_record(number, fields) for number in range(12)]
     result = await diagnose(uploaded, FakeGraph(lambda _: GENERAL))
     mixed = await diagnose([*uploaded, *records(12)], FakeGraph(lambda _: GENERAL))

@@ -1,4 +1,4 @@
-"""What health says of delivery: errors of Graph with Meta's words, events that wait too long, pixels that are gone."""
+"""What health reports about delivery: Graph's errors in Meta's words, events that wait too long, missing pixels."""
 
 import asyncio
 import logging
@@ -53,7 +53,7 @@ async def queue_in(directory: Path) -> AsyncIterator[LocalQueue]:
 
 @asynccontextmanager
 async def before(directory: Path, answer: Handler) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
-    """Run a proxy whose Graph answers so; yield a client and the operator's address."""
+    """Run a proxy with a Graph that answers as given; yield a client and the operator's address."""
     app = web.Application()
     app.router.add_post("/{version}/{pixel}/events", answer)
     async with AsyncExitStack() as stack:
@@ -72,7 +72,7 @@ async def wait_in(directory: Path, *records: Record) -> None:
 
 
 async def condition(session: aiohttp.ClientSession, operator: str, code: str) -> dict[str, Any]:
-    """Wait until this condition stands, and return the whole status."""
+    """Wait until a condition exists; return the whole status."""
 
     async def stands() -> dict[str, Any] | None:
         status = await get_json(session, f"{operator}/api/status")
@@ -83,7 +83,7 @@ async def condition(session: aiohttp.ClientSession, operator: str, code: str) ->
 
 
 async def test_health_is_not_green_while_graph_answers_errors(tmp_path: Path) -> None:
-    """While Graph answers 500 a condition names the pixel, with Meta's words; it is over soon after a delivery."""
+    """While Graph answers 500, a condition has the pixel and Meta's words; it ends soon after a delivery."""
     async with installation(tmp_path) as shop:
         await shop.fault(mode="500", **{"for": 2})
         await shop.post(page_views(["e-1"]))
@@ -106,7 +106,7 @@ async def test_health_is_not_green_while_graph_answers_errors(tmp_path: Path) ->
 async def test_metas_words_about_a_token_stand_in_status_and_once_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Code, subcode, trace and message are told; the token that Meta repeats and control characters are not."""
+    """Status and log have code, subcode, trace and message, but neither the repeated token nor control characters."""
     message = f"Malformed access token {TOKEN}\n\x1b[31mred\u202e"
 
     async def refuse(_request: web.Request) -> web.Response:
@@ -131,7 +131,7 @@ async def test_metas_words_about_a_token_stand_in_status_and_once_in_the_log(
 
 
 def test_a_condition_changes_with_what_is_wrong() -> None:
-    """A pause takes the place of errors, errors that of a pause; a delivery ends a pause at once, errors soon after."""
+    """A pause replaces errors and vice versa; a delivery ends a pause at once, and errors soon after."""
     now = NOW
     conditions = Conditions(lambda: now)
     state = LaneState(PIXEL, conditions)
@@ -157,7 +157,7 @@ def test_a_condition_changes_with_what_is_wrong() -> None:
 
 
 async def test_readiness_fails_by_the_age_of_the_oldest_waiting_event(tmp_path: Path) -> None:
-    """An event that waits for its first delivery since long fails readiness, though others are delivered meanwhile."""
+    """An event that has waited too long for its first delivery fails readiness."""
     await wait_in(tmp_path, *(record(number) for number in range(3)))
     async with queue_in(tmp_path / "data") as queue:
         await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET at=?", (NOW - 16 * 60_000,)))
@@ -177,7 +177,7 @@ async def test_readiness_fails_by_the_age_of_the_oldest_waiting_event(tmp_path: 
 
 
 async def test_held_events_are_shown_apart_and_fail_nothing(tmp_path: Path) -> None:
-    """Status and metrics tell how many of what waits is held; it has no age, and readiness stands."""
+    """Status and metrics show how many waiting events are held; those have no age, and readiness holds."""
     hold = 86_400_000
     await wait_in(tmp_path, *(record(number)._replace(not_before=NOW + hold) for number in range(3)))
     async with queue_in(tmp_path / "data") as queue:
@@ -199,7 +199,7 @@ async def test_held_events_are_shown_apart_and_fail_nothing(tmp_path: Path) -> N
 
 
 async def test_suspects_that_wait_do_not_fail_readiness(tmp_path: Path) -> None:
-    """Whoever sends bad events without end can degrade health, but not take the proxy out of service."""
+    """A sender of bad events can degrade health, but not make the proxy unready."""
     await wait_in(tmp_path, record(1))
     async with queue_in(tmp_path / "data") as queue:
         sql = "UPDATE segment SET at=?, suspect=1"
@@ -220,7 +220,7 @@ def expiry_of(queue: LocalQueue, conditions: Conditions, metrics: Metrics) -> Ex
 
 
 async def test_old_events_of_paused_and_removed_pixels_become_dead_letters(tmp_path: Path) -> None:
-    """Events older than 7 days are buried without any lane, whatever their pixel; younger ones wait on."""
+    """Events older than 7 days become dead letters without a lane, whatever their pixel; younger ones keep waiting."""
     old, young = (NOW - 7 * DAY_MS) // 1000 - 60, NOW // 1000
     conditions, metrics = Conditions(lambda: NOW), Metrics()
     async with queue_in(tmp_path) as queue:
@@ -238,7 +238,7 @@ async def test_old_events_of_paused_and_removed_pixels_become_dead_letters(tmp_p
 
 
 async def test_events_of_a_pixel_that_is_not_configured_are_told(tmp_path: Path) -> None:
-    """A condition names the pixel and how much waits, and ends when nothing does."""
+    """A condition has the pixel and the number of its waiting events, and ends when there are none."""
     conditions = Conditions(lambda: NOW)
     async with queue_in(tmp_path) as queue:
         await queue.append([record(1), record(2, pixel="gone"), record(3, pixel="gone")])
@@ -256,7 +256,7 @@ async def test_events_of_a_pixel_that_is_not_configured_are_told(tmp_path: Path)
 
 
 async def test_a_proxy_looks_for_old_events_when_it_starts(tmp_path: Path) -> None:
-    """With its pixel removed from the configuration, an old event is a dead letter soon after the start."""
+    """An old event of a pixel that was removed from the configuration becomes a dead letter soon after the start."""
     old = (NOW - 7 * DAY_MS) // 1000 - 60
     await wait_in(tmp_path, record(1, pixel="gone", time_s=old), record(2, pixel="gone"))
 
@@ -272,7 +272,7 @@ async def test_a_proxy_looks_for_old_events_when_it_starts(tmp_path: Path) -> No
 
 
 async def test_a_hundred_hanging_pixels_do_not_hold_the_healthy_one() -> None:
-    """However many requests of other pixels are never answered, a healthy pixel's request goes out at once."""
+    """A healthy pixel's request is sent at once, however many requests of other pixels hang."""
     hanging = 0
 
     async def answer(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""A lane wakes by itself when what the queue holds is due: soon after, never before, and never without need."""
+"""A lane wakes by itself when held events are due: soon after, never before, and without needless claims."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from proxy.telemetry.conditions import Conditions
 
 
 class Graph:
-    """Answers as it is told, otherwise well; knows what it was sent, and when by the test's clock."""
+    """A Graph that gives the listed answers, then delivers; it records events with the seconds after noon."""
 
     def __init__(self, clock: Clock, *answers: Verdict) -> None:
         self.clock = clock
@@ -35,7 +35,7 @@ class Graph:
 
 
 class CountingLane(Lane):
-    """Says how often it looked at the clock, since it sleeps for something that is held."""
+    """A lane that counts how often it looks at the clock while it sleeps until a held event is due."""
 
     looks = 0
 
@@ -54,12 +54,12 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def held_event(number: int, seconds: float, *, pixel: str = PIXEL) -> Record:
-    """Return an event that is due so many seconds after noon."""
+    """Return an event that is due ``seconds`` seconds after noon."""
     return record(number, pixel=pixel, time_s=NOON // 1000)._replace(not_before=NOON + int(seconds * 1000))
 
 
 async def slept(lane: CountingLane, looks: int = 3) -> None:
-    """Wait until a lane has looked at the clock so many times more."""
+    """Wait until a lane has looked at the clock ``looks`` more times."""
     seen = lane.looks
     await until(lambda: lane.looks >= seen + looks, what="looks at the clock")
 
@@ -70,7 +70,7 @@ async def sent(graph: Graph, number: int) -> list[tuple[int, str]]:
 
 
 async def test_a_sleeping_lane_delivers_what_becomes_due(queue: LocalQueue, clock: Clock) -> None:
-    """Nobody wakes it: each event goes out when it is due by the server's clock, and not before."""
+    """Each event is sent once it is due by the server's clock, and not before, without a call to ``wake``."""
     graph = Graph(clock)
     async with running(lane_of(queue, graph)) as lane:
         await queue.append([held_event(1, 5), held_event(2, 9)])
@@ -86,7 +86,7 @@ async def test_a_sleeping_lane_delivers_what_becomes_due(queue: LocalQueue, cloc
 async def test_a_lane_that_starts_sleeps_until_what_an_earlier_process_left_is_due(
     tmp_path: Path, clock: Clock
 ) -> None:
-    """What became due while no process ran goes out at once, the rest in its time, though nobody wakes the lane."""
+    """Events that became due while no process ran are sent at once, later ones when they are due."""
     queue, graph = open_queue(tmp_path, clock), Graph(clock)
     await queue.append([held_event(1, 5), held_event(2, 9)])
     await queue.close()
@@ -103,7 +103,7 @@ async def test_a_lane_that_starts_sleeps_until_what_an_earlier_process_left_is_d
 
 
 async def test_a_clock_that_steps_is_noticed(queue: LocalQueue, clock: Clock) -> None:
-    """Back, it makes the lane sleep on without a claim; forward, however far, it lets the events go at once."""
+    """After a step back the lane sleeps on without a claim; after a step forward it sends the due events at once."""
     graph = Graph(clock)
     await queue.append([held_event(1, 60)])
     async with running(lane_of(queue, graph)) as lane:
@@ -119,7 +119,7 @@ async def test_a_clock_that_steps_is_noticed(queue: LocalQueue, clock: Clock) ->
 
 
 async def test_a_real_clock_wakes_the_lane_in_time(queue: LocalQueue, clock: Clock) -> None:
-    """A sleep is no longer than the rest of the hold, and no longer than a look where that is shorter."""
+    """A lane sleeps until the next event is due, or until its next look at the clock if that is earlier."""
     lane = lane_of(queue, Graph(clock))
     rests = []
     for seconds in (0.004, 0.5):
@@ -149,7 +149,7 @@ def counted(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_a_sleeping_lane_asks_the_queue_for_nothing(
     queue: LocalQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often it looks at the clock, it makes no claim while nothing is due."""
+    """While no event is due, a lane makes no claim, however often it looks at the clock."""
     graph = Graph(clock)
     await queue.append([held_event(number, 90) for number in range(3000)])
     async with running(lane_of(queue, graph)) as lane:
@@ -163,7 +163,7 @@ async def test_a_sleeping_lane_asks_the_queue_for_nothing(
 
 
 async def test_what_another_pixel_holds_wakes_no_lane(queue: LocalQueue, clock: Clock) -> None:
-    """Due or not, it is for the other pixel's lane, which may be paused or gone."""
+    """Another pixel's held event is for the lane of that pixel, which may be paused or missing."""
     lane = lane_of(queue, Graph(clock))
     await queue.append([held_event(1, 5, pixel="2")])
     clock.now += 60_000
@@ -174,7 +174,7 @@ async def test_what_another_pixel_holds_wakes_no_lane(queue: LocalQueue, clock: 
 async def test_a_paused_neighbour_makes_no_lane_spin(
     queue: LocalQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is due of a pixel whose lane stands still is released with the next claim, and wakes nobody again."""
+    """A due event of a paused pixel is released with the next claim, and wakes no other lane again."""
     await queue.append([held_event(1, 5, pixel="2"), held_event(2, 5), held_event(3, 90)])
     graph = Graph(clock)
     async with running(lane_of(queue, graph)) as lane:
@@ -194,7 +194,7 @@ async def test_a_paused_neighbour_makes_no_lane_spin(
 async def test_what_becomes_due_cuts_a_long_rest_short_as_new_events_do(
     queue: LocalQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
-    """After Graph failed, the next try comes with what is due; it may be well again."""
+    """After a failure of Graph, an event that becomes due is tried at once, as Graph may work again."""
     monkeypatch.setattr(pace, "FRESH_S", 0.01)
     monkeypatch.setattr(pace, "FIRST_S", 3600.0)
     monkeypatch.setattr(pace, "MOST_S", 3600.0)
@@ -214,7 +214,7 @@ async def test_what_becomes_due_cuts_a_long_rest_short_as_new_events_do(
 async def test_a_wait_that_graph_asked_for_is_kept(
     queue: LocalQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What becomes due meanwhile goes out after it, as new events do."""
+    """Events that become due during a wait that Graph asked for are sent after it."""
     monkeypatch.setattr(pace, "FRESH_S", 0.01)
     graph = Graph(clock, Retry("throttled", 3600.0))
     await queue.append([record(1, time_s=NOON // 1000), held_event(2, 5)])
@@ -229,7 +229,7 @@ async def test_a_wait_that_graph_asked_for_is_kept(
 
 
 async def test_a_hold_is_no_delay(queue: LocalQueue, clock: Clock) -> None:
-    """However long events are held, delivery is not late; only from when they are due does their age count."""
+    """Held events make delivery late only if they wait for long after they are due."""
     conditions = Conditions(clock)
     lane = lane_of(queue, Graph(clock))
     check = LatenessCheck({PIXEL: lane}, queue=queue, conditions=conditions, now=clock)

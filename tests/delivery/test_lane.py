@@ -1,4 +1,4 @@
-"""A lane's manners: what it does when the queue is in trouble."""
+"""A lane when the queue is in trouble, with a backlog, and after failures of Graph."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from proxy.telemetry.metrics import Metrics
 
 
 class FakeQueue:
-    """Has one segment; the first so many settlements fail, as on a full disk."""
+    """A queue of one segment, whose first ``full`` settlements fail, as on a full disk."""
 
     def __init__(self, full: int, error: QueueError | None = None) -> None:
         self.segments = [Segment(1, PIXEL, 0, 0, (record(1),))]
@@ -60,7 +60,7 @@ class FakeQueue:
 
 
 class FakeGraph:
-    """Takes everything, and counts how often it was asked."""
+    """A Graph that accepts everything, and counts its requests."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -85,7 +85,7 @@ def lane(queue: Any, graph: Any) -> Lane:
 
 
 async def graph_after_settling(queue: FakeQueue, monkeypatch: pytest.MonkeyPatch) -> FakeGraph:
-    """Run a lane until something is settled; return the Graph that it spoke with."""
+    """Run a lane until something is settled; return the Graph it used."""
     monkeypatch.setattr(pace, "PROBE_S", 0.01)
     graph = FakeGraph()
     pixel_lane = lane(queue, graph)
@@ -97,7 +97,7 @@ async def graph_after_settling(queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_full_disk_makes_no_lane_send_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was delivered while the disk is full is recorded when there is room again, and not delivered again."""
+    """A delivery made while the disk is full is recorded when there is room again, and not repeated."""
     queue = FakeQueue(full=3)
     graph = await graph_after_settling(queue, monkeypatch)
 
@@ -106,7 +106,7 @@ async def test_a_full_disk_makes_no_lane_send_twice(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_settlement_that_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plain fault of the queue while a delivery is recorded costs no second delivery, and leaves nothing claimed."""
+    """An error of the queue while a delivery is recorded causes no second delivery."""
     queue = FakeQueue(full=1, error=QueueError("OSError in the queue"))
     graph = await graph_after_settling(queue, monkeypatch)
 
@@ -114,7 +114,7 @@ async def test_a_settlement_that_fails_once_is_tried_again(monkeypatch: pytest.M
 
 
 async def test_what_can_never_be_recorded_is_given_up_to_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the queue refuses a settlement again and again, the claim ends and the events go out once more."""
+    """If the queue refuses a settlement again and again, the claim is released and the events are sent once more."""
     queue = FakeQueue(full=7, error=QueueError("TypeError in the queue"))
     graph = await graph_after_settling(queue, monkeypatch)
 
@@ -122,7 +122,7 @@ async def test_what_can_never_be_recorded_is_given_up_to_be_sent_again(monkeypat
 
 
 async def test_a_lane_ends_though_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked to stop, a lane that cannot record its delivery gives up; the event is delivered again after the start."""
+    """A lane that is stopped while it cannot record a delivery gives up; the event is delivered again later."""
     monkeypatch.setattr(pace, "PROBE_S", 0.01)
     queue, graph = FakeQueue(full=10**9), FakeGraph()
     the_lane = lane(queue, graph)
@@ -139,7 +139,7 @@ async def test_a_lane_ends_though_the_disk_is_full(monkeypatch: pytest.MonkeyPat
 
 
 class Backlog(FakeQueue):
-    """A deep queue of segments of one event, which remembers who claimed what."""
+    """A queue with many segments of one event each, which records the claims."""
 
     def __init__(self, deep: int) -> None:
         super().__init__(full=0)
@@ -164,7 +164,7 @@ class Backlog(FakeQueue):
 
 
 class Moody(FakeGraph):
-    """Answers from a list, then well; knows how many requests were under way at once."""
+    """A Graph that gives the listed answers, then delivers, and records how many requests were in progress at once."""
 
     def __init__(self, *answers: Verdict) -> None:
         super().__init__()
@@ -183,7 +183,7 @@ class Moody(FakeGraph):
 
 
 async def test_a_backlog_is_delivered_from_both_ends() -> None:
-    """The newest events go first; behind them helpers deliver the oldest, several at a time; nothing goes twice."""
+    """The newest events are claimed first while helpers claim the oldest, several at a time; no event is sent twice."""
     queue, graph = Backlog(60), Moody()
     the_lane = lane(queue, graph)
     running = asyncio.create_task(the_lane.run())
@@ -201,7 +201,7 @@ async def test_a_backlog_is_delivered_from_both_ends() -> None:
 
 
 async def test_while_graph_is_unwell_one_request_at_a_time_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a failure only the leader tries again; helpers come back with the first good answer."""
+    """After a failure only the leading task tries again; helpers return with the first good answer."""
     monkeypatch.setattr(pace, "FIRST_S", 0.001)
     queue = Backlog(30)
     graph = Moody(*[Retry("down")] * 5)
@@ -229,7 +229,7 @@ async def test_while_graph_is_unwell_one_request_at_a_time_asks(monkeypatch: pyt
 
 
 async def test_fresh_events_cut_a_long_wait_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an outage a lane with nothing new waits long, and with new events tries again soon."""
+    """During an outage a lane without fresh events waits long, and one with fresh events tries again soon."""
     monkeypatch.setattr(pace, "FRESH_S", 0.01)
     monkeypatch.setattr(pace, "FIRST_S", 1000.0)
     queue, graph = Backlog(3), Moody(Retry("down"))
@@ -255,7 +255,7 @@ async def _at_least(graph: FakeGraph, requests: int) -> bool:
 async def test_a_fault_of_ours_does_not_end_the_lane(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After an error nobody foresaw the lane goes on, and the claimed event is delivered."""
+    """After an unforeseen error the lane goes on, and the claimed event is delivered."""
     monkeypatch.setattr(pace, "PROBE_S", 0.01)
     queue, graph = FakeQueue(full=0), FakeGraph()
     send, broken = graph.send, iter([True])
@@ -280,7 +280,7 @@ async def test_a_fault_of_ours_does_not_end_the_lane(
 
 
 class Slow(FakeGraph):
-    """Answers a lone event at once and larger batches later; knows how many of those were under way."""
+    """A Graph that is slow for batches of several events, and records how many of those were in progress at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -290,14 +290,14 @@ class Slow(FakeGraph):
         if len(records) > 1:
             self.under_way += 1
             self.most_under_way = max(self.most_under_way, self.under_way)
-            # Far more than three times what a lone event takes.
+            # Far more than three times the time for a lone event.
             await asyncio.sleep(0.05)
             self.under_way -= 1
         return await super().send(pixel, records)
 
 
 async def test_one_quick_small_batch_does_not_narrow_the_window_for_good() -> None:
-    """Behind a lone event that was answered at once, a backlog of full batches goes out several at a time."""
+    """After a lone event that was answered at once, a backlog of full batches still uses the whole window."""
     queue, graph = Backlog(40), Slow()
     full = [
         Segment(number, PIXEL, 0, 0, tuple(record(k) for k in range(number * 9, number * 9 + 9)))
@@ -315,14 +315,14 @@ async def test_one_quick_small_batch_does_not_narrow_the_window_for_good() -> No
 
 
 class Together(FakeQueue):
-    """Gives out all that waits, in segments of one event."""
+    """A queue that gives out all waiting events, in segments of one event."""
 
     def add(self, numbers: Sequence[int]) -> None:
         self.segments += [Segment(number, PIXEL, 0, 0, (record(number),)) for number in numbers]
 
 
 async def test_fresh_events_gather_while_few_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a batch that leaves little behind the next request waits, and takes all events that came meanwhile."""
+    """If a batch leaves few events, the next request waits a moment and takes all events that came meanwhile."""
     rests: list[float] = []
     gathered = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""How a lane stands with Graph outlives the process, on the same data_dir."""
+"""The state of a lane towards Graph survives a restart on the same data_dir."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,7 +24,7 @@ from proxy.model.verdict import Delivered, GraphError, Pause, Retry, Verdict
 
 
 class Graph:
-    """Refuses the token, as Graph does, until told otherwise; counts the requests."""
+    """A Graph that refuses the token until told otherwise, and counts its requests."""
 
     def __init__(self) -> None:
         self.refuses = True
@@ -66,7 +66,7 @@ def conditions_of(status: dict[str, Any]) -> list[tuple[str, str]]:
 async def test_a_pause_outlives_the_process_and_ends_with_a_delivery(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a restart a pixel with a dead token is paused before Graph is asked, with the Graph error; then no more."""
+    """After a restart a pixel with a bad token is paused before Graph is asked; a delivery ends the pause."""
     graph = Graph()
     async with stand_in(graph.app()) as address:
         monkeypatch.setattr(pace, "PROBE_S", 1000.0)
@@ -113,7 +113,7 @@ async def test_a_pause_outlives_the_process_and_ends_with_a_delivery(
 
 
 class FakeGraph:
-    """Gives one answer to everything, and counts how often it was asked."""
+    """A Graph that gives one answer to everything, and counts its requests."""
 
     def __init__(self, answer: Verdict) -> None:
         self.answer = answer
@@ -134,7 +134,7 @@ async def delivering(directory: Path, graph: FakeGraph) -> AsyncIterator[Lane]:
 
 
 async def test_what_graph_asked_for_is_waited_for_across_a_restart(tmp_path: Path) -> None:
-    """A lane that Graph throttled for long asks nothing after a restart, not even for new events."""
+    """A lane that Graph throttled for long sends nothing after a restart, not even fresh events."""
     async with opened(tmp_path) as queue:
         await queue.append([record(1)])
     throttled = FakeGraph(Retry("throttled", after=1000.0, graph_error=GraphError(4, None, "slow down")))
@@ -155,7 +155,7 @@ async def test_what_graph_asked_for_is_waited_for_across_a_restart(tmp_path: Pat
 
 
 async def test_probes_go_on_at_their_pace_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pause counts the probes of all processes, so that a dead token is asked about ever more rarely."""
+    """A pause counts the probes of all processes, so that a bad token is probed more and more rarely."""
     monkeypatch.setattr(pace, "PROBE_S", 0.001)
     async with opened(tmp_path) as queue:
         await queue.append([record(1)])

@@ -1,4 +1,4 @@
-"""Where several processes share a queue, a lane works only while its own process leads, from the shared state on."""
+"""On a shared queue a lane works only while its process leads it, and continues from the shared state."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -23,7 +23,7 @@ PAUSED = DeliveryState("token", 3, NOW + 300_000, "token", GraphError(190, 463, 
 
 
 class SharedFake:
-    """Has events, which only a leader gets, and the state that the leader before left."""
+    """A shared queue whose events only a leader can claim, with the state that the previous leader left."""
 
     def __init__(self) -> None:
         self.leads = 0
@@ -64,7 +64,7 @@ class SharedFake:
 
 
 class CountingGraph:
-    """Takes everything, and counts what it was sent."""
+    """A Graph that accepts everything, and counts the events."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -111,7 +111,7 @@ async def running() -> AsyncIterator[Rig]:
 
 
 async def test_a_lane_works_only_while_its_process_leads() -> None:
-    """Woken or not, before that it asks for nothing; then it sends what waits."""
+    """Before its process leads, a lane claims nothing, even if it is woken; then it sends the waiting events."""
     async with running() as rig:
         for _ in range(5):
             rig.lane.wake()
@@ -122,7 +122,7 @@ async def test_a_lane_works_only_while_its_process_leads() -> None:
 
 
 async def test_a_lane_goes_on_from_what_the_leader_before_kept() -> None:
-    """It is paused before it asks for anything, and says so; when the lane is lost that is another's to say."""
+    """A paused lane reports the pause before it claims anything; when the lane is lost, its report is removed."""
     async with running() as rig:
         rig.queue.state = PAUSED
         rig.lead(1)
@@ -136,7 +136,7 @@ async def test_a_lane_goes_on_from_what_the_leader_before_kept() -> None:
 
 
 async def test_no_rest_outlasts_a_change_of_leaders(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pause that another process ended meanwhile is not waited for to its end."""
+    """A new term ends the rest of a pause that another process has ended meanwhile."""
     monkeypatch.setattr(pace, "PROBE_S", 1000.0)
     async with running() as rig:
         rig.queue.state = PAUSED
@@ -149,7 +149,7 @@ async def test_no_rest_outlasts_a_change_of_leaders(monkeypatch: pytest.MonkeyPa
 
 
 async def test_who_does_not_lead_says_nothing_of_late_events() -> None:
-    """Whether the pixel is paused it does not know."""
+    """A proxy that does not lead cannot know whether the pixel is paused, so it reports no late events."""
     rig = Rig()
     late = LatenessCheck({PIXEL: rig.lane}, queue=rig.queue, conditions=rig.conditions, now=lambda: NOW)
     await late.check()

@@ -1,4 +1,4 @@
-"""What goes to Graph beside the events: whose word counts, and that no event rides with another's."""
+"""The request fields that Graph gets: whose values are used, and that no event is sent with another's."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -28,7 +28,7 @@ ALL = RequestFields("TEST1", "shop-7", "spring", "up-1", "till", "name-1")
 
 
 class Graph:
-    """Keeps the bodies it gets; refuses a batch with a bad event, as Graph does, and fails the first few requests."""
+    """A Graph that records bodies, refuses batches with a bad event, and fails the first few requests."""
 
     def __init__(self, *, bad: Sequence[str] = (), failures: int = 0) -> None:
         self.bodies: list[dict[str, Any]] = []
@@ -50,7 +50,7 @@ class Graph:
         return app
 
     def beside(self) -> list[dict[str, Any]]:
-        """Return what stood beside the events, but for the token."""
+        """Return the members besides the events of each body, without the token."""
         return [
             {key: value for key, value in body.items() if key not in {"data", "access_token"}} for body in self.bodies
         ]
@@ -84,7 +84,7 @@ RULES: list[tuple[Record, Pixel, dict[str, str]]] = [
 
 @pytest.mark.parametrize(("sent", "to", "expected"), RULES)
 async def test_the_senders_own_word_counts(sent: Record, to: Pixel, expected: dict[str, str]) -> None:
-    """A request's own test code and partner agent win for its events; where it has none, ours stand there."""
+    """The sender's test code and partner agent are used for its events; without them ours are."""
     graph = Graph()
     async with stand_in(graph.app()) as address, graph_session(5.0) as session:
         client = GraphClient(session, GraphSettings(url=address), lambda: NOW, Conditions(lambda: NOW))
@@ -100,7 +100,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_no_event_rides_with_other_fields(tmp_path: Path) -> None:
-    """Through failures of Graph and the search for bad events a test code never meets an event it was not given for."""
+    """Through failures and the search for bad events, no event is sent with another event's test code or fields."""
     test, tagged = RequestFields(test_event_code="TEST1"), RequestFields(upload_tag="spring", partner_agent="till-2")
     records = [
         one
@@ -141,7 +141,7 @@ async def test_no_event_rides_with_other_fields(tmp_path: Path) -> None:
 
 
 class _For:
-    """Sends as the client does, with the pixel of this test."""
+    """A client that sends for the pixel of this test."""
 
     def __init__(self, client: GraphClient) -> None:
         self._client = client
@@ -154,7 +154,7 @@ DAY_S = 24 * 60 * 60
 
 
 async def test_a_till_sale_of_two_months_is_sent(tmp_path: Path) -> None:
-    """Of one pixel's old events those of a till go out up to 62 days, all others are dead after seven."""
+    """A till's events are sent up to an age of 62 days, all others up to seven; older ones are dead letters."""
     now_s = NOW // 1000
     ages = {"website": (6, 8), "app": (6, 8), "physical_store": (61, 63)}
     records = [
@@ -179,7 +179,7 @@ async def test_a_till_sale_of_two_months_is_sent(tmp_path: Path) -> None:
 
 
 def test_servers_without_addresses_are_no_network() -> None:
-    """One bad event of a backend does not make all others of backends the last to be tried."""
+    """Servers' events have no address, so one bad event among them does not delay all others."""
     networks = RefusedNetworks()
     networks.add(server_record(1))
     batch = [server_record(number) for number in range(8)]

@@ -1,4 +1,4 @@
-"""A lane on the real queue: refused batches leave the way of fresh events, and the bad ones among them are found."""
+"""A lane on a real queue: refused batches do not delay fresh events, and the bad events in them are found."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ GENERAL = GraphError(100, None, "bad pixel")
 
 
 class FakeGraph:
-    """Refuses a batch that holds a bad event, as Graph does, and remembers what it was sent and what it took."""
+    """A Graph that refuses a batch with a bad event, and records what it was sent and what it accepted."""
 
     def __init__(self, bad: Callable[[Record], GraphError | None]) -> None:
         self.bad = bad
@@ -73,7 +73,7 @@ async def append(queue: LocalQueue, numbers: Sequence[int], group: int) -> None:
     [(333, 1), *((position, group) for position in (0, 333, 499, 500, 999) for group in (7, 250, 1000))],
 )
 async def test_one_bad_event_in_a_thousand_costs_22_requests_at_most(tmp_path: Path, position: int, group: int) -> None:
-    """Wherever it stands, one bad event is found in about 2·log₂ n requests and the other 999 are delivered once."""
+    """One bad event is found in about 2·log₂ n requests wherever it is, and the other 999 are delivered once."""
     graph = FakeGraph(among({position}))
     async with opened(tmp_path) as queue:
         await append(queue, range(1000), group)
@@ -86,7 +86,7 @@ async def test_one_bad_event_in_a_thousand_costs_22_requests_at_most(tmp_path: P
 
 
 async def test_ten_bad_events_in_a_thousand_cost_no_good_one(tmp_path: Path) -> None:
-    """Ten scattered bad events are buried, the other 990 are delivered, and every one has its ledger row."""
+    """Ten scattered bad events become dead letters, the other 990 are delivered, and each event has a ledger row."""
     bad = {number * 97 for number in range(10)}
     graph = FakeGraph(among(bad))
     async with opened(tmp_path) as queue:
@@ -102,10 +102,10 @@ async def test_ten_bad_events_in_a_thousand_cost_no_good_one(tmp_path: Path) -> 
 
 
 async def test_fresh_events_never_wait_for_the_search_for_bad_ones(tmp_path: Path) -> None:
-    """While every request for suspects hangs, fresh events are delivered."""
+    """Fresh events are delivered while every request with suspects hangs."""
     gate = asyncio.Event()
     graph = FakeGraph(lambda record: CONTENT if record.visitor == b"evil" else None)
-    # The first request with bad events is answered; whatever is sent of the same events again hangs.
+    # The first request with bad events is answered; every later request with such an event hangs.
     graph.wait = lambda records: gate if len(graph.batches) > 1 and any(r.visitor == b"evil" for r in records) else None
     async with opened(tmp_path) as queue:
         await queue.append([record(number, visitor=b"evil") for number in range(800)])
@@ -130,7 +130,7 @@ async def test_fresh_events_never_wait_for_the_search_for_bad_ones(tmp_path: Pat
 
 
 async def test_what_was_decided_before_a_crash_is_not_sent_again(tmp_path: Path) -> None:
-    """Killed in the middle of the search, a lane has settled each answer it had: no delivered event goes out twice."""
+    """A lane that is killed during the search has settled every answer, so that no delivered event is sent twice."""
     graph = FakeGraph(among({500}))
     async with opened(tmp_path) as queue:
         await append(queue, range(1000), 20)
@@ -143,7 +143,7 @@ async def test_what_was_decided_before_a_crash_is_not_sent_again(tmp_path: Path)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         taken = set(graph.taken)
-        # What was answered in the last moment may not be settled: the batches under way, no more.
+        # The last answers, of the batches in progress, may not have been settled.
         assert sum(queue.stats().waiting.values()) <= 1000 - len(taken) + 512
         ended = 1000 - sum(queue.stats().waiting.values())
 
@@ -157,7 +157,7 @@ async def test_what_was_decided_before_a_crash_is_not_sent_again(tmp_path: Path)
 
 
 async def test_a_stranger_with_bad_events_does_not_hold_honest_ones(tmp_path: Path) -> None:
-    """Three bad events beside each honest one: each honest event is in few batches, and none waits or dies."""
+    """With three bad events for each honest one, an honest event is in few batches, and none waits or is given up."""
     graph = FakeGraph(lambda record: CONTENT if record.visitor == b"evil" else None)
     async with opened(tmp_path) as queue, delivering(queue, graph) as lane:
         for number in range(100):
@@ -178,7 +178,7 @@ async def test_a_stranger_with_bad_events_does_not_hold_honest_ones(tmp_path: Pa
 
 
 async def test_a_sick_pixel_pauses_within_forty_requests(tmp_path: Path) -> None:
-    """When every event is refused with one general code the pixel pauses soon, buries nothing, and resumes in full."""
+    """If every event is refused with one general code, the pixel soon pauses, keeps all events and sends them later."""
     graph = FakeGraph(lambda _: GENERAL)
     async with opened(tmp_path) as queue:
         await append(queue, range(1000), 50)
@@ -203,7 +203,7 @@ async def test_a_sick_pixel_pauses_within_forty_requests(tmp_path: Path) -> None
 
 
 async def test_suspects_wait_while_graph_is_unwell_and_one_request_at_a_time_asks(tmp_path: Path) -> None:
-    """A failure met in the search is waited for and tried again by the leader alone, also when nothing fresh waits."""
+    """After a failure during the search only the leading task tries again, even if no fresh event waits."""
     graph = FakeGraph(among({3}))
     send, answers = graph.send, iter([None, *[Retry("down")] * 6])
     most = 0
@@ -226,13 +226,13 @@ async def test_suspects_wait_while_graph_is_unwell_and_one_request_at_a_time_ask
         async with delivering(queue, graph):
             await emptied(queue)
         assert await buried(queue) == {"id-3"}
-    # The search has up to eight requests under way when Graph falls ill; from then on it is one at a time.
+    # The search has up to eight requests in progress when Graph fails; then there is one at a time.
     assert most <= 8
     assert len(graph.taken) == 63
 
 
 async def test_an_event_that_makes_graph_fail_does_not_hold_those_behind_it(tmp_path: Path) -> None:
-    """Where Graph answers every batch with one certain event by an error, newer and older events get past it."""
+    """If Graph fails for every batch with a certain event, newer and older events are still delivered."""
     graph = FakeGraph(lambda _: None)
     send = graph.send
 
@@ -256,7 +256,7 @@ async def test_an_event_that_makes_graph_fail_does_not_hold_those_behind_it(tmp_
 async def test_a_honest_event_ends_a_pause_that_bad_ones_led_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bad events alone look like a sick pixel; the next good event is tried soon, not at the next probe."""
+    """Bad events alone look like a bad pixel; the next good event is tried soon instead of at the next probe."""
     monkeypatch.setattr(pace, "PROBE_S", 1000.0)
     monkeypatch.setattr(pace, "FRESH_S", 0.01)
     graph = FakeGraph(among(set(range(20)), GENERAL))

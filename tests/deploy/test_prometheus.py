@@ -1,4 +1,4 @@
-"""The rules and the dashboard in deploy/: checked by Prometheus's own tool, and against what the proxy shows."""
+"""The rules and the dashboard in deploy/, checked by Prometheus's own tool and against the proxy's metrics."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def graph(verdict: str, values: str) -> Series:
 
 
 def slots(metric: str, slow: str, labels: str = "") -> Series:
-    """Return a histogram in which as many are quick as slow."""
+    """Return the series of a histogram in which half of the observations are quick and half are slow."""
     head = f"{metric}_bucket{{{labels}{PROXY},le="
     return {f'{head}"0.1"}}': "0+10x80", f'{head}"{slow}"}}': "0+20x80", f'{head}"+Inf"}}': "0+20x80"}
 
@@ -50,7 +50,7 @@ def dead(values: str) -> Series:
     return {f"capi_proxy_dead_letters{{{PROXY}}}": values}
 
 
-# For each rule: what raises it, and what does not though it comes close.
+# For each rule: series that raise the alert, and similar ones that do not.
 CASES: dict[str, tuple[Series, Series]] = {
     "CapiProxyDown": ({f"up{{{PROXY}}}": "0x80"}, {f"up{{{PROXY}}}": "0 0 1x78"}),
     "CapiProxyRefusesEvents": (condition("queue", "1x80"), answers("503", "0+1x80")),
@@ -78,7 +78,7 @@ CASES: dict[str, tuple[Series, Series]] = {
     ),
     "CapiProxyCondition": (condition("clock", "1x80"), condition("graph_errors", "1x80")),
 }
-# What looks back for a day is tested with a sample each ten minutes.
+# Rules that look back for a day are tested with a sample every ten minutes.
 MINUTES = {"CapiProxySilent": 10}
 
 
@@ -89,7 +89,7 @@ def promtool(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess
 
 
 def shown() -> bytes:
-    """Return what /metrics shows of a proxy that has seen a little of everything."""
+    """Return /metrics of a proxy that has counted something of each kind."""
     metrics = Metrics()
     metrics.request("collect", 204)
     metrics.answered("collect", 0.003)
@@ -100,21 +100,21 @@ def shown() -> bytes:
 
 
 def test_promtool_finds_nothing_to_say_of_the_metrics() -> None:
-    """Names, units, types and texts are as Prometheus wants them."""
+    """Prometheus's tool finds no fault with names, units, types and texts of the metrics."""
     done = promtool("check", "metrics", stdin=shown())
 
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_promtool_reads_the_rules() -> None:
-    """Every rule is one, and none is there twice."""
+    """Prometheus's tool accepts every rule, and finds no duplicate."""
     done = promtool("check", "rules", "--lint-fatal", str(RULES))
 
     assert done.returncode == 0, done.stderr
 
 
 def _test_group(rule: str, series: Series, firing: int) -> dict[str, Any]:
-    """Return a test of promtool: how many alarms of a rule there are in the end."""
+    """Return a test for promtool: how many alerts of a rule fire in the end."""
     minutes = MINUTES.get(rule, 1)
     return {
         "name": f"{rule}: {firing}",
@@ -132,7 +132,7 @@ def _test_group(rule: str, series: Series, firing: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("minutes", [1, 10])
 def test_each_rule_fires_when_it_should_and_only_then(minutes: int, tmp_path: Path) -> None:
-    """In its scenario each rule raises one alarm, and in another that comes close it is silent."""
+    """Each rule raises one alert for its series, and none for similar ones."""
     groups = [
         _test_group(rule, series, firing)
         for rule, (fires, silent) in CASES.items()
@@ -153,7 +153,7 @@ def _anchors(page: Path) -> set[str]:
 
 
 def test_each_rule_links_to_what_is_to_be_done() -> None:
-    """The page of each link exists, and so does the heading on it."""
+    """The page that each rule links to exists, with the linked heading."""
     links = re.findall(r'runbook_url: "([^#"]+)#([^"]+)"', RULES.read_text())
 
     assert len(links) == len(CASES)
@@ -163,7 +163,7 @@ def test_each_rule_links_to_what_is_to_be_done() -> None:
 
 
 def _names() -> set[str]:
-    """Return every name under which a figure can be asked for."""
+    """Return every name by which a query can ask for a metric."""
     return {
         name
         for family in text_string_to_metric_families(shown().decode())
@@ -199,7 +199,7 @@ def test_rules_and_panels_ask_for_what_the_proxy_shows() -> None:
 
 
 def test_what_waits_is_shown_of_pixels_that_hold_nothing_too(tmp_path: Path) -> None:
-    """What waits without what is held, as dashboard and rules ask for it, is there for every pixel with events."""
+    """The dashboard's query for waiting events, without those held, counts pixels that hold none too."""
     (panel,) = [panel for panel in _panels(json.loads(DASHBOARD.read_text())) if panel["title"] == "Waiting events"]
     text = Metrics().render(Stats({"1": 7, "2": 5}, 0, held={"2": 4})).decode()
     series = [
@@ -226,7 +226,7 @@ def test_what_waits_is_shown_of_pixels_that_hold_nothing_too(tmp_path: Path) -> 
 
 
 def test_every_panel_says_what_it_shows() -> None:
-    """Each has a title, a description, a unit and the data source of the reader's choice; no two overlap."""
+    """Each panel has a title, a description, a unit and a variable data source; no two panels overlap."""
     dashboard = json.loads(DASHBOARD.read_text())
     panels = _panels(dashboard)
     places = [

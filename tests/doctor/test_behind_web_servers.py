@@ -1,4 +1,4 @@
-"""The doctor through real nginx, Caddy and HAProxy: set up as printed, and set up wrongly."""
+"""The doctor's findings through real nginx, Caddy and HAProxy: configured as printed, and configured wrongly."""
 
 import asyncio
 import os
@@ -55,12 +55,12 @@ def nginx_good(setup: ServerSetup) -> list[str]:
 
 
 def nginx_without_rule(setup: ServerSetup) -> list[str]:
-    """The rule for static files takes the tag, and that for pages the events."""
+    """Without the printed rule the site's rule for static files takes the tag, and its rule for pages the events."""
     return nginx_site(setup, "")
 
 
 def nginx_careless(setup: ServerSetup) -> list[str]:
-    """Neither Host nor scheme nor address are passed on, but what visitors write; and more by way of improvement."""
+    """A rule that passes on forged forwarding headers, hides Set-Cookie, caches for 30 days, and allows old TLS."""
     rule = f"""location ^~ {PREFIX}/ {{
         proxy_pass http://{setup.upstream};
         proxy_set_header X-Forwarded-For $http_x_forwarded_for;
@@ -72,7 +72,7 @@ def nginx_careless(setup: ServerSetup) -> list[str]:
 
 
 def nginx_minifying(setup: ServerSetup) -> list[str]:
-    """The tag is rewritten on its way, and sent as it is."""
+    """A rule that rewrites the tag and serves it uncompressed."""
     rule = web_servers.filled(web_servers.NGINX_PATH, setup.location())
     more = "sub_filter_types *; sub_filter_once off; sub_filter 'function' 'function '; sub_filter 'return' 'return  ';"
     return nginx_site(setup, rule.replace("proxy_pass", f'proxy_set_header Accept-Encoding ""; {more} proxy_pass', 1))
@@ -96,7 +96,7 @@ def caddy_good(setup: ServerSetup) -> list[str]:
 
 
 def caddy_catching_all(setup: ServerSetup) -> list[str]:
-    """The rule for the routes of a single-page app rewrites the path before the proxy's rule looks at it."""
+    """The routing rule of a single-page app rewrites the path before the proxy's rule can match it."""
     rule = f"handle {PREFIX}/* {{\nreverse_proxy {setup.upstream}\n}}"
     return caddy_site(setup, f"try_files {{path}} /index.html\n{rule}\nhandle {{\nfile_server\n}}")
 
@@ -110,7 +110,7 @@ def haproxy_host(setup: ServerSetup) -> list[str]:
 
 
 def haproxy_without_cookies(setup: ServerSetup) -> list[str]:
-    """Cookies are taken for a danger to the cache, and the address of visitors for nobody's business."""
+    """A rule that removes cookies, caching headers and the visitor's address, and changes Host and SameSite."""
     rule = web_servers.filled(web_servers.HAPROXY_PATH, setup.location())
     rule = "\n".join(line for line in rule.splitlines() if "X-Forwarded-For" not in line)
     more = """    http-request del-header Cookie
@@ -122,7 +122,7 @@ def haproxy_without_cookies(setup: ServerSetup) -> list[str]:
 
 
 def haproxy_host_improved(setup: ServerSetup) -> list[str]:
-    """The web server writes CORS headers of its own beside the proxy's."""
+    """A server that adds CORS headers of its own to those of the proxy."""
     rule = web_servers.filled(web_servers.HAPROXY_HOST, setup.location(host=OWN_HOST))
     more = "    http-response add-header Access-Control-Allow-Origin *\n    timeout connect 2s\n"
     return haproxy(setup, rule.replace("    timeout connect 2s\n", more), "http")
@@ -130,13 +130,13 @@ def haproxy_host_improved(setup: ServerSetup) -> list[str]:
 
 @dataclass(frozen=True)
 class Case:
-    """A set-up, and what is to be found."""
+    """A configuration, and the findings that are expected."""
 
     run: Callable[[ServerSetup], list[str]]
     codes: Sequence[str] = ()
     base: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Of the page."""
+    """Headers of the page."""
 
 
 CASES = {
@@ -180,7 +180,7 @@ async def site_of_pages(body: str, headers: Mapping[str, str]) -> AsyncIterator[
 
 @asynccontextmanager
 async def redirecting() -> AsyncIterator[int]:
-    """Serve plain HTTP as sites do, with a redirect; yield the port."""
+    """Serve plain HTTP as sites do, with a redirect to https; yield the port."""
 
     async def redirect(request: web.Request) -> web.Response:
         return web.Response(status=301, headers={"Location": f"https://{request.host}{request.path}"})
@@ -192,7 +192,7 @@ async def redirecting() -> AsyncIterator[int]:
 
 
 async def found(case: Case, directory: Path) -> list[Finding]:
-    """Return what is found of the public addresses of a set-up."""
+    """Return the findings for the public addresses of a configuration."""
     make_certificate(directory, HOST, OWN_HOST)
     async with served(make_app()) as graph:
         raw = raw_config(graph, directory / "data", prefix=PREFIX, domains=[HOST])
@@ -214,7 +214,7 @@ async def found(case: Case, directory: Path) -> list[Finding]:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_a_set_up_is_told_from_a_broken_one(case: Case, tmp_path: Path) -> None:
-    """As printed nothing is found; of a broken one each fault, and nothing else."""
+    """With the printed configuration nothing is found; with a broken one each fault is found, and nothing else."""
     all_found = await found(case, tmp_path)
 
     assert sorted(finding.code for finding in all_found) == sorted(case.codes), [str(each) for each in all_found]
@@ -245,7 +245,7 @@ access_token = "a-token"
 async def test_the_command_goes_the_way_of_visitors(
     run: Callable[[ServerSetup], list[str]], code: int, tmp_path: Path
 ) -> None:
-    """``check`` on a file, beside the running proxy and through its web server, ends with a true last line."""
+    """``check``, run as a command while the proxy runs behind its web server, ends with a true last line."""
     make_certificate(tmp_path, HOST)
     path = tmp_path / "config.toml"
     async with served(make_app()) as graph, site_of_pages("", {}) as site, redirecting() as plain:

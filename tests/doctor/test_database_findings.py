@@ -1,4 +1,4 @@
-"""What ``check`` tells about the PostgreSQL of a queue: each doubt on real servers that give cause for it.
+"""Findings of ``check`` about a queue's PostgreSQL: each is caused on real servers.
 
 DatabaseBounds are lowered where a test cannot wait for ten minutes or for a gigabyte.
 """
@@ -55,7 +55,7 @@ _SETTINGS = {"max_prepared_transactions": "2", "wal_level": "logical", "shared_b
 
 @asynccontextmanager
 async def _servers(standbys: int) -> AsyncIterator[Cluster]:
-    # Not below pytest's own directories, which nobody but their owner may enter.
+    # Not below pytest's own directories, which only their owner may enter.
     with tempfile.TemporaryDirectory(prefix="doctor-") as place:
         async with cluster(Path(place), standbys, **_SETTINGS) as servers:
             yield servers
@@ -88,7 +88,7 @@ async def _execute(node: Node, *statements: str) -> None:
 
 @asynccontextmanager
 async def _altered(node: Node, setting: str, value: str) -> AsyncIterator[None]:
-    """Change a setting of a server for a while."""
+    """Change a setting of a server within the ``with`` block."""
     before = await _shown(node, setting)
     try:
         await _execute(node, f"ALTER SYSTEM SET {setting} = '{value}'", "SELECT pg_reload_conf()")
@@ -127,7 +127,7 @@ def _codes(lines: Iterable[str]) -> list[str]:
 
 
 async def test_nothing_is_said_of_a_sound_pair(pair: Cluster) -> None:
-    """A primary whose commits wait for its standby gives no cause for a word."""
+    """A primary whose commits wait for its standby causes no finding."""
     assert await _told(pair) == []
 
 
@@ -145,7 +145,7 @@ SETTINGS: dict[str, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize(("setting", "value", "code"), SETTINGS.values(), ids=SETTINGS)
 async def test_a_setting_that_loses_or_slows_is_told(setting: str, value: str, code: str, pair: Cluster) -> None:
-    """There is one finding, of this server; it fails the check where acknowledged events would be lost or wait."""
+    """There is one finding, about this server; it fails the check if acknowledged events could be lost or wait."""
     async with _altered(pair.primary, setting, value):
         (line,) = await _told(pair)
 
@@ -157,7 +157,7 @@ async def test_a_setting_that_loses_or_slows_is_told(setting: str, value: str, c
 
 
 async def test_a_standby_must_keep_the_promise_as_well(pair: Cluster) -> None:
-    """What a standby would do as the next primary is told before it is the next primary."""
+    """A setting that would lose events after a promotion of the standby is found before the promotion."""
     (standby,) = pair.standbys
     async with _altered(standby, "fsync", "off"):
         (line,) = await _told(pair)
@@ -166,13 +166,13 @@ async def test_a_standby_must_keep_the_promise_as_well(pair: Cluster) -> None:
 
 
 async def test_a_lone_server_needs_no_standby(pair: Cluster) -> None:
-    """Where the url names one host, nobody promised more than its disk."""
+    """If the url names only one host, a standby is not expected."""
     async with _altered(pair.primary, "synchronous_standby_names", ""):
         assert await _told(pair, only=pair.primary) == []
 
 
 async def test_frequent_checkpoints_are_told_of_a_large_memory_alone(pair: Cluster) -> None:
-    """They cost nothing while few keys are remembered."""
+    """Frequent checkpoints are found only if the duplicate memory is large; with few keys they cost nothing."""
     async with _tables(pair, "seen_0(key uuid PRIMARY KEY)"), _altered(pair.primary, "checkpoint_timeout", "5min"):
         (line,) = await _told(pair, STRICT)
         assert "checkpoint_timeout = 300 s" in line
@@ -192,7 +192,7 @@ async def _tables(servers: Cluster, definition: str) -> AsyncIterator[None]:
 
 
 async def test_a_table_without_vacuum_is_told(pair: Cluster) -> None:
-    """Autovacuum may be off for a table of the queue, though it is on."""
+    """A table of the queue with autovacuum switched off is found, although autovacuum is on for the server."""
     async with _tables(pair, "segment(id int) WITH (autovacuum_enabled = 'off')"):
         (line,) = await _told(pair)
     async with _tables(pair, "segment(id int) WITH (autovacuum_enabled = 'on')"):
@@ -203,7 +203,7 @@ async def test_a_table_without_vacuum_is_told(pair: Cluster) -> None:
 
 
 async def test_a_proxy_that_did_not_stop_in_order_is_told(pair: Cluster) -> None:
-    """Who has been silent for minutes may have a spool; who lives is not told, nor who has been gone for a day."""
+    """A proxy that is silent for minutes, and may have a spool, is noted; a live one or one gone for days is not."""
     rows = "('lives', now()), ('crashed', now() - interval '5 minutes'), ('forgotten', now() - interval '2 days')"
     async with _tables(pair, "replica(name text, seen_at timestamptz)"):
         await _execute(pair.primary, f"INSERT INTO capi_proxy.replica VALUES {rows}")
@@ -215,7 +215,7 @@ async def test_a_proxy_that_did_not_stop_in_order_is_told(pair: Cluster) -> None
 
 
 async def test_an_old_transaction_is_told_with_its_holder(pair: Cluster) -> None:
-    """Whoever keeps finished rows is named by session, user and application; a young one is not."""
+    """An old transaction that keeps finished rows is named by session, user and application; a young one is not."""
     async with _session(pair.primary) as holder:
         await holder.execute("SET application_name = 'nightly-report'")
         await holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'of a private statement'")
@@ -231,7 +231,7 @@ async def test_an_old_transaction_is_told_with_its_holder(pair: Cluster) -> None
 
 
 async def test_a_prepared_transaction_is_told(pair: Cluster) -> None:
-    """A transaction that outlived its session is no session's, and is told all the same."""
+    """A prepared transaction, which belongs to no session any more, is found too."""
     async with _session(pair.primary) as session:
         await session.execute("BEGIN; CREATE TABLE capi_proxy.left_over(id int); PREPARE TRANSACTION 'forgotten'")
     try:
@@ -246,7 +246,7 @@ async def test_a_prepared_transaction_is_told(pair: Cluster) -> None:
 
 
 async def test_a_standby_that_holds_rows_is_told(pair: Cluster) -> None:
-    """A query on a standby keeps rows of the primary when the standby asks for it."""
+    """A query on a standby with hot_standby_feedback keeps rows of the primary, and is found."""
     (standby,) = pair.standbys
     async with _altered(standby, "hot_standby_feedback", "on"), _session(standby) as reader:
         await reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
@@ -257,7 +257,7 @@ async def test_a_standby_that_holds_rows_is_told(pair: Cluster) -> None:
 
 
 async def test_an_idle_slot_is_told(pair: Cluster) -> None:
-    """A slot that nobody reads is told with what it keeps, and whether that has a bound."""
+    """A replication slot that nobody reads is found, with the WAL that it keeps and whether that is bounded."""
     await _execute(pair.primary, "SELECT pg_create_physical_replication_slot('moved_away', true)")
     try:
         (line,) = await _told(pair)
@@ -272,7 +272,7 @@ async def test_an_idle_slot_is_told(pair: Cluster) -> None:
 
 
 async def test_a_slot_that_holds_rows_is_told(pair: Cluster) -> None:
-    """A logical slot keeps rows of the catalogue as well as WAL."""
+    """A logical slot is found: it keeps rows of the catalogue as well as WAL."""
     await _execute(pair.primary, "SELECT pg_create_logical_replication_slot('to_warehouse', 'pgoutput')")
     try:
         lines = await _told(pair, STRICT)
@@ -284,7 +284,7 @@ async def test_a_slot_that_holds_rows_is_told(pair: Cluster) -> None:
 
 
 async def test_too_few_connections_are_told(pair: Cluster) -> None:
-    """Fewer than a proxy needs fail the check; enough for two are not worth a word."""
+    """Fewer connections than one proxy needs fail the check; enough for two cause no finding."""
     lines = []
     for limit in (3, 6, 8):
         await _execute(pair.primary, f"ALTER ROLE few CONNECTION LIMIT {limit}")
@@ -296,7 +296,7 @@ async def test_too_few_connections_are_told(pair: Cluster) -> None:
 
 
 async def test_a_user_who_may_not_see_others_is_told(pair: Cluster) -> None:
-    """What the check cannot see, it does not call sound."""
+    """If the user may not see other sessions, the check says so and does not call the server sound."""
     (line,) = await _told(pair, user="plain", only=pair.primary)
 
     assert "GRANT pg_read_all_stats" in line
@@ -304,7 +304,7 @@ async def test_a_user_who_may_not_see_others_is_told(pair: Cluster) -> None:
 
 
 async def test_an_old_server_is_told(pair: Cluster) -> None:
-    """Versions that nothing was tested with fail the check."""
+    """A server version that the proxy was not tested with fails the check."""
     lines = await _told(pair, DatabaseBounds(oldest_version=99), only=pair.primary)
 
     assert [line.startswith("FAILED") and "99 or newer is needed" in line for line in lines] == [True]
@@ -313,7 +313,7 @@ async def test_an_old_server_is_told(pair: Cluster) -> None:
 
 @pytest.mark.parametrize(("ahead_s", "words"), [(3600, "3600 s behind"), (-3600, "3600 s ahead of"), (20, "")])
 async def test_a_clock_that_differs_is_told(ahead_s: float, words: str, pair: Cluster) -> None:
-    """Half a minute is nothing to speak of; an hour is, and in which direction."""
+    """A clock that is off by half a minute causes no finding; by an hour it does, with the direction."""
     looks = await look(_url(pair.primary), clock=lambda: time.time() + ahead_s)
 
     lines = _lines(judged(looks))
@@ -326,7 +326,7 @@ def _url(node: Node, user: str = USER) -> str:
 
 
 async def test_a_connection_without_tls_is_told_of_other_machines(pair: Cluster) -> None:
-    """Names and ids of events are not for whoever is on the way; on this machine nobody is."""
+    """A connection without TLS to another machine is found, since it shows names and ids; on this machine it is not."""
     (facts,) = await look(_url(pair.primary))
     assert isinstance(facts, ServerFacts)
     (line,) = _lines(judged([replace(facts, place="db.example:5432")]))
@@ -341,7 +341,7 @@ async def test_a_connection_without_tls_is_told_of_other_machines(pair: Cluster)
 
 @asynccontextmanager
 async def _pgbouncer(node: Node, mode: str) -> AsyncIterator[Node]:
-    """Run a pooler before a server."""
+    """Run PgBouncer in front of a server."""
     pooler = Node("pooler", node.directory)
     with _pooling(node, pooler.port, mode):
         await until(lambda: _answers(pooler))
@@ -392,7 +392,7 @@ def _certify(node: Node) -> None:
 
 
 async def test_a_pooler_that_shares_sessions_is_told(pair: Cluster) -> None:
-    """PgBouncer fails the check when it pools transactions, and does not when it pools sessions."""
+    """PgBouncer fails the check if it pools transactions, but not if it pools sessions."""
     lines = []
     for mode in ("transaction", "session"):
         async with _pgbouncer(pair.primary, mode) as pooler:
@@ -413,7 +413,7 @@ async def test_a_server_that_cannot_be_reached_is_told(pair: Cluster) -> None:
 
 
 async def test_servers_without_a_primary_are_told(pair: Cluster) -> None:
-    """With standbys alone every event would go to the spool."""
+    """With standbys only, which would send every event to the spool, the check fails."""
     lines = await _told(pair, only=pair.standbys[0])
 
     assert [line.startswith("FAILED") and "no server takes writes" in line for line in lines] == [True]
@@ -421,7 +421,7 @@ async def test_servers_without_a_primary_are_told(pair: Cluster) -> None:
 
 
 async def test_a_server_that_does_not_answer_is_told(pair: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that hangs takes connections and says nothing; the check does not wait for it for ever."""
+    """A server that accepts connections but never answers is found; the check does not wait for ever."""
     monkeypatch.setattr("proxy.queue.postgres.look._SECONDS", 0.5)
     (standby,) = pair.standbys
     assert standby.process
@@ -435,7 +435,7 @@ async def test_a_server_that_does_not_answer_is_told(pair: Cluster, monkeypatch:
 
 
 async def test_a_server_of_another_kind_is_told(pair: Cluster) -> None:
-    """Whatever listens on the port, the check ends with a sentence."""
+    """Whatever else listens on the port, the check ends with a readable message."""
 
     async def speak(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 3)
@@ -450,7 +450,7 @@ async def test_a_server_of_another_kind_is_told(pair: Cluster) -> None:
 
 
 async def test_a_queue_of_another_secret_is_told(pair: Cluster) -> None:
-    """Before the proxy refuses to start, the check says that no listed secret opens what rests."""
+    """If no listed secret opens the stored events, the check says so before the proxy would refuse to start."""
     proof = Sealer(SECRET).seal(b"capi-proxy", b"meta").hex()
     async with _tables(pair, "meta(key text PRIMARY KEY, number int8, bytes bytea)"):
         await _execute(pair.primary, f"INSERT INTO capi_proxy.meta VALUES ('proof', NULL, '\\x{proof}')")
@@ -463,7 +463,7 @@ async def test_a_queue_of_another_secret_is_told(pair: Cluster) -> None:
 
 
 async def test_a_user_who_may_not_make_tables_is_told(pair: Cluster) -> None:
-    """Neither a schema that is another's, nor a database in which none may be made, is found out at the start only."""
+    """A schema of another owner, and a database in which the user may make none, are found before the start."""
     await _execute(pair.primary, "REVOKE CREATE ON SCHEMA capi_proxy FROM few", "ALTER ROLE few CONNECTION LIMIT 20")
     found = [await look(_url(pair.primary, "few"), schema=name) for name in ("capi_proxy", "absent")]
     await _execute(pair.primary, "GRANT CREATE ON SCHEMA capi_proxy TO few")
@@ -475,7 +475,7 @@ async def test_a_user_who_may_not_make_tables_is_told(pair: Cluster) -> None:
 
 
 async def test_tables_of_another_user_are_told(pair: Cluster) -> None:
-    """Whoever may write into a table may not empty or change it unless it is theirs."""
+    """Tables of another user are found: write access alone does not allow the proxy to truncate or alter them."""
     async with _tables(pair, "segment(id int)"):
         lines = _lines(judged(await look(_url(pair.primary, "plain"))))
 
@@ -490,7 +490,7 @@ def _config(directory: Path, url: str, secret: str = SECRET) -> Config:
 
 
 async def test_the_servers_of_the_configuration_are_looked_at(pair: Cluster, tmp_path: Path) -> None:
-    """With engine = "postgres" the check looks at each host of the url, with the secret; with "sqlite" at nothing."""
+    """With engine = "postgres" the check looks at each host of the url, with the secret; with "sqlite" at no server."""
     config = _config(tmp_path, pair.url)
     sqlite = load.parse(raw_config("http://127.0.0.1:1", tmp_path), {}, base=tmp_path)
 
@@ -501,7 +501,7 @@ async def test_the_servers_of_the_configuration_are_looked_at(pair: Cluster, tmp
 
 
 def test_the_check_ends_with_a_sentence_when_no_server_is_there(tmp_path: Path) -> None:
-    """The command prints what cannot be reached, never the password, and fails."""
+    """The command prints which server it cannot reach, never the password, and fails."""
     url = f"postgresql://proxy:tr0ub4dor@127.0.0.1:{free_port()}/capi"
     file = tmp_path / "config.toml"
     file.write_text(
@@ -516,7 +516,7 @@ def test_the_check_ends_with_a_sentence_when_no_server_is_there(tmp_path: Path) 
 
 
 def test_a_missing_driver_is_told(tmp_path: Path) -> None:
-    """Whoever installed the proxy without its extra is told what to install."""
+    """If the driver is missing, the check says which extra of the package to install."""
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_DRIVER, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
     )
@@ -529,7 +529,7 @@ def test_a_missing_driver_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_password_is_never_told(pair: Cluster) -> None:
-    """Neither a refused user nor an unreachable server brings the password into a line."""
+    """Neither a refused user nor an unreachable server makes the check print the password."""
     await _execute(pair.primary, "ALTER ROLE plain CONNECTION LIMIT 0")
     absent = Node("absent", pair.primary.directory)
     url = f"postgresql://plain:tr0ub4dor@127.0.0.1:{pair.primary.port},127.0.0.1:{absent.port}/postgres"
@@ -542,7 +542,7 @@ async def test_a_password_is_never_told(pair: Cluster) -> None:
 
 @pytest.mark.long
 async def test_a_primary_of_before_a_fail_over_is_told() -> None:
-    """Of two servers that take writes, the one that was left behind is named."""
+    """If two servers take writes after a fail-over, the old primary is named."""
     async with _servers(1) as servers:
         (promoted,) = servers.standbys
         await _execute(promoted, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_promote()")

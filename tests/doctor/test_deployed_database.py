@@ -1,4 +1,4 @@
-"""The files of deploy/postgres make a primary and two standbys, of which the check has nothing to say."""
+"""The files of deploy/postgres make a primary and two standbys about which the check finds nothing."""
 
 import os
 import re
@@ -29,7 +29,7 @@ from proxy.telemetry.metrics import Metrics
 
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy" / "postgres"
 PASSWORDS = {"REPLICATION_PASSWORD": "of'the standbys", "QUEUE_PASSWORD": "of-the-proxies"}
-# The file says how large a server is; here are three of them beside everything else.
+# The file is for a large server; here three of them share one machine with other programs.
 SMALL = ["-c", "shared_buffers=32MB", "-c", "listen_addresses=127.0.0.1"]
 
 
@@ -40,7 +40,7 @@ class Place:
     directory: Path
 
     def environment(self, **more: str) -> Mapping[str, str]:
-        """Return what a container has of environment."""
+        """Return the environment variables of a container."""
         return {"PATH": f"{programs()}:{os.environ['PATH']}", "POSTGRES_USER": "postgres", **PASSWORDS, **more}
 
     def run(self, *command: str | Path, **environment: str) -> None:
@@ -57,7 +57,7 @@ class Place:
 
     @contextmanager
     def running(self, name: str, port: int, *command: str | Path, **environment: str) -> Iterator[None]:
-        """Run a server until the context ends."""
+        """Run a server during the ``with`` block, as the servers' user."""
         home = self.directory / f"{name}-socket"
         home.mkdir(exist_ok=True)
         shutil.chown(home, self.directory.owner())
@@ -93,13 +93,13 @@ def _servers(place: Place) -> Iterator[str]:
     """Run three servers as containers do at their first start; yield the address for the proxies."""
     data, config = place.directory / "primary", place.directory / "postgresql.conf"
     ports = [free_port() for _ in range(3)]
-    # As the image does: whoever comes over the network needs a password.
+    # As in the image: connections over the network need a password.
     place.run("initdb", "-D", data, "-U", "postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "-N")
     serve = (programs() / "postgres", "-D", data, "-c", f"config_file={config}")
     with place.running("primary", ports[0], *serve):
         socket = str(place.directory / "primary-socket")
         place.run("sh", "./init-primary.sh", PGDATA=str(data), PGHOST=socket, PGPORT=str(ports[0]))
-    # The image starts the server anew after its scripts, which is when it reads who may come.
+    # The image restarts the server after its scripts, and only then pg_hba.conf is read.
     with ExitStack() as stack:
         stack.enter_context(place.running("primary", ports[0], *serve))
         for number, port in enumerate(ports[1:], 1):
@@ -124,7 +124,7 @@ def _standby(place: Place, number: int, port: int, primary: int) -> AbstractCont
 
 
 async def _following(url: str) -> list[Look]:
-    """Return what the servers say once a commit may wait for either standby."""
+    """Return what the check sees of the servers once a commit may wait for either standby."""
 
     async def all_follow() -> list[Look] | None:
         looks = await look(url)
@@ -136,7 +136,7 @@ async def _following(url: str) -> list[Look]:
 
 @pytest.mark.long
 async def test_the_files_make_servers_that_keep_the_promise(place: Place) -> None:
-    """From empty directories come a primary and two standbys; the check is content, and a commit is answered."""
+    """From empty directories come a primary and two standbys; the check finds nothing, and a commit succeeds."""
     with _servers(place) as url:
         looks = await _following(url)
         connection = await asyncpg.connect(url, target_session_attrs="read-write")
@@ -148,7 +148,7 @@ async def test_the_files_make_servers_that_keep_the_promise(place: Place) -> Non
 
 
 def test_patroni_gets_the_same_parameters() -> None:
-    """What the file for Patroni repeats is what the servers here were started with."""
+    """Patroni's file repeats the parameters with which the servers of this test were started."""
     names = dict(re.findall(r"^(\w+) = '?(.*?)'?$", (DEPLOY / "postgresql.conf").read_text(), re.MULTILINE))
     patroni = dict(re.findall(r"^        (\w+): \"?(.*?)\"?$", (DEPLOY / "patroni.yaml").read_text(), re.MULTILINE))
 
@@ -157,7 +157,7 @@ def test_patroni_gets_the_same_parameters() -> None:
 
 
 def test_the_files_that_compose_mounts_exist() -> None:
-    """Docker would make an empty directory of a file that is missing."""
+    """Each file that compose.yaml mounts exists; Docker would make an empty directory in place of a missing one."""
     mounted = set(re.findall(r"\./([\w.-]+):/", (DEPLOY / "compose.yaml").read_text()))
 
     assert {"postgresql.conf", "init-primary.sh", "start-standby.sh", "config.toml", "Caddyfile"} == mounted
@@ -166,7 +166,7 @@ def test_the_files_that_compose_mounts_exist() -> None:
 
 
 def test_the_configuration_reads_what_compose_gives_it() -> None:
-    """The proxies' file is sound with the variables that env.example and compose.yaml name, and none besides."""
+    """The proxies' configuration is valid with the variables that env.example and compose.yaml set, and only these."""
     compose = (DEPLOY / "compose.yaml").read_text()
     names = re.findall(r"^(\w+)=$", (DEPLOY / "env.example").read_text(), re.MULTILINE)
     variables = {name: f"0123456789abcdef{name}0123456789abcdef" for name in names}
@@ -181,7 +181,7 @@ def test_the_configuration_reads_what_compose_gives_it() -> None:
 
 
 def test_the_alerts_name_metrics_that_exist() -> None:
-    """A rule about a metric that nobody has would never raise an alarm."""
+    """Each alert rule is about an existing metric, since one about a missing metric would never fire."""
     text = (DEPLOY / "alerts.yaml").read_text()
     rules = "".join(re.findall(r"expr: (?:\|\n)?((?:.*\n)+?) +(?:for|labels):", text))
     named = set(re.findall(r"capi_proxy_\w+", rules))

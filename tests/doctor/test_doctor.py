@@ -1,4 +1,4 @@
-"""What ``check`` tells about a configuration that is sound in itself."""
+"""Findings of ``check`` about a valid configuration."""
 
 import os
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from proxy.queue.sqlite.data_dir import DataDirLock
 from proxy.queue.sqlite.engine import LocalQueue
 
 META = "https://graph.facebook.com"
-# What a careful owner has, besides what raw_config gives.
+# Settings of a careful owner, besides those of raw_config.
 TOKEN = "EAAB" + "a1b2c3d4e5" * 10
 
 
 def found(directory: Path, server: dict[str, Any] | None = None, url: str = META, **site: Any) -> list[Finding]:
-    """Return what is found about a sound configuration with some keys changed."""
+    """Return the findings about a valid configuration with some keys changed."""
     pixel = {"id": "314159265358979", "access_token": TOKEN}
     raw = raw_config(url, directory, **{"domains": ["shop.test"], "prefix": "", "pixel": [pixel], **site})
     raw["server"] |= server or {}
@@ -36,7 +36,7 @@ def about(key: str, all_found: list[Finding]) -> list[Finding]:
 
 
 def test_nothing_is_said_of_what_is_right(tmp_path: Path) -> None:
-    """A careful configuration has no finding but for who runs the check."""
+    """A careful configuration causes no finding, except about the user who runs the check."""
     tmp_path.chmod(0o700)
 
     assert [finding for finding in found(tmp_path) if finding.code != "checked_as_root"] == []
@@ -187,7 +187,7 @@ DOUBTS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
 def test_what_may_be_meant_is_a_note(
     code: str, key: str, server: dict[str, Any], site: dict[str, Any], tmp_path: Path
 ) -> None:
-    """What is right in some places is told and does not fail the check."""
+    """A setting that is right in some installations causes a note, which does not fail the check."""
     tmp_path.chmod(0o700)
     all_found = found(tmp_path, server, **site)
 
@@ -224,7 +224,7 @@ def unchanged(directory: Path) -> Iterator[None]:
 
 
 def test_a_check_makes_nothing(tmp_path: Path) -> None:
-    """Where the proxy never ran, no directory, lock or secret comes from checking, whoever checks."""
+    """Before the first start of the proxy a check, by any user, makes no directory, lock or secret."""
     with unchanged(tmp_path):
         all_found = found(tmp_path, {"data_dir": str(tmp_path / "deep" / "data"), "secret": ""})
 
@@ -255,7 +255,7 @@ async def filled(directory: Path, secret: str) -> LocalQueue:
     ],
 )
 async def test_a_forgotten_old_secret_is_told(server: dict[str, Any], fails: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    """Before the proxy refuses to start, the check says that no listed secret opens what rests; and changes nothing."""
+    """If no listed secret opens the stored events, the check says so before the start fails, and changes nothing."""
     await (await filled(tmp_path, SECRET)).close()
     with unchanged(tmp_path):
         failed = [finding.code for finding in found(tmp_path, server) if finding.failing]
@@ -265,14 +265,14 @@ async def test_a_forgotten_old_secret_is_told(server: dict[str, Any], fails: boo
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(100)])
 def test_a_file_that_cannot_be_read_is_left_to_the_start(content: bytes, tmp_path: Path) -> None:
-    """A damaged queue is told by the start, which says more; the check neither fails on it nor mends it."""
+    """A damaged queue is reported by the start, in more detail; the check neither fails on it nor repairs it."""
     (tmp_path / "queue.db").write_bytes(content)
     with unchanged(tmp_path):
         assert [finding for finding in found(tmp_path) if finding.failing] == []
 
 
 async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
-    """Beside a running proxy the check looks at nothing of its queue, and says that it runs."""
+    """If a proxy runs, the check does not look at its queue, and says that it runs."""
     lock = DataDirLock(tmp_path)
     queue = await filled(tmp_path, SECRET)
     with unchanged(tmp_path):
@@ -286,7 +286,7 @@ async def test_a_running_proxy_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: a file of somebody else (be root)")
 def test_a_lock_that_root_left_is_told(tmp_path: Path) -> None:
-    """Files of another user in the service's directory would lock it out."""
+    """Files of another user in the service's directory are found, since the service could not open them."""
     for name in ("lock", "lost+found"):
         (tmp_path / name).touch()
     os.chown(tmp_path, 12345, 12345)
@@ -299,7 +299,7 @@ def test_a_lock_that_root_left_is_told(tmp_path: Path) -> None:
 
 
 def test_a_directory_of_somebody_else_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A data_dir that the user who checks cannot write fails, and both users are named."""
+    """A data_dir that the checking user cannot write fails the check, which names its owner and that user."""
     monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may do anything
     (failed,) = [finding for finding in found(tmp_path) if finding.failing]
 
@@ -309,7 +309,7 @@ def test_a_directory_of_somebody_else_is_told(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_disk_without_the_room_that_must_stay_free_is_told(tmp_path: Path) -> None:
-    """Where the proxy would answer 503 from the start, the check fails."""
+    """If the free space is so low that the proxy would answer 503 from the start, the check fails."""
     raw = raw_config(META, tmp_path, domains=["shop.test"]) | {"queue": {"min_free_bytes": 1 << 62}}
     all_found = list(local_findings(load.parse(raw, {}, base=tmp_path)))
 
@@ -328,7 +328,7 @@ def test_a_disk_without_the_room_that_must_stay_free_is_told(tmp_path: Path) -> 
     ],
 )
 def test_addresses_that_lists_match_are_told(site: dict[str, Any], key: str, address: str, tmp_path: Path) -> None:
-    """The finding names the setting at fault, the whole address and what is better; it is a doubt, not a failure."""
+    """The finding names the setting, the whole address and a better value; it is a doubt and fails no check."""
     (finding,) = about("site[0]", found(tmp_path, **site))
 
     assert finding.code == "address_listed"
@@ -340,10 +340,10 @@ def test_addresses_that_lists_match_are_told(site: dict[str, Any], key: str, add
 
 @pytest.mark.parametrize("prefix", ["/shop", "/site", "/home", "/user", "/assets", "/api", "/static", "/events"])
 def test_plain_words_that_no_list_matches_are_not_told(prefix: str, tmp_path: Path) -> None:
-    """A directory is nothing to speak of where no rule matches the addresses below it."""
+    """A prefix of plain words causes no finding if no rule matches the addresses below it."""
     assert about("site[0]", found(tmp_path, prefix=prefix)) == []
 
 
 def test_default_names_are_not_told(tmp_path: Path) -> None:
-    """A derived prefix with the default names is nothing to speak of."""
+    """A derived prefix with the default names causes no finding."""
     assert about("site[0]", found(tmp_path)) == []

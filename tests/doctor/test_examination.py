@@ -1,4 +1,4 @@
-"""An examination as a whole: in which order, within which time, and over the operator listener."""
+"""A whole examination: the order of its findings, its time limit, and its request at the operator listener."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ PAGE = (ROOT / "docs" / "doctor.md").read_text()
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_finding_has_its_row_in_the_page(group: str) -> None:
-    """The page lists all findings of a group, in order, with all that the catalogue says, and none besides."""
+    """The page lists exactly the findings of each group, in the catalogue's order, with its texts."""
     title = group.replace("_", " ").capitalize().replace("Tls", "TLS")
     section = PAGE.partition(f"\n### {title}\n")[2].partition("\n### ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
@@ -46,7 +46,7 @@ def test_every_finding_has_its_row_in_the_page(group: str) -> None:
 
 
 def test_there_are_enough_findings_and_no_code_twice() -> None:
-    """Thirty and more beside those of the database; each in one group, with why and how to mend it."""
+    """There are at least thirty besides those of the database, each in one group, with a reason and a remedy."""
     assert len(ROWS) == sum(map(len, GROUPS.values()))
     assert len(ROWS) - len(GROUPS["database"]) >= 30
     assert all(row.what and row.why and row.mend for row in ROWS.values())
@@ -54,7 +54,7 @@ def test_there_are_enough_findings_and_no_code_twice() -> None:
 
 @pytest.mark.parametrize("code", sorted(ROWS))
 def test_every_finding_is_provoked_by_a_test(code: str) -> None:
-    """The source finds each code, and a test of the doctor names it."""
+    """Each code occurs in the source, and in a test of the doctor."""
     quoted = re.compile(f'"{code}"')
     catalogue = ROOT / "proxy" / "doctor" / "catalogue"
     source = [path for path in (ROOT / "proxy" / "doctor").rglob("*.py") if catalogue not in path.parents]
@@ -65,7 +65,7 @@ def test_every_finding_is_provoked_by_a_test(code: str) -> None:
 
 
 def test_the_worst_comes_first_and_nothing_twice() -> None:
-    """Failures, then what could not be looked at, doubts, notes; within these by group."""
+    """Failures come first, then parts that could not be looked at, doubts, notes; each of these by group."""
     codes = ["ipv6_missing", "csp_script", "tag_unseen", "secret_weak", "cname_out", "csp_script"]
     found = in_order(Finding(code, "somewhere", "something") for code in codes)
 
@@ -73,7 +73,7 @@ def test_the_worst_comes_first_and_nothing_twice() -> None:
 
 
 def test_a_finding_needs_a_row() -> None:
-    """A code that the catalogue does not have is a mistake of ours."""
+    """A finding with a code that the catalogue does not have is an error of the program."""
     with pytest.raises(KeyError):
         Finding("no_such_code", "", "")
 
@@ -84,7 +84,7 @@ def config(directory: Path, url: str = "http://127.0.0.1:9", **site: Any) -> Con
 
 
 async def test_what_hangs_is_cut_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part that does not end costs the others nothing, what it found counts, and the last line tells of it."""
+    """A part that hangs is cut off: the other parts go on, its findings so far count, and the last line mentions it."""
 
     async def hanging(_settings: object) -> AsyncIterator[Finding]:
         yield Finding("clock_off", "", "found before it hung")
@@ -98,7 +98,7 @@ async def test_what_hangs_is_cut_and_told(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 async def test_a_fault_of_ours_is_told_without_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error within a part is a finding that names its type; its text could hold anything."""
+    """An error in a part is a finding that names its type but not its text, which could contain anything."""
 
     async def faulty(_settings: object) -> AsyncIterator[Finding]:
         raise ValueError("of a secret")
@@ -112,7 +112,7 @@ async def test_a_fault_of_ours_is_told_without_its_words(tmp_path: Path, monkeyp
 
 
 async def test_a_simulator_has_no_public_name_unless_it_is_given(tmp_path: Path) -> None:
-    """Where names may be made up nobody is asked for them; --url or public_url say that they are meant."""
+    """If events go to a simulator, public names are looked up only if --url or public_url says that they are real."""
     skipped = await examine(config(tmp_path), Examining())
     meant = await examine(config(tmp_path, public_url="https://127.0.0.1:9", domains=["127.0.0.1"]), Examining())
 
@@ -122,7 +122,7 @@ async def test_a_simulator_has_no_public_name_unless_it_is_given(tmp_path: Path)
 
 
 async def test_without_a_secret_there_is_no_path_to_look_at(tmp_path: Path) -> None:
-    """Before the first start made one, the public addresses are not known, which is no pass."""
+    """Without a secret, as before the first start, the public paths are unknown, and that is not reported as sound."""
     raw = raw_config("http://127.0.0.1:9", tmp_path / "data", prefix="", public_url="https://t.shop.example")
     raw["server"]["secret"] = ""
     examined = await examine(load.parse(raw, {}, base=tmp_path), Examining(seconds=10))
@@ -131,7 +131,7 @@ async def test_without_a_secret_there_is_no_path_to_look_at(tmp_path: Path) -> N
 
 
 async def test_offline_nobody_is_asked(tmp_path: Path) -> None:
-    """With --offline the network is not asked, and the last line says that it was not."""
+    """With --offline no request leaves the machine, and the last line says so."""
     examined = await examine(config(tmp_path), Examining(offline=True))
 
     assert {"network_skipped"} == {
@@ -141,7 +141,7 @@ async def test_offline_nobody_is_asked(tmp_path: Path) -> None:
 
 
 def test_the_counts_of_the_last_line_are_true() -> None:
-    """Each seriousness is counted, and none that does not occur is named."""
+    """The last line counts the findings of each severity, and omits severities that do not occur."""
     codes = ["secret_weak", "csp_script", "tag_unseen", "cname_out", "ipv6_missing"]
     all_kinds = examination.Examination([Finding(code, "", "") for code in codes], 0, 0)
 
@@ -151,7 +151,7 @@ def test_the_counts_of_the_last_line_are_true() -> None:
 
 
 class Examiner:
-    """An examination that ends when the test says so."""
+    """A stand-in for an examination, which ends when the test says so."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -167,7 +167,7 @@ class Examiner:
 
 
 async def test_no_two_examinations_run_at_once() -> None:
-    """Whoever asks meanwhile gets the same; the result stays, with its age; after a fault another may begin."""
+    """A request during an examination joins it; the report stays, with its age; after an error another can start."""
     examiner, now = Examiner(), Clock()
     now.now = 5_000
     app = web.Application()
@@ -199,7 +199,7 @@ async def test_no_two_examinations_run_at_once() -> None:
 
 
 async def test_a_running_proxy_examines_itself(tmp_path: Path) -> None:
-    """Over the operator listener: it does not take itself for another program."""
+    """Over the operator listener a proxy examines itself, and does not take its own ports for another program's."""
     async with installation(tmp_path) as proxy:
         async with proxy.session.post(f"{proxy.operator}/api/doctor", json={}) as answer:
             assert answer.status == 202
@@ -255,7 +255,7 @@ def files_in(directory: Path) -> list[Path]:
 
 
 async def test_the_command_tells_what_why_and_how(tmp_path: Path) -> None:
-    """The worst first, with lines to paste; the last line counts; only the configuration is there afterwards."""
+    """The worst finding comes first, with lines to paste; the last line counts; no file is made."""
     code, out = await run(tmp_path, text=TEXT.replace('["127.0.0.1/32"]', '["0.0.0.0/0"]'))
     lines = out.splitlines()
 
@@ -268,7 +268,7 @@ async def test_the_command_tells_what_why_and_how(tmp_path: Path) -> None:
 
 
 async def test_the_command_prints_json(tmp_path: Path) -> None:
-    """For programs the whole report in one document; nothing to mend is exit code 0."""
+    """With --json the whole report is one document; if nothing failed, the exit code is 0."""
     code, out = await run(tmp_path, "--json")
     report = json.loads(out)
 
@@ -291,7 +291,7 @@ async def test_the_command_prints_json(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_option_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
-    """What cannot be read is told before anything is looked at."""
+    """Invalid options are reported before anything is examined."""
     path = tmp_path / "config.toml"
     path.write_text(TEXT.format(port=1, operator=2, graph="http://127.0.0.1:9"))
 

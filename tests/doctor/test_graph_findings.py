@@ -1,4 +1,4 @@
-"""What the doctor says of Graph, and what it sends there."""
+"""The doctor's findings about Graph, and the test event that it sends there."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ def config(url: str, **pixel: Any) -> Config:
 
 @asynccontextmanager
 async def clock(seconds: float | None) -> AsyncIterator[str]:
-    """Serve a Graph whose clock differs by so much; None: it says no time."""
+    """Serve a Graph whose clock is ``seconds`` off; None: its answers have no time."""
 
     async def answer(_request: web.Request) -> web.Response:
         date_header = "" if seconds is None else format_datetime(datetime.now(UTC) + timedelta(seconds=seconds))
@@ -53,7 +53,7 @@ async def clock(seconds: float | None) -> AsyncIterator[str]:
     ],
 )
 async def test_a_clock_that_differs_is_told(seconds: float | None, codes: list[str], words: str) -> None:
-    """More than a minute fails the check, in either direction."""
+    """A clock that is off by more than a minute, in either direction, fails the check."""
     async with clock(seconds) as url:
         found = [finding async for finding in graph.findings(config(url).settings)]
 
@@ -62,7 +62,7 @@ async def test_a_clock_that_differs_is_told(seconds: float | None, codes: list[s
 
 
 async def test_a_graph_that_cannot_be_reached_is_no_pass() -> None:
-    """Nothing is known then, and the check says so."""
+    """If Graph cannot be reached, its clock is unknown, and the check says so."""
     settings = config(f"http://127.0.0.1:{free_port()}").settings
     (finding,) = [finding async for finding in graph.findings(settings)]
 
@@ -82,7 +82,7 @@ async def sent(url: str, **pixel: Any) -> list[Finding]:
     ],
 )
 async def test_a_test_event_needs_no_code(pixel: dict[str, Any], is_own: bool) -> None:  # noqa: FBT001
-    """A pixel's valid code is used; else one that is drawn for this event alone. No report counts its name."""
+    """A pixel's valid test code is used, else a random one for this event; the event's name is the doctor's own."""
     async with simulator() as url, aiohttp.ClientSession() as session:
         (finding,) = await sent(url, **pixel)
         (event,) = (await get_json(session, f"{url}/sim/events"))["events"]
@@ -94,7 +94,7 @@ async def test_a_test_event_needs_no_code(pixel: dict[str, Any], is_own: bool) -
 
 
 async def test_two_test_events_have_different_codes() -> None:
-    """A drawn code ends with its event."""
+    """A random code is used for one event only."""
     async with simulator() as url:
         seen = {(await sent(url))[0].seen.partition("test code ")[2].split(" ")[0] for _ in range(4)}
 
@@ -102,7 +102,7 @@ async def test_two_test_events_have_different_codes() -> None:
 
 
 async def test_a_refused_test_event_has_metas_words() -> None:
-    """A token that is not the pixel's fails the check; no token is shown."""
+    """A token that is not valid for the pixel fails the check, with Meta's message; no token is shown."""
     async with simulator(expected={190}) as url:
         (finding,) = await sent(url, access_token="stale-token")
 
@@ -112,7 +112,7 @@ async def test_a_refused_test_event_has_metas_words() -> None:
 
 
 async def test_a_test_event_without_an_answer_is_no_pass() -> None:
-    """Where Graph is away nothing is known."""
+    """If Graph is unreachable, the fate of the test event is unknown, and the check says so."""
     (finding,) = await sent(f"http://127.0.0.1:{free_port()}")
 
     assert (finding.code, finding.failing) == ("test_event_unsent", False)
@@ -134,7 +134,7 @@ DAY = 86_400_000
     ],
 )
 def test_how_long_a_version_lives_is_told(version: str, codes: list[str]) -> None:
-    """By Meta's own table: over, within 90 days, unknown, or nothing to speak of."""
+    """A version's end, by Meta's own table, is past, within 90 days, unknown, or too far to mention."""
     assert [finding.code for finding in ends.of_version(version, NOW)] == codes
 
 
@@ -159,12 +159,12 @@ def test_how_long_a_version_lives_is_told(version: str, codes: list[str]) -> Non
     ],
 )
 def test_how_a_token_stands_is_told(health: TokenHealth, codes: list[str]) -> None:
-    """Refused, near its end, without a scope that writes, not told, or nothing to speak of."""
+    """A token is refused, near its end, without a scope that allows writing, unknown, or sound."""
     assert [finding.code for finding in ends.of_token("1", health, NOW)] == codes
 
 
 async def test_each_token_is_asked_for_once() -> None:
-    """A pixel of several sites is one question, and no token is shown."""
+    """A pixel of several sites is asked about once, and no token is shown."""
     asked: list[str] = []
 
     async def debug(request: web.Request) -> web.Response:

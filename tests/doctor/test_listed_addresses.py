@@ -1,4 +1,4 @@
-"""Addresses that lists match are told to the owner; those made here have nothing against them."""
+"""Addresses that filter lists match cause a finding; those that the proxy derives cause none."""
 
 from typing import Any
 
@@ -18,28 +18,28 @@ def site(**changes: Any) -> Site:
 
 USUAL = "/k7f2q9w3"
 
-# Prefix, changed names, the settings that are told.
+# Prefix, changed names, and the settings that the finding names.
 KNOWN: list[tuple[str, dict[str, str], list[str]]] = [
-    # Names of products, whatever their case
+    # Product names, in any case
     (USUAL, {"tag_name": "fbevents.js"}, ["tag_name"]),
     (USUAL, {"tag_name": "FBEvents.min.js"}, ["tag_name"]),
     (USUAL, {"image_name": "criteo.png"}, ["image_name"]),
     ("/piwik", {}, ["prefix"]),
     ("/matomo", {}, ["prefix"]),
     ("/Prebid", {}, ["prefix"]),
-    # A directory and a name that mean something together
+    # A directory and a name that match together
     ("/api", {"collect_name": "collect"}, ["collect_name"]),
     ("/analytics", {"collect_name": "events", "tag_name": "tracker.js"}, ["tag_name", "collect_name"]),
     ("/log", {"choice_name": "pageview"}, ["choice_name"]),
     ("/api", {}, []),
     ("/analytics", {}, []),
     (USUAL, {"collect_name": "collect"}, []),
-    # Matched by other lists than those the tests have
+    # Matched by lists that the tests do not have
     (USUAL, {"tag_name": "gdpr.js"}, ["tag_name"]),
     ("/static", {"tag_name": "0123456789abcdef0123456789abcd"}, ["tag_name"]),
     ("/static", {"tag_name": "0123456789abcdef0123456789abcd.js"}, []),
     ("/a1b2c3d4e5f6", {"collect_name": "g" * 97}, ["collect_name"]),
-    # Only on a sub-domain "t", and only as an image
+    # Matched only on a sub-domain "t", and only as an image
     (USUAL, {"image_name": "r"}, ["image_name"]),
     (USUAL, {"image_name": "open"}, ["image_name"]),
     ("/open", {}, ["prefix"]),
@@ -47,7 +47,7 @@ KNOWN: list[tuple[str, dict[str, str], list[str]]] = [
     # Nothing is appended to the image's address
     (USUAL, {"image_name": "p.gif"}, []),
     (USUAL, {"image_name": "pixel.gif"}, []),
-    # Words with one of those in them
+    # Words that contain one of those words
     ("/adventure", {"tag_name": "pixelated.js"}, []),
     ("/a1b2", {"tag_name": "fr.js"}, []),
     ("/shop-tools", {}, []),
@@ -56,7 +56,7 @@ KNOWN: list[tuple[str, dict[str, str], list[str]]] = [
 
 @pytest.mark.parametrize(("prefix", "names", "told"), KNOWN)
 def test_addresses_that_lists_match_are_told(prefix: str, names: dict[str, str], told: list[str]) -> None:
-    """The part that is at fault is told with its value and the whole address, once, or nothing is."""
+    """The finding names the setting at fault, its value and the whole address, once; other addresses cause none."""
     found = list(concerns(site(**names), prefix))
 
     assert [concern.key for concern in found] == told
@@ -66,7 +66,7 @@ def test_addresses_that_lists_match_are_told(prefix: str, names: dict[str, str],
 
 
 def test_rules_of_one_suffix_count_there_alone() -> None:
-    """A rule that has ``.com`` before the path concerns sites under .com."""
+    """A rule with ``.com`` before the path matches only sites under .com."""
     assert [concern.key for concern in concerns(site(domains=["shop.com"]), "/adv")] == ["prefix"]
     assert list(concerns(site(domains=["shop.de"]), "/adv")) == []
 
@@ -76,7 +76,7 @@ def test_rules_of_one_suffix_count_there_alone() -> None:
     [("tag_name", "gtm.js"), ("collect_name", "criteo.x"), ("image_name", "criteo.gif"), ("choice_name", "criteo.x")],
 )
 def test_what_is_better_is_good(key: str, name: str) -> None:
-    """The names recommended in place of a bad one have nothing against them."""
+    """The names that a finding recommends cause no finding themselves."""
     (found,) = concerns(site(**{key: name}), USUAL)
     recommended = [part for index, part in enumerate(found.better.split('"')) if index % 2]
 
@@ -85,7 +85,7 @@ def test_what_is_better_is_good(key: str, name: str) -> None:
 
 
 def test_the_better_prefix_is_good() -> None:
-    """The prefix recommended in place of a bad one has nothing against it."""
+    """The prefix that a finding recommends causes no finding itself."""
     (found,) = concerns(site(), "/piwik")
 
     assert '"/shop-tools"' in found.better
@@ -94,5 +94,5 @@ def test_the_better_prefix_is_good() -> None:
 
 @given(secret=st.text(min_size=1, max_size=64), name=st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True))
 def test_derived_addresses_have_nothing_against_them(secret: str, name: str) -> None:
-    """Whatever the secret and the site's name, the derived prefix with the default names raises no concern."""
+    """Whatever the secret and the site's name are, the derived prefix with the default names causes no finding."""
     assert list(concerns(site(name=name), prefix_of(secret, name))) == []

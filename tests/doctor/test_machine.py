@@ -1,4 +1,4 @@
-"""What the doctor says of the machine: disk, descriptors, ports, permissions, listeners."""
+"""The doctor's findings about the machine: disk, descriptors, ports, permissions, listeners."""
 
 import errno
 import os
@@ -54,7 +54,7 @@ ROOT = MOUNT.format(place="/", kind="ext4")
     ],
 )
 def test_the_kind_of_the_disk_is_told(kind: str, expected: list[str], directory: Path) -> None:
-    """Memory, networks and a container's own layer are no places for what must outlive a restart."""
+    """A data_dir in memory, on a network or in a container's own layer is found, as it may not outlive a restart."""
     mounts = directory / "mountinfo"
     mounts.write_text(ROOT + MOUNT.format(place=directory / "data", kind=kind))
 
@@ -62,7 +62,10 @@ def test_the_kind_of_the_disk_is_told(kind: str, expected: list[str], directory:
 
 
 def test_the_deepest_and_latest_mount_counts(directory: Path) -> None:
-    """A mount covers what is below it, the later of two the earlier; blanks are written in octal; no table, no type."""
+    """The deepest mount above a path counts, and the latest of two on one place; blanks are written in octal.
+
+    Without a mount table the type is unknown.
+    """
     mounts, place = directory / "mountinfo", Path("/srv/a b/data")
     lines = [
         ROOT,
@@ -88,7 +91,7 @@ def test_the_deepest_and_latest_mount_counts(directory: Path) -> None:
     ],
 )
 def test_the_room_on_the_disk_is_told(queue: dict[str, Any], expected: list[str], directory: Path) -> None:
-    """Too little to accept anything fails; too little for an outage is doubtful."""
+    """Too little space to accept events fails the check; too little for an outage is a doubt."""
     mounts = directory / "mountinfo"
     mounts.write_text(ROOT)
 
@@ -96,7 +99,7 @@ def test_the_room_on_the_disk_is_told(queue: dict[str, Any], expected: list[str]
 
 
 def test_a_slow_disk_is_told_and_nothing_is_left_of_the_measurement(directory: Path) -> None:
-    """Measuring makes no name in the directory and does not even change its times."""
+    """The measurement makes no named file in the directory and does not even change its times."""
     mounts, place = directory / "mountinfo", directory / "data"
     mounts.write_text(ROOT)
     before = place.stat()
@@ -113,7 +116,7 @@ def test_a_slow_disk_is_told_and_nothing_is_left_of_the_measurement(directory: P
 
 
 def test_a_disk_that_cannot_be_measured_is_no_pass(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no file without a name can be made, nothing else is made in its place."""
+    """If the disk cannot make a file without a name, it is not measured, and the check says so."""
 
     def refused(_directory: Path) -> float:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
@@ -127,7 +130,7 @@ def test_a_disk_that_cannot_be_measured_is_no_pass(directory: Path, monkeypatch:
 
 
 def test_few_descriptors_are_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the limit that the proxy cannot raise itself."""
+    """The limit that counts is the hard one, which the proxy cannot raise."""
     found = {}
     for hard in (1024, 1 << 20, resource.RLIM_INFINITY):
         monkeypatch.setattr(resource, "getrlimit", lambda _what, hard=hard: (256, hard))
@@ -137,7 +140,7 @@ def test_few_descriptors_are_told(directory: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_missing_parser_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the proxy would refuse to start, the check fails."""
+    """Without the parser the proxy would refuse to start, so the check fails."""
 
     def missing() -> None:
         raise UnsafeInstallationError("aiohttp was installed without its C parser")
@@ -156,7 +159,7 @@ def taken() -> Iterator[int]:
 
 
 def test_a_port_of_another_program_is_told(directory: Path) -> None:
-    """While no proxy works in data_dir, whoever listens there is another program; the proxy itself is none."""
+    """If no proxy runs on data_dir, its port is another program's; a proxy that examines itself finds nothing."""
     with taken() as port:
         both = config(directory, {"listen": f"127.0.0.1:{port}", "operator_listen": f"127.0.0.1:{port + 1}"})
         found, own = codes(machine.findings(both)), codes(machine.findings(both, is_own=True))
@@ -218,7 +221,7 @@ url = "{url}"
     ],
 )
 def test_secrets_that_others_may_read_are_told(text: str, mode: int, expected: list[str], tmp_path: Path) -> None:
-    """A file with secrets written out is for its owner alone; what only says where they are may be read."""
+    """A file with secrets written out must be private to its owner; one that only refers to secrets need not be."""
     path = tmp_path / "config.toml"
     path.write_text(text)
     path.chmod(mode)
@@ -244,7 +247,7 @@ def test_secrets_that_others_may_read_are_told(text: str, mode: int, expected: l
     ],
 )
 def test_who_reaches_the_operator_is_told(listen: str, own: str, expected: list[str], directory: Path) -> None:
-    """Plain HTTP to the world fails; on a network it is doubtful; on loopback it is right."""
+    """Plain HTTP for operators fails the check on a public address, is a doubt on a private one, fine on loopback."""
     settings = config(directory, {"operator_listen": listen, "operator_password": "k3Jx8vQ2mZ7r"}).settings
 
     assert codes(network.findings(settings, lambda: own)) == expected
@@ -252,7 +255,7 @@ def test_who_reaches_the_operator_is_told(listen: str, own: str, expected: list[
 
 @pytest.mark.parametrize(("old", "expected"), [(0, ["old_secret_current"]), (1, [])])
 def test_an_old_secret_that_is_the_current_one_is_told(old: int, expected: list[str], directory: Path) -> None:
-    """Whoever meant to change the secret has not."""
+    """An old secret that equals the current one causes a finding, since the secret was not changed at all."""
     listed = ["a secret for tests that is long enough", "an earlier secret that is long enough"][old]
     found = codes(secrets.findings(config(directory, {"old_secrets": [listed]})))
 
@@ -270,7 +273,7 @@ def test_an_old_secret_that_is_the_current_one_is_told(old: int, expected: list[
 def test_what_others_may_read_of_data_dir_is_told(
     directory_mode: int, file_mode: int, expected: list[str], directory: Path
 ) -> None:
-    """A directory that is closed closes what is in it."""
+    """Files that others may read cause no finding in a directory that others may not enter."""
     place = directory / "data"
     (place / "secret").write_text("x" * 40)
     (place / "secret").chmod(file_mode)
@@ -281,7 +284,7 @@ def test_what_others_may_read_of_data_dir_is_told(
 
 
 def test_graph_without_tls_is_told(directory: Path) -> None:
-    """Tokens may travel in clear to this machine alone."""
+    """Tokens may be sent without TLS only to this machine."""
     found = {
         url: codes(network.findings(config(directory, graph={"url": url}).settings))
         for url in ("http://graph.example", "https://graph.example", "http://127.0.0.1:8890")
@@ -292,7 +295,7 @@ def test_graph_without_tls_is_told(directory: Path) -> None:
 
 
 def test_a_data_dir_that_cannot_be_looked_at_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the system refuses is a finding and no traceback."""
+    """If the system refuses access to data_dir, the check has a finding and no traceback."""
 
     def refused(_self: Path) -> bool:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -306,7 +309,7 @@ def test_a_data_dir_that_cannot_be_looked_at_is_told(directory: Path, monkeypatc
 def test_a_data_dir_behind_a_closed_directory_costs_no_other_finding(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the system lets nobody see is told, with all else that is wrong with the machine and the configuration."""
+    """A data_dir behind a closed directory is a finding, and the other findings are there too."""
     closed, stat = directory / "closed", Path.stat
 
     def refused(self: Path, **options: Any) -> os.stat_result:
@@ -329,7 +332,7 @@ def test_a_check_by_root_is_told(
     directory: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Root may do what the proxy's user may not; a proxy that itself runs as root is looked at as who it is."""
+    """A check by root is noted, as root may do more than the proxy's user, unless the proxy itself runs as root."""
     monkeypatch.setattr(os, "geteuid", lambda: user)
 
     assert codes(data_dir.findings(config(directory), is_own=is_own)).count("checked_as_root") == expected

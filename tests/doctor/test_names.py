@@ -1,4 +1,4 @@
-"""What the doctor says of names."""
+"""The doctor's findings about names."""
 
 from collections.abc import Sequence
 
@@ -32,18 +32,18 @@ SOUND = [
 
 @pytest.mark.parametrize(("code", "name"), OF_NAME.items(), ids=OF_NAME)
 def test_each_fault_of_a_name_is_found(code: str, name: NameFacts) -> None:
-    """What is wrong with one name brings its finding and no other."""
+    """A name with one fault causes the finding for it and no other."""
     assert [finding.code for finding in of_name(name)] == [code]
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_a_sound_name_is_passed_over(name: NameFacts) -> None:
-    """Addresses of both kinds, also by a CNAME within the site, are nothing to speak of."""
+    """Names with addresses of both kinds, also by a CNAME within the site, cause no finding."""
     assert list(of_name(name)) == []
 
 
 def test_the_records_to_paste_have_the_addresses() -> None:
-    """In place of a CNAME that leads out, records of what it leads to now."""
+    """For a CNAME that leads out of the site, the lines to paste are address records of its current target."""
     (finding,) = of_name(OF_NAME["cname_out"])
 
     assert finding.paste.splitlines() == [
@@ -67,7 +67,10 @@ def test_the_records_to_paste_have_the_addresses() -> None:
     ],
 )
 def test_a_proxy_is_near_its_site_by_half_an_address(page: list[str], proxy: list[str], codes: list[str]) -> None:
-    """As Safari compares: IPv4 by /16, IPv6 by /64, every address of the proxy; a path of the site is never far."""
+    """A proxy is near its site if, as Safari compares, IPv4 addresses share a /16 and IPv6 addresses a /64.
+
+    Every address of the proxy must be near; a path on the site is always near.
+    """
     of_proxy = facts("t.shop.example", *proxy)
 
     assert [finding.code for finding in of_pair(facts("shop.example", *page), of_proxy)] == codes
@@ -76,7 +79,7 @@ def test_a_proxy_is_near_its_site_by_half_an_address(page: list[str], proxy: lis
 
 @pytest.mark.parametrize(("www", "codes"), [([NEAR], []), ([], []), ([FAR], ["www_elsewhere"])])
 def test_a_www_name_elsewhere_is_told(www: list[str], codes: list[str]) -> None:
-    """Where domain and www name lead to different servers, both need the rule."""
+    """If the domain and its www name lead to different servers, the finding says that both need the rule."""
     found = of_www(facts("shop.example", NEAR), facts("www.shop.example", *www))
 
     assert [finding.code for finding in found] == codes
@@ -92,7 +95,7 @@ ZONE: Zone = {
 
 
 async def test_name_servers_are_asked_for_addresses_and_aliases() -> None:
-    """Both kinds of addresses, and each name that a CNAME leads through; names that are not there have none."""
+    """Addresses of both kinds and each name of a CNAME chain are looked up; a name that does not exist has none."""
     async with name_server(ZONE) as server:
         there = Ways(nameserver=server)
         found = {name: await there.facts(name) for name in (*list(ZONE)[:2], "empty.shop.example", "no.shop.example")}
@@ -105,7 +108,7 @@ async def test_name_servers_are_asked_for_addresses_and_aliases() -> None:
 
 
 async def test_a_silent_name_server_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That nobody answered is no statement about the name."""
+    """If no name server answers, the name is unknown, and not missing."""
     monkeypatch.setattr(ways, "_LOOKUP_S", 0.2)
     async with name_server(ZONE, silent=True) as server:
         found = await Ways(nameserver=server).facts("shop.example")
@@ -114,7 +117,7 @@ async def test_a_silent_name_server_is_no_answer(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_way_may_be_given() -> None:
-    """Where an owner leads a name elsewhere, no name server is asked; an address is its own."""
+    """For a name whose endpoint the owner gives, no name server is asked; an IP address stands for itself."""
     given = Ways({("shop.example", 443): ("127.0.0.1", 8443)}, nameserver=("127.0.0.1", 1))
 
     assert await given.endpoints("shop.example", 443) == [("127.0.0.1", 8443)]

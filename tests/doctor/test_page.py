@@ -1,4 +1,4 @@
-"""What the doctor says of a page, and of the tag as it comes."""
+"""The doctor's findings about a page, and about the tag that it gets."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -97,13 +97,13 @@ FAULTY_PAGES: dict[str, tuple[str, dict[str, str]]] = {
 
 @pytest.mark.parametrize(("body", "headers"), SOUND_PAGES.values(), ids=SOUND_PAGES)
 def test_a_sound_page_is_passed_over(body: str, headers: dict[str, str]) -> None:
-    """What is right, in whatever form, brings no finding."""
+    """A right page, in any of its forms, causes no finding."""
     assert list(page.findings(HERE, answer(body, headers))) == []
 
 
 @pytest.mark.parametrize(("code", "case"), FAULTY_PAGES.items(), ids=FAULTY_PAGES)
 def test_each_fault_of_a_page_is_found(code: str, case: tuple[str, dict[str, str]]) -> None:
-    """What is wrong with a page brings its finding and no other."""
+    """A page with one fault causes the finding for it and no other."""
     assert [finding.code for finding in page.findings(HERE, answer(*case))] == [code]
 
 
@@ -118,7 +118,10 @@ def test_each_fault_of_a_page_is_found(code: str, case: tuple[str, dict[str, str
     ],
 )
 def test_a_tag_of_another_secret_is_told_from_none(src: str, code: str) -> None:
-    """By the shape of derived paths on hosts of the site, or the paths of old secrets; other scripts are others'."""
+    """A tag of another secret is recognised by a derived-looking path on a host of the site, or an old secret's path.
+
+    Scripts elsewhere are not taken for a tag.
+    """
     before = replace(HERE, old_prefixes=["/oldword"])
     found = page.findings(before, answer(html(TRAP, f'<script src="{src}"></script>', PIXEL)))
 
@@ -126,7 +129,7 @@ def test_a_tag_of_another_secret_is_told_from_none(src: str, code: str) -> None:
 
 
 def test_what_is_pasted_mends_the_page() -> None:
-    """With the lines of a finding in its place, nothing is found any more."""
+    """With the lines of a finding pasted into the page, nothing is found any more."""
     (without_tag,) = page.findings(HERE, answer(html(PIXEL.replace("fbq('init', '1234567890')", ""))))
     (trap,) = page.findings(HERE, answer(*FAULTY_PAGES["csp_trap"]))
 
@@ -136,12 +139,12 @@ def test_what_is_pasted_mends_the_page() -> None:
 
 
 def test_a_tag_that_brings_the_pixel_needs_neither_trap_nor_base_code() -> None:
-    """With load_pixel one line is all there is."""
+    """With load_pixel the page needs only the tag's one line."""
     assert list(page.findings(place(load_pixel=True), answer(html(TAG)))) == []
 
 
 def test_a_policy_speaks_of_the_proxys_own_host() -> None:
-    """Where the proxy has a host of its own, 'self' is not enough, and the line to paste names it."""
+    """If the proxy has a host of its own, the policy needs more than 'self', and the line to paste names that host."""
     there = place("https://t.shop.example")
     body = html(TRAP, TAG.replace('src="', 'src="https://t.shop.example'), PIXEL)
     found = list(page.findings(there, answer(body, csp("default-src 'self' 'unsafe-inline'"))))
@@ -155,7 +158,7 @@ def test_a_policy_speaks_of_the_proxys_own_host() -> None:
 
 @given(st.text(), st.text(alphabet="<>script=\"'/ m.jsx-img!-[]&;", max_size=200))
 def test_no_page_is_an_error(text: str, broken: str) -> None:
-    """Whatever a server sends as a page is read."""
+    """Whatever text a server sends as a page, the doctor raises no error."""
     list(page.findings(HERE, answer(text + broken, csp(text.replace("\n", "").replace("\r", "")))))
     markup_of(broken)
 
@@ -190,13 +193,13 @@ FAULTY_TAGS: dict[str, tuple[bytes, dict[str, str], int]] = {
 
 @pytest.mark.parametrize(("body", "headers"), SOUND_TAGS.values(), ids=SOUND_TAGS)
 def test_a_sound_tag_is_passed_over(body: bytes, headers: dict[str, str]) -> None:
-    """Byte for byte as the proxy serves it, nothing is found."""
+    """A tag that arrives byte for byte as the proxy serves it causes no finding."""
     assert list(tag.findings(HERE, answer(body, headers), EXPECTED)) == []
 
 
 @pytest.mark.parametrize(("code", "case"), FAULTY_TAGS.items(), ids=FAULTY_TAGS)
 def test_each_fault_of_the_tag_is_found(code: str, case: tuple[bytes, dict[str, str], int]) -> None:
-    """What is wrong with the tag brings its finding and no other."""
+    """A tag with one fault causes the finding for it and no other."""
     body, headers, status = case
 
     assert [finding.code for finding in tag.findings(HERE, answer(body, headers, status=status), EXPECTED)] == [code]
@@ -206,14 +209,14 @@ def test_each_fault_of_the_tag_is_found(code: str, case: tuple[bytes, dict[str, 
     ("running", "code"), [("0123456789abcdef", "tag_changed"), ("fedcba9876543210", "tag_other_build")]
 )
 def test_the_running_proxy_tells_a_change_from_an_older_build(running: str, code: str) -> None:
-    """Where the ETag was dropped on the way, the running proxy says what it serves."""
+    """If the ETag was dropped on the way, the running proxy's own tag tells an older build from a changed tag."""
     came = answer(BODY[:-9], {key: value for key, value in GOOD.items() if key != "ETag"})
 
     assert [each.code for each in tag.findings(HERE, came, ExpectedTag(BODY, EXPECTED.etag, running))] == [code]
 
 
 def test_a_tag_that_cannot_be_asked_for_is_no_pass() -> None:
-    """No answer is a finding, which says why."""
+    """If the tag's address does not answer, the finding says why."""
     (finding,) = tag.findings(HERE, Unreached(HERE.tag, "no answer in time"), EXPECTED)
 
     assert (finding.code, finding.seen, finding.failing) == ("tag_unseen", "no answer in time", False)
@@ -228,5 +231,5 @@ def test_a_tag_that_cannot_be_asked_for_is_no_pass() -> None:
     ],
 )
 def test_an_origin_is_written_as_browsers_do(url: str, origin: str) -> None:
-    """The usual port is left out, and IPv6 stands in brackets."""
+    """An origin omits the default port, and has IPv6 addresses in brackets."""
     assert origin_of(url) == origin

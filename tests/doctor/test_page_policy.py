@@ -54,7 +54,7 @@ TRAP = "window.a=1"
     ],
 )
 def test_a_policy_allows_the_tag_as_browsers_do(policy: str, nonce: str, url: str, allowed: bool) -> None:  # noqa: FBT001
-    """Source lists are matched as CSP 3 has them: fallbacks, schemes, hosts, ports, paths, nonces, strict-dynamic."""
+    """Source lists match as in CSP 3, with fallbacks, schemes, hosts, ports, paths, nonces and strict-dynamic."""
     assert PagePolicy.parsed(policy).allows_script(url, nonce=nonce, page=PAGE) is allowed
 
 
@@ -74,7 +74,7 @@ def test_a_policy_allows_the_tag_as_browsers_do(policy: str, nonce: str, url: st
     ],
 )
 def test_a_policy_allows_the_trap_as_browsers_do(policy: str, nonce: str, allowed: bool) -> None:  # noqa: FBT001
-    """An inline script runs by its nonce or hash; unsafe-inline counts only where there is neither."""
+    """An inline script runs if its nonce or hash is listed; unsafe-inline counts only if neither is in the policy."""
     assert PagePolicy.parsed(policy).allows_inline(TRAP, nonce=nonce) is allowed
 
 
@@ -89,7 +89,7 @@ def test_a_policy_allows_the_trap_as_browsers_do(policy: str, nonce: str, allowe
     ],
 )
 def test_events_and_images_have_directives_of_their_own(policy: str, connects: bool, shows: bool) -> None:  # noqa: FBT001
-    """connect-src and img-src count, else default-src."""
+    """connect-src and img-src count; where one is missing, default-src does."""
     parsed = PagePolicy.parsed(policy)
 
     assert parsed.allows_connect(TAG, page=PAGE) is connects
@@ -97,7 +97,7 @@ def test_events_and_images_have_directives_of_their_own(policy: str, connects: b
 
 
 def test_a_page_may_have_several_policies() -> None:
-    """A header holds policies behind commas; in an element, sandbox and the like do not count."""
+    """A header holds several policies, separated by commas; in a meta element, sandbox and the like do not count."""
     found = policies(["script-src 'self', img-src 'none'", "connect-src *"], ["sandbox; report-uri /x", ""])
 
     assert [sorted(policy.directives) for policy in found] == [["script-src"], ["img-src"], ["connect-src"]]
@@ -105,7 +105,7 @@ def test_a_page_may_have_several_policies() -> None:
 
 @given(st.text(), st.text(alphabet="'*:/.-; abcdefghn0159[]%"), st.sampled_from([TAG, ELSEWHERE, PAGE]))
 def test_no_policy_is_an_error(text: str, sources: str, url: str) -> None:
-    """Whatever a page sends is read."""
+    """Whatever policy text a page sends, the doctor raises no error."""
     for policy in policies([text, f"script-src {sources}"], [sources]):
         policy.allows_script(url, nonce=text[:3], page=PAGE)
         policy.allows_inline(text, nonce="")

@@ -1,4 +1,4 @@
-"""What the doctor makes of a round trip, and what the running proxy tells to whom."""
+"""The doctor's findings from a request through the public address, and the running proxy's answer to it."""
 
 from pathlib import Path
 from typing import Any
@@ -83,13 +83,13 @@ PASSED_OVER: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(("code", "case"), FAULTS.items(), ids=FAULTS)
 def test_each_fault_of_a_round_trip_is_found(code: str, case: dict[str, Any]) -> None:
-    """What did not reach the proxy as a visitor sent it brings its finding and no other."""
+    """A request that reaches the proxy changed in one way causes the finding for it and no other."""
     assert codes(**case) == [code]
 
 
 @pytest.mark.parametrize("case", PASSED_OVER.values(), ids=PASSED_OVER)
 def test_a_sound_round_trip_is_passed_over(case: dict[str, Any]) -> None:
-    """What is right in whatever form is nothing to speak of."""
+    """A request that arrives right, in any of its forms, causes no finding."""
     assert codes(**case) == []
 
 
@@ -111,7 +111,7 @@ def test_a_cdn_in_front_is_named_with_its_preset() -> None:
     ],
 )
 def test_what_a_stranger_can_write_is_told(seen: dict[str, Any], expected: list[str]) -> None:
-    """A forged address or host that reaches the proxy as true is a finding; one that was overwritten is none."""
+    """A forged address or host that the proxy believes is a finding; one that a web server overwrote is not."""
     found = round_trip.forged_findings(place(), settings(), Passage("ab", SEEN | seen, (), ""), frozenset({OWN}))
 
     assert [finding.code for finding in found] == expected
@@ -141,7 +141,7 @@ HOST = "https://t.shop.example"
 def test_what_happens_to_events_is_told(
     status: int, body: bytes, headers: dict[str, str], base: str, expected: list[str]
 ) -> None:
-    """By the answer to a body that the proxy refuses; CORS counts only where the proxy has a host of its own."""
+    """The answer to a body that the proxy refuses shows what becomes of events; CORS counts only on another host."""
     answer = WebAnswer(f"{base}/shop-tools/e", status, CIMultiDictProxy(CIMultiDict(headers)), body)
 
     assert [finding.code for finding in round_trip.collect_findings(place(base), answer)] == expected
@@ -159,7 +159,7 @@ async def probed(proxy: Installation, body: bytes, *, method: str = "POST", leaf
 
 
 async def test_the_running_proxy_tells_the_doctor_what_it_sees(tmp_path: Path) -> None:
-    """A sealed question brings address, host and cookie as the proxy saw them, and nobody else can read the answer."""
+    """The answer to a sealed question has address, host and cookie as the proxy saw them, for the asker alone."""
     question = KEYS.question("shop", now=now_ms())
     async with installation(tmp_path) as proxy:
         status, body = await probed(proxy, question.body)
@@ -180,7 +180,7 @@ async def test_the_running_proxy_tells_the_doctor_what_it_sees(tmp_path: Path) -
 
 
 async def test_for_strangers_there_is_no_such_address(tmp_path: Path) -> None:
-    """Whoever asks without the secret, too late or in another way gets what every unknown path gets, byte for byte."""
+    """Without the secret, too late, or with another method the answer is that of an unknown path, byte for byte."""
     late = KEYS.question("shop", now=now_ms() - 121_000).body
     foreign = ProbeKeys(SECRET + "x").question("shop", now=now_ms()).body
     sound = KEYS.question("shop", now=now_ms()).body

@@ -1,4 +1,4 @@
-"""What the doctor makes of a site's names together: pages, redirects, and where the page says that the proxy is."""
+"""The doctor's findings about all names of a site: its pages, its redirects, and where the page loads the tag from."""
 
 import ssl
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ Pages = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def pages(answers: dict[str, tuple[int, str]]) -> Pages:
-    """Return what answers by scheme and host: a page, or where a redirect leads; a path below it is not found."""
+    """Return a server by scheme and host: it serves a page or redirects; a path below an address is not found."""
 
     async def answer(request: web.Request) -> web.Response:
         status, text = answers.get(f"{request.scheme}://{request.host}", (404, ""))
@@ -35,7 +35,7 @@ def pages(answers: dict[str, tuple[int, str]]) -> Pages:
 
 
 async def codes(directory: Path, zone: Zone, answers: dict[str, tuple[int, str]]) -> dict[str, str]:
-    """Return what is found, as code → subject."""
+    """Return the findings, as subjects by code."""
     make_certificate(directory, HOST, WWW, OWN)
     settings = load.parse(raw_config("http://127.0.0.1:9", directory, domains=[HOST]), {}, base=directory).settings
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -63,7 +63,7 @@ REDIRECT = {"http://shop.example": (301, "https://shop.example/")}
 
 
 async def test_a_page_over_plain_http_is_told(tmp_path: Path) -> None:
-    """A site that does not redirect has pages whose events are refused; one that does has none."""
+    """Pages over plain HTTP, whose events are refused, are found; a redirect to https is not."""
     serving = await codes(tmp_path, ALONE, {f"{scheme}://{HOST}": (200, "a shop") for scheme in ("http", "https")})
     redirecting = await codes(tmp_path, ALONE, REDIRECT | {f"https://{HOST}": (200, "a shop")})
 
@@ -77,7 +77,7 @@ async def test_a_page_over_plain_http_is_told(tmp_path: Path) -> None:
     ids=["another site", "itself", "a fault", "no address"],
 )
 async def test_a_page_that_is_none_is_no_pass(page: tuple[int, str], tmp_path: Path) -> None:
-    """Redirects out of the site, redirects without end, faults: the page could not be looked at, the tag still is."""
+    """If the address leads out of the site, redirects for ever or fails, the page is not looked at, but the tag is."""
     found = await codes(tmp_path, ALONE, REDIRECT | {f"https://{HOST}": page})
 
     assert found["page_unseen"] == "https://shop.example/"
@@ -85,7 +85,7 @@ async def test_a_page_that_is_none_is_no_pass(page: tuple[int, str], tmp_path: P
 
 
 async def test_www_that_redirects_is_one_page(tmp_path: Path) -> None:
-    """Where one name leads to the other, the page that visitors see is looked at once, at its own address."""
+    """If one name redirects to the other, the final page is looked at once, at its own address."""
     zone: Zone = {**ALONE, WWW: [NEAR, NEAR6]}
     answers = {f"http://{host}": (301, f"https://{WWW}/") for host in (HOST, WWW)}
     found = await codes(
@@ -97,7 +97,7 @@ async def test_www_that_redirects_is_one_page(tmp_path: Path) -> None:
 
 
 async def test_the_page_says_where_the_proxy_is(tmp_path: Path) -> None:
-    """A host of the proxy's own is learned from the tag's element, and its name is looked at as the site's is."""
+    """If the page loads the tag from another host of the site, that host is examined as the proxy's."""
     zone: Zone = {**ALONE, OWN: [FAR]}
     body = f'<script async src="https://{OWN}/shop-tools/m.js"></script>'
     found = await codes(tmp_path, zone, REDIRECT | {f"https://{HOST}": (200, body), f"https://{OWN}": (404, "")})
@@ -108,7 +108,7 @@ async def test_the_page_says_where_the_proxy_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("base", ["https://evil.example", "https://shop.example:99999", "https://[shop", "javascript:"])
 async def test_a_tag_from_a_stranger_is_not_asked_for(base: str, tmp_path: Path) -> None:
-    """Only a host of the site can be the proxy's, whatever stands in the page."""
+    """A tag on a host outside the site is never requested, whatever the page says."""
     body = f'<script async src="{base}/shop-tools/m.js"></script>'
     found = await codes(tmp_path, ALONE, REDIRECT | {f"https://{HOST}": (200, body)})
 
@@ -116,12 +116,12 @@ async def test_a_tag_from_a_stranger_is_not_asked_for(base: str, tmp_path: Path)
 
 
 async def test_of_a_name_that_leads_nowhere_nothing_else_is_said(tmp_path: Path) -> None:
-    """No certificate, page or tag can be looked at there, and one finding says why."""
+    """If the name has no address, one finding says so, and none is made about certificate, page or tag."""
     assert await codes(tmp_path, {"other.example": [NEAR]}, {}) == {"name_missing": HOST}
 
 
 async def test_a_site_may_have_its_pages_on_www_alone(tmp_path: Path) -> None:
-    """That the domain itself leads nowhere is right then; that www has no page is nobody's fault otherwise."""
+    """If only www has an address and a page, the bare domain is not reported, nor is a www name without a page."""
     alone = await codes(tmp_path, {WWW: [NEAR, NEAR6]}, {f"https://{WWW}": (200, "")})
     without = await codes(tmp_path, {**ALONE, WWW: [NEAR, NEAR6]}, REDIRECT | {f"https://{HOST}": (200, "")})
 

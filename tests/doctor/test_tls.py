@@ -1,4 +1,4 @@
-"""What the doctor says of TLS, by handshakes with servers that are sound and otherwise."""
+"""The doctor's findings about TLS, from handshakes with right and with faulty servers."""
 
 import asyncio
 import ssl
@@ -31,7 +31,7 @@ def context(directory: Path, lowest: str = "TLSv1_2", highest: str = "TLSv1_3") 
 
 @asynccontextmanager
 async def server(speaking: ssl.SSLContext | None) -> AsyncIterator[int]:
-    """Listen until the context ends, in plain HTTP where nothing else is said; yield the port."""
+    """Listen during the ``with`` block, with TLS if a context is given, else in plain HTTP; yield the port."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if speaking is None:
@@ -69,7 +69,7 @@ async def test_a_certificate_is_judged_as_browsers_do(
     codes: list[str],
     tmp_path: Path,
 ) -> None:
-    """Whom it is for, until when, and whether anybody vouches for it."""
+    """The name, the dates and the trust of a certificate are checked."""
     make_certificate(tmp_path, *names, days=days)
     async with server(context(tmp_path)) as port:
         assert [finding.code for finding in await found(port, tmp_path, trusted=trusted)] == codes
@@ -86,21 +86,21 @@ async def test_a_certificate_is_judged_as_browsers_do(
 async def test_protocols_that_were_given_up_are_told(
     lowest: str, highest: str, codes: list[str], tmp_path: Path
 ) -> None:
-    """Beside those of today they are a doubt; in their place, browsers refuse the server."""
+    """Obsolete protocol versions are a doubt beside current ones, and a failure if there are no others."""
     make_certificate(tmp_path, HOST)
     async with server(context(tmp_path, lowest, highest)) as port:
         assert [finding.code for finding in await found(port, tmp_path)] == codes
 
 
 async def test_plain_http_where_https_is_expected_is_told(tmp_path: Path) -> None:
-    """A server that answers in another language has no TLS."""
+    """A server that does not speak TLS on its port is reported so."""
     make_certificate(tmp_path, HOST)
     async with server(None) as port:
         assert [finding.code for finding in await found(port, tmp_path)] == ["tls_missing"]
 
 
 async def test_a_server_that_is_away_is_no_pass(tmp_path: Path) -> None:
-    """Nobody listens there, so nothing is known of its certificate."""
+    """If nobody listens, the certificate is unknown, and the check says so."""
     make_certificate(tmp_path, HOST)
     (finding,) = await found(free_port(), tmp_path)
 

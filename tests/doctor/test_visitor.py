@@ -1,4 +1,4 @@
-"""The doctor's visitor before servers that mean harm, or nothing at all."""
+"""The doctor's HTTP client and servers with harmful answers, or without any."""
 
 import asyncio
 import gzip
@@ -36,7 +36,7 @@ async def endlessly(writer: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def visitor_of(saying: Saying, seconds: float = 5.0) -> AsyncIterator[Visitor]:
-    """Lead a visitor to a server that says so, whatever it is asked."""
+    """Yield a visitor whose requests all go to a server that answers with ``saying``."""
     tasks = set[asyncio.Task[None] | None]()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ BAD: dict[str, Saying] = {
 
 @pytest.mark.parametrize("saying", BAD.values(), ids=BAD)
 async def test_what_is_no_answer_is_told_and_not_raised(saying: Saying) -> None:
-    """Whatever a server says, or leaves out, becomes a word about it, or a readable answer."""
+    """Whatever a server sends, or leaves out, becomes an error text or a readable answer, never an exception."""
     async with visitor_of(saying) as visitor:
         got = await visitor.get("http://shop.example/")
 
@@ -85,7 +85,7 @@ async def test_what_is_no_answer_is_told_and_not_raised(saying: Saying) -> None:
 
 @pytest.mark.parametrize("saying", [say(then_hang=True), say(HEAD, then_hang=True)], ids=["head", "body"])
 async def test_a_server_that_hangs_costs_its_time_alone(saying: Saying) -> None:
-    """The time for one request ends it."""
+    """A server that hangs is given up after the time for one request."""
     async with visitor_of(saying, seconds=0.3) as visitor:
         assert await visitor.get("http://shop.example/") == Unreached("http://shop.example/", "no answer in time")
 
@@ -96,7 +96,7 @@ async def test_a_server_that_hangs_costs_its_time_alone(saying: Saying) -> None:
     ids=["without end", "small until it is unpacked"],
 )
 async def test_a_large_body_is_cut(saying: Saying) -> None:
-    """Nothing fills the memory of the proxy that examines itself."""
+    """A large body is cut, since it would fill the memory of the proxy that examines itself."""
     async with visitor_of(saying) as visitor:
         got = await visitor.get("http://shop.example/")
 
@@ -106,19 +106,19 @@ async def test_a_large_body_is_cut(saying: Saying) -> None:
 
 @pytest.mark.parametrize("url", ["http://nowhere.invalid:1/", "http://[/", "nothing", ""])
 async def test_an_address_that_leads_nowhere_is_told(url: str) -> None:
-    """What a page or a redirect names may be anything."""
+    """An address from a page or redirect that leads nowhere becomes an error text, not an exception."""
     async with visitor_of(say()) as visitor:
         assert isinstance(await visitor.get(url), Unreached)
 
 
 def test_this_machines_addresses_are_known_without_a_packet() -> None:
-    """By the address where it would connect to; where there is no way, nothing is known."""
+    """This machine's address is the one from which it would connect; without a route the set is empty."""
     assert own_addresses([("127.0.0.1", 443)]) == {"127.0.0.1"}
     assert own_addresses([("not an address", 443)]) == frozenset()
 
 
 def test_browsers_verify_certificates() -> None:
-    """So does the visitor."""
+    """The visitor verifies certificates, as browsers do."""
     context = tls_context(Ways())
 
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

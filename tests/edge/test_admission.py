@@ -1,4 +1,4 @@
-"""Floods at the door: who sends too much is told when to come again, and everybody else is served."""
+"""Floods of requests: a client that sends too much is told when to come again, and all others are served."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def shop_with(directory: Path, **limits: int) -> AsyncIterator[Installatio
 
 @pytest.fixture(name="still")
 def _still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no time pass for the limits: where a machine is busy, seconds may lie between two requests."""
+    """Stop the clock of the limits, since on a busy machine seconds may lie between two requests."""
     original = admission.Admission.__init__
 
     def begin(self: admission.Admission, *arguments: Any, **named: Any) -> None:
@@ -52,7 +52,7 @@ async def conditions(shop: Installation) -> list[tuple[str, str, bool]]:
 
 @pytest.mark.usefixtures("still")
 async def test_beyond_its_rate_an_address_is_told_to_come_again(tmp_path: Path) -> None:
-    """The 429 names the seconds, a page may read it, another visitor is served, and readiness is degraded at most."""
+    """The 429 names the seconds to wait, a page may read it, others are served, and readiness is degraded at most."""
     async with shop_with(tmp_path, requests_per_second=1, burst=3) as shop:
         answers = [await shop.post(page_views([f"r{number}"])) for number in range(5)]
         neighbour = await shop.post(page_views(["r9"]), X_Forwarded_For=OTHER)
@@ -71,7 +71,7 @@ async def test_beyond_its_rate_an_address_is_told_to_come_again(tmp_path: Path) 
 
 @pytest.mark.usefixtures("still")
 async def test_an_ipv6_line_is_one_client(tmp_path: Path) -> None:
-    """Addresses of one /64 share what one client may send; the next /64 is another."""
+    """Addresses in one IPv6 /64 share a client's limit; the next /64 is another client."""
     async with shop_with(tmp_path, requests_per_second=1, burst=2) as shop:
         statuses = [
             (await shop.post(page_views([address]), X_Forwarded_For=address))[0]
@@ -105,7 +105,7 @@ async def test_each_event_counts(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("still")
 async def test_an_event_for_two_pixels_is_one(tmp_path: Path) -> None:
-    """What counts is how often somebody did something, not how many pixels the site has."""
+    """An event for two pixels counts once, since the limit is for what a visitor does, not for a site's pixels."""
     pixels = [{"id": "1", "access_token": TOKEN}, {"id": "2", "access_token": TOKEN}]
     async with installation(tmp_path, more={"limits": {"requests_per_second": 1, "burst": 3}}, pixel=pixels) as shop:
         statuses = [
@@ -118,7 +118,7 @@ async def test_an_event_for_two_pixels_is_one(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("still")
 async def test_health_is_asked_without_limit(tmp_path: Path) -> None:
-    """While a client floods, and even from its address, the load balancer's question is answered with 200."""
+    """Health checks have no limit: they get 200 during a flood, even from the address that floods."""
     async with shop_with(tmp_path, requests_per_second=1, burst=1) as shop:
         for number in range(5):
             await shop.post(page_views([f"h{number}"]))
@@ -128,7 +128,7 @@ async def test_health_is_asked_without_limit(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("still")
 async def test_the_tag_is_limited_too(tmp_path: Path) -> None:
-    """Every door but health counts: a flood of another kind is no way around."""
+    """Every address except health counts for the limit, so a flood of tag requests is limited too."""
     async with shop_with(tmp_path, requests_per_second=1, burst=3) as shop:
         statuses = []
         for path in ("/shop-tools/m.js", "/nowhere", "/shop-tools/n.gif", "/shop-tools/m.js"):
@@ -141,7 +141,7 @@ async def test_the_tag_is_limited_too(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def half_sent(shop: Installation, count: int, framing: str) -> AsyncIterator[list[asyncio.StreamReader]]:
-    """Hold requests of one visitor whose bodies do not come."""
+    """Hold requests of one visitor whose bodies are not sent."""
     streams = [await asyncio.open_connection(shop.proxy.public.host, shop.proxy.public.port) for _ in range(count)]
     for _, writer in streams:
         writer.write(f"{HEAD}X-Forwarded-For: 93.184.216.34\r\n{framing}\r\n\r\n".encode())
@@ -156,7 +156,7 @@ async def half_sent(shop: Installation, count: int, framing: str) -> AsyncIterat
 async def test_bodies_under_way_are_bounded_and_shared(
     tmp_path: Path, framing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One visitor's unfinished bodies take half of the room at most, whatever their framing says; others come in."""
+    """Unfinished bodies of one visitor take at most half of the room, whatever their framing; others are accepted."""
     monkeypatch.setattr(admission, "MOST_BYTES", 10 * 65_536)
     async with shop_with(tmp_path) as shop, half_sent(shop, 12, framing) as readers:
 
@@ -176,7 +176,7 @@ async def test_bodies_under_way_are_bounded_and_shared(
 
 
 async def test_beyond_the_bound_everybody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where even a first request finds no room, the answer is 503 with Retry-After and CORS."""
+    """If even a client's first request finds no room, the answer is 503 with Retry-After and CORS."""
     monkeypatch.setattr(admission, "MOST_BYTES", 10)
     async with shop_with(tmp_path) as shop:
         status, headers, _ = await shop.post(page_views(["none"]))
@@ -185,7 +185,7 @@ async def test_beyond_the_bound_everybody_waits(tmp_path: Path, monkeypatch: pyt
 
 
 async def test_a_queue_that_fills_is_shared(tmp_path: Path) -> None:
-    """While nothing is delivered one client cannot fill the queue: at its limit it waits, and another is taken."""
+    """While nothing is delivered one client cannot fill the queue: it is refused at its limit, others are accepted."""
     # At one event a second its limit does not grow, however slow the machine is.
     more = {"queue": {"max_events": 1000}, "limits": {"requests_per_second": 1, "burst": 400}}
     async with installation(tmp_path, more=more) as shop:
@@ -214,7 +214,7 @@ async def test_a_queue_that_fills_is_shared(tmp_path: Path) -> None:
 async def test_every_answer_can_be_read_by_a_page_of_the_site(
     tmp_path: Path, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    """Whatever is wrong, a page of the site may read the answer and its Retry-After; only a foreign one may not."""
+    """A page of the site may read every answer and its Retry-After, whatever went wrong; other pages may not."""
     async with shop_with(tmp_path) as shop:
         for origin, expected in ((ORIGIN, ORIGIN), ("https://evil.example", None)):
             async with shop.session.request(
@@ -227,7 +227,7 @@ async def test_every_answer_can_be_read_by_a_page_of_the_site(
 
 
 async def test_a_large_request_waits_for_a_turn_before_each_of_its_parts() -> None:
-    """The request of another client that comes meanwhile is not held up by more than one part."""
+    """A large request yields before each of its parts, so another client's request waits for one part at most."""
     circle, order = Turns(), list[str]()
 
     def parts() -> Parts[Decision]:
@@ -255,7 +255,7 @@ async def test_a_large_request_waits_for_a_turn_before_each_of_its_parts() -> No
 
 
 async def test_clients_take_turns() -> None:
-    """With sixty requests of one client ready, another client's is worked on in the next round, and order is kept."""
+    """With sixty requests of one client waiting, another client's is handled in the next round; order is kept."""
     circle, order = Turns(), list[str]()
 
     async def request(who: str, number: int) -> None:

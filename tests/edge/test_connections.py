@@ -1,4 +1,4 @@
-"""Clients that are silent, slow, greedy or broken, on real sockets: they get their answer, and nobody else pays."""
+"""Silent, slow, greedy and broken clients on real sockets: they get an answer, and no other client has to wait."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from proxy.edge.net import connections, http
 pytestmark = pytest.mark.usefixtures("front")
 
 ADDRESSES = [f"127.0.0.{number}" for number in range(2, 30)]
-"""Of loopback; not trusted here, so each is a client of its own."""
+"""Loopback addresses that are no trusted proxies here, so each of them is a client of its own."""
 HEAD = f"POST /shop-tools/e HTTP/1.1\r\nHost: t.shop.example\r\nOrigin: {ORIGIN}\r\n"
 TAG = b"GET /shop-tools/m.js HTTP/1.1\r\nHost: t.shop.example\r\n\r\n"
 CLOSING = TAG.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
@@ -45,7 +45,7 @@ class Client:
         self.writer = writer
 
     async def answer(self) -> bytes:
-        """Read until the proxy closes."""
+        """Return all bytes until the proxy closes the connection."""
         try:
             return await asyncio.wait_for(self.reader.read(), 60)
         except ConnectionError:
@@ -94,7 +94,7 @@ async def conditions(shop: Installation) -> list[str]:
 async def test_a_crowd_that_runs_out_of_time_together_ends_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In each turn of the event loop only some get their 408, so that visitors have their turns between."""
+    """If many connections time out together, each turn of the event loop ends only some; visitors come between."""
     loop, expire = asyncio.get_running_loop(), http.HttpConnection.expire
     turn, turns = 0, list[int]()
 
@@ -121,7 +121,7 @@ async def test_a_crowd_that_runs_out_of_time_together_ends_in_parts(
 
 @pytest.mark.usefixtures("quick")
 async def test_a_fault_in_a_sweep_is_not_the_end_of_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next sweep comes all the same, and ends what took too long."""
+    """After an error in a sweep, the next sweep runs all the same, and ends the connections that took too long."""
     expire, faults = http.HttpConnection.expire, [RuntimeError("of the test")]
 
     def expiring(connection: http.HttpConnection) -> None:
@@ -151,7 +151,7 @@ SLOW = {
 async def test_a_client_that_stops_gets_408(
     tmp_path: Path, start: bytes, limits: dict[str, float], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Wherever a client falls silent within a request, it gets a 408 in JSON and the connection ends, quietly."""
+    """A client that falls silent anywhere within a request gets 408 in JSON; nothing is logged as a problem."""
     async with shop_with(tmp_path, **limits) as shop, clients(shop) as connect:
         client = await connect()
         client.writer.write(start)
@@ -167,7 +167,7 @@ async def test_a_client_that_stops_gets_408(
 
 @pytest.mark.usefixtures("quick")
 async def test_a_dripping_client_is_not_waited_for(tmp_path: Path) -> None:
-    """Bytes that come now and then lengthen nothing: the limit counts from the first byte of the headers."""
+    """Single bytes now and then extend no limit: it counts from the first byte of the headers."""
     async with shop_with(tmp_path, header_seconds=0.3) as shop, clients(shop) as connect:
         client = await connect()
         answer = asyncio.create_task(client.answer())
@@ -177,14 +177,14 @@ async def test_a_dripping_client_is_not_waited_for(tmp_path: Path) -> None:
             client.writer.write(bytes((byte,)))
             await asyncio.sleep(0.01)
 
-        # A byte that crosses the answer may reset the connection, and the answer is lost then.
+        # If a byte arrives after the answer, the connection may be reset, and the answer is lost then.
         assert (await answer).split()[1:2] in ([], [b"408"])
         assert await ended(shop, "header") == 1
 
 
 @pytest.mark.usefixtures("quick")
 async def test_a_slow_but_steady_body_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that takes longer than its time as a whole is taken when it comes at the least rate or faster."""
+    """A body that takes longer than the time limit is accepted as long as it arrives at the least rate or faster."""
     monkeypatch.setattr(http, "BODY_RATE", 20)
     body = orjson.dumps(page_views(["steady"]))
     head = f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode()
@@ -201,7 +201,7 @@ async def test_a_slow_but_steady_body_arrives(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.usefixtures("quick")
 async def test_a_kept_connection_ends_after_its_silence(tmp_path: Path) -> None:
-    """Between requests a connection may be silent for longer than for its first byte, and then it ends unanswered."""
+    """A kept connection may be silent for longer than a new one before its first byte; then it ends unanswered."""
     async with shop_with(tmp_path, first_byte_seconds=1, keep_alive_seconds=2) as shop, clients(shop) as connect:
         client = await connect()
         assert (await client.ask(TAG)).split()[1] == b"200"
@@ -222,7 +222,7 @@ LONG = {
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("pieces", LONG.values(), ids=LONG)
 async def test_headers_together_are_bounded(tmp_path: Path, pieces: list[bytes]) -> None:
-    """More than 16 KiB of headers end the connection with 431, however they come; 15 KiB are fine."""
+    """More than 16 KiB of headers, in whatever pieces, end the connection with 431; 15 KiB are accepted."""
     async with shop_with(tmp_path) as shop, clients(shop) as connect:
         fine, client = await connect(), await connect()
         allowed = await fine.ask(TAG[:-2] + FILLER * 3 + b"X: " + b"z" * 3000 + b"\r\n\r\n")
@@ -234,13 +234,13 @@ async def test_headers_together_are_bounded(tmp_path: Path, pieces: list[bytes])
 
     assert allowed.split()[1] == b"200"
     assert count == 1
-    if sum(map(len, pieces)) < 30_000:  # behind more, the answer may be lost with what the proxy left unread
+    if sum(map(len, pieces)) < 30_000:  # with more bytes the answer may be lost, as the proxy leaves them unread
         assert answer.startswith(b"HTTP/1.1 431")
 
 
 @pytest.mark.usefixtures("quick")
 async def test_what_follows_an_upgrade_is_bounded(tmp_path: Path) -> None:
-    """A client that asks for another protocol and goes on at length is not kept in memory: its connection ends."""
+    """If a client asks for another protocol and goes on sending, its bytes are not kept, and its connection ends."""
     upgrade = TAG[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
     async with shop_with(tmp_path) as shop, clients(shop) as connect:
         client = await connect()
@@ -253,7 +253,7 @@ async def test_what_follows_an_upgrade_is_bounded(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 async def test_pipelining_is_bounded(tmp_path: Path) -> None:
-    """A few requests sent ahead are answered in order; four hundred at once end the connection before they are read."""
+    """A few pipelined requests are answered in order; four hundred at once end the connection unread."""
     async with shop_with(tmp_path) as shop, clients(shop) as connect:
         few, many = await connect(), await connect()
         few.writer.write(TAG * (http.PIPELINED - 1) + CLOSING)
@@ -270,11 +270,11 @@ async def test_pipelining_is_bounded(tmp_path: Path) -> None:
 async def test_a_client_that_does_not_read_is_cut_off(
     tmp_path: Path, requests: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Answers that nobody reads are given up, whether the connection is still open or closing already."""
+    """A client that does not read its answers is disconnected, whether the connection is open or already closing."""
 
     def narrow(*args: object, **kwargs: object) -> socket.socket:
         listening: socket.socket = create(*args, **kwargs)  # type: ignore[arg-type]
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # accepted ones inherit it
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # accepted connections inherit it
         return listening
 
     create = socket.create_server
@@ -297,7 +297,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
 
 @pytest.mark.usefixtures("quick")
 async def test_one_address_cannot_hold_all_connections(tmp_path: Path) -> None:
-    """At its limit an address loses its longest silent connection, never one whose request is being answered."""
+    """At its limit an address loses its longest silent connection, never one with a request under way."""
     async with shop_with(tmp_path, connections_per_address=3) as shop, clients(shop) as connect:
         first, second, third = [await connect() for _ in range(3)]
         for client in (second, third, first):
@@ -316,7 +316,7 @@ async def test_one_address_cannot_hold_all_connections(tmp_path: Path) -> None:
 
 
 async def test_a_carrier_may_bring_new_visitors_as_fast_as_they_are_answered(tmp_path: Path) -> None:
-    """One address may open more connections than it may hold: those that were answered make room at once."""
+    """An address may open more connections than it may hold, since answered ones make room at once."""
     async with shop_with(tmp_path, connections_per_address=3) as shop, clients(shop) as connect:
         lines = [await (await connect()).ask(TAG) for _ in range(30)]
 
@@ -324,7 +324,7 @@ async def test_a_carrier_may_bring_new_visitors_as_fast_as_they_are_answered(tmp
 
 
 async def test_a_crowd_that_says_nothing_is_refused_at_its_limit(tmp_path: Path) -> None:
-    """Connections that never asked make room only after a while, so that connecting again and again costs little."""
+    """Connections that never sent a request make room only after a while; further ones are refused until then."""
     async with shop_with(tmp_path, connections_per_address=3) as shop, clients(shop) as connect:
         silent_clients = [await connect() for _ in range(3)]
         refused = [await (await connect()).answer() for _ in range(20)]
@@ -338,7 +338,7 @@ async def test_a_crowd_that_says_nothing_is_refused_at_its_limit(tmp_path: Path)
 
 @pytest.mark.usefixtures("quick")
 async def test_a_full_house_makes_room(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """With all places taken by the silent, who comes next is served, and the operator listener answers; told once."""
+    """If silent connections take all places, new clients and the operator are still served; one log line says so."""
     async with shop_with(tmp_path, connections=20, connections_per_address=5) as shop, clients(shop) as connect:
         silent = [await connect(address) for address in ADDRESSES for _ in range(5)]
         served = [await (await connect(address)).ask(TAG) for address in ADDRESSES]
@@ -352,7 +352,7 @@ async def test_a_full_house_makes_room(tmp_path: Path, caplog: pytest.LogCapture
 
 @pytest.mark.usefixtures("quick")
 async def test_the_operator_listener_has_limits_of_its_own(tmp_path: Path) -> None:
-    """Silent connections to the operator listener shut its owner out no more than those to the public one."""
+    """Silent connections to the operator listener do not shut out the operator, as on the public listener."""
     async with shop_with(tmp_path) as shop:
         address = shop.proxy.operator
         silent = [await asyncio.open_connection(address.host, address.port) for _ in range(100)]
@@ -381,14 +381,14 @@ BROKEN = {
 async def test_what_clients_break_is_counted_and_never_logged(
     tmp_path: Path, start: bytes, *, reset: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A client that hangs up, resets or sends no HTTP leaves no line, no address and no traceback in the log."""
+    """A client that disconnects, resets or sends no HTTP causes no line, no address and no traceback in the log."""
     caplog.set_level(logging.DEBUG)
     async with shop_with(tmp_path) as shop, clients(shop) as connect:
         for _ in range(3):
             client = await connect()
             client.writer.write(start)
             await client.writer.drain()
-            await (await connect(ADDRESSES[1])).ask(TAG)  # the proxy has read what came before
+            await (await connect(ADDRESSES[1])).ask(TAG)  # the proxy has read the earlier bytes now
             if reset:
                 linger = struct.pack("ii", 1, 0)
                 client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -407,7 +407,7 @@ async def test_what_clients_break_is_counted_and_never_logged(
 
 
 async def test_malformed_http_is_answered_in_json(tmp_path: Path) -> None:
-    """What is no HTTP gets a short reason in JSON without a word of the request."""
+    """A request that is not HTTP gets a short reason in JSON, without any text of the request."""
     async with shop_with(tmp_path) as shop, clients(shop) as connect:
         client = await connect()
         client.writer.write(b"GET / HTTP/1.1\r\nplanted\r\n\r\n")
@@ -422,7 +422,7 @@ async def test_malformed_http_is_answered_in_json(tmp_path: Path) -> None:
 async def test_a_fault_of_ours_is_told_without_the_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error nobody foresaw is answered with CORS, told once by its place, and the log holds no traceback."""
+    """An unforeseen error is answered with CORS and reported once, by its place; the log has no traceback."""
 
     def broken(*_: object, **__: object) -> None:
         raise KeyError("planted@mail.example")
@@ -442,7 +442,7 @@ async def test_a_fault_of_ours_is_told_without_the_request(
 async def test_what_the_event_loop_meets_is_told_without_a_traceback(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A client's network error in a transport is no line; an error of ours in a callback is told by its place."""
+    """A network error in a transport causes no log line; an error in a callback is reported by its place."""
     loop = asyncio.get_running_loop()
 
     def broken() -> None:

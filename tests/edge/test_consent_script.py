@@ -1,4 +1,4 @@
-"""The part of the tag that asks for consent: made of what the site names, and of nothing else."""
+"""The part of the tag that asks consent managers: it contains only what the site names."""
 
 from typing import Any
 
@@ -28,13 +28,13 @@ def site(*sources: str, **cmp: Any) -> Site:
 
 
 def test_nobody_is_asked_unless_named() -> None:
-    """A site that names no consent manager pays no byte for them."""
+    """A site that names no consent manager has not one byte for them in its tag."""
     assert consent_script(site(), static_file) == ""
 
 
 @pytest.mark.parametrize("name", CONSENT_MANAGERS)
 def test_only_the_named_adapter_is_in_the_tag(name: str) -> None:
-    """An adapter that is not chosen costs nothing."""
+    """Only the adapters that the site names are in its tag."""
     adapters = {row.name: static_file(row.adapter).decode().strip() for row in CONSENT_MANAGERS.values()}
     script = consent_script(site(name), static_file)
 
@@ -51,10 +51,10 @@ def test_only_the_named_adapter_is_in_the_tag(name: str) -> None:
     ],
 )
 def test_the_words_of_the_site_are_in_the_tag(source: str, cmp: dict[str, Any], expected: str) -> None:
-    """Each adapter is followed by the words the site gives it, as JSON."""
+    """Each adapter is followed by the site's settings for it, as JSON."""
     assert consent_script(site(source, **cmp), static_file).endswith(expected)
 
 
 def test_all_adapters_keep_their_budget() -> None:
-    """Everything that can be chosen, chosen at once, stays within its part of the tag's budget."""
+    """All adapters together stay within their part of the tag's budget."""
     assert len(brotli.compress(consent_script(site(*CONSENT_MANAGERS), static_file).encode(), quality=11)) <= BUDGET

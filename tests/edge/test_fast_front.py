@@ -1,4 +1,4 @@
-"""The short way of plain requests past aiohttp: on a real socket nobody can tell it from aiohttp's own way."""
+"""Plain requests bypass aiohttp on a fast path: on a real socket its answers cannot be told from aiohttp's."""
 
 import asyncio
 import itertools
@@ -24,7 +24,7 @@ from proxy.edge.net.http import HttpConnection
 from proxy.edge.net.plain_http import answer_bytes
 from proxy.queue.grouper import Grouper
 
-# Whoever says no more is sent away at once, so that a conversation ends by itself.
+# A client that sends nothing more is disconnected soon, so that a conversation ends by itself.
 SHORT = LimitSettings(first_byte_seconds=1.5, header_seconds=1.5, body_seconds=1.5, keep_alive_seconds=1.5)
 PLAIN = post(b'{"v":1}', "Origin: https://a.example", "User-Agent: Mozilla/5.0", "X-Forwarded-For: 1.1.1.1")
 CLOSING = post(b"bye", "Connection: close")
@@ -45,7 +45,7 @@ async def _fast() -> AsyncIterator[Front]:
 
 
 async def test_plain_requests_go_past_aiohttp(fast: Front) -> None:
-    """One after another on one connection; what is not plain goes to aiohttp, and the next plain one past it again."""
+    """Plain requests bypass aiohttp; another goes to aiohttp, and the next plain one on the connection bypasses it."""
     pieces = [PLAIN, PLAIN, GET, PLAIN, post(b"{}", "X-A: a", "X-A: b"), PLAIN, CLOSING]
     reader, writer = await asyncio.open_connection(*fast.address)
     methods = []
@@ -79,12 +79,12 @@ SPLIT = {
 async def test_a_connection_returns_only_where_a_request_surely_begins(
     fast: Front, pieces: list[bytes], expected: int
 ) -> None:
-    """Behind whole requests the next plain one goes past aiohttp; where that is not certain, none does any more."""
+    """After complete requests the next plain one bypasses aiohttp; if the boundary is uncertain, none does any more."""
     reader, writer = await asyncio.open_connection(*fast.address)
     for piece in pieces:
         writer.write(piece)
         await writer.drain()
-        await asyncio.sleep(0.01)  # each piece is read by itself
+        await asyncio.sleep(0.01)  # so that each piece is read separately
     await until(partial(_came, fast, 1), what="the answers before")
     writer.write(PLAIN)
     answered = await asyncio.wait_for(reader.read(), 60)
@@ -106,7 +106,7 @@ CHUNKED_HEAD = CHUNKED.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
     "broken", [b"zz\r\n", b"2\r\n{}x", b"2\r\n{}\r\n0\r\nX A: 3\r\n\r\n", b"0\r\nContent-Length: 3\r\n\r\n"]
 )
 async def test_a_body_whose_framing_breaks_is_refused_at_once(broken: bytes, *, is_fast: bool) -> None:
-    """Its request is under way by then, and would be so until its client is gone, whom no time limit ends."""
+    """A body with broken framing is refused at once; otherwise its request would stay until the client left."""
     async with front(SHORT, fast=is_fast) as made:
         answered = await _in_two(made, CHUNKED_HEAD, broken)
 
@@ -115,7 +115,7 @@ async def test_a_body_whose_framing_breaks_is_refused_at_once(broken: bytes, *, 
 
 
 async def _in_two(made: Front, head: bytes, rest: bytes) -> bytes:
-    """Return what is answered to a request whose rest comes when its door is reading."""
+    """Return the answer to a request whose rest is sent once its handler is reading."""
     reader, writer = await asyncio.open_connection(*made.address)
     writer.write(head)
     await until(partial(_came, made, 1), what="the request at its door")
@@ -133,7 +133,7 @@ def _status(answered: bytes) -> bytes:
 @pytest.mark.parametrize("is_fast", [True, False])
 @pytest.mark.parametrize("broken", [b"\n0\r\n\r\0\n", b"\nzz\r\n", b"\n2\r\n{}x"])
 async def test_framing_that_breaks_where_a_chunk_ends_is_refused_at_once(broken: bytes, *, is_fast: bool) -> None:
-    """The end of a chunk wakes the reader of the body, who looks for bytes and must not wait for ever."""
+    """If framing breaks right after a chunk, which wakes the reader of the body, the reader must not wait for ever."""
     async with front(SHORT, fast=is_fast) as made:
         answered = await _in_two(made, CHUNKED_HEAD + b"2\r\n{}\r", broken)
 
@@ -145,7 +145,7 @@ async def test_framing_that_breaks_where_a_chunk_ends_is_refused_at_once(broken:
 async def test_a_body_that_runs_out_of_time_as_a_chunk_ends_is_refused(
     monkeypatch: pytest.MonkeyPatch, *, is_fast: bool
 ) -> None:
-    """Both may happen in one turn of the event loop."""
+    """A body is refused also if its time runs out in the same turn of the event loop in which a chunk ends."""
     take = HttpConnection.data_received
 
     def take_late(connection: HttpConnection, data: bytes) -> None:
@@ -191,14 +191,14 @@ async def _both() -> AsyncIterator[tuple[Front, Front]]:
 async def test_both_ways_answer_any_conversation_alike(
     both: tuple[Front, Front], conversations: list[list[bytes]]
 ) -> None:
-    """Whatever is sent in whatever pieces: the same answers in the same order, then the end."""
+    """For any requests in any pieces both paths give the same answers in the same order, then the connection ends."""
     answered = await asyncio.gather(*(conversation(made.address, pieces) for pieces in conversations for made in both))
     for pieces, past, through in zip(conversations, answered[::2], answered[1::2], strict=True):
         assert past == through, pieces
 
 
 class Gate:
-    """A queue that stores nothing until it is opened."""
+    """A queue that stores nothing until the test opens it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waiting = 0
@@ -213,7 +213,7 @@ class Gate:
         monkeypatch.setattr(Grouper, "append", wait)
 
     async def asked(self, count: int) -> None:
-        """Wait until so many requests wait for the queue."""
+        """Wait until ``count`` requests wait for the queue."""
 
         async def enough() -> bool:
             return self.waiting >= count
@@ -222,7 +222,7 @@ class Gate:
 
 
 def hit(identity: str) -> bytes:
-    """Return what the tag of the shop sends."""
+    """Return a request as the shop's tag sends it."""
     headers = support.browser_headers()
     host = headers.pop("Host")
     lines = [f"{name}: {value}" for name, value in headers.items()]
@@ -235,7 +235,10 @@ def hit(identity: str) -> bytes:
 async def test_what_comes_while_a_request_is_answered_is_answered_behind_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In its order, whichever way each goes; and a connection with a request under way is no silent one."""
+    """A request that arrives while another is being answered is answered after it, on whichever path each goes.
+
+    A connection with a request under way does not count as silent.
+    """
     gate = Gate(monkeypatch)
     async with installation(tmp_path, more={"limits": {"connections_per_address": 1}}) as shop:
         where = shop.proxy.public
@@ -259,7 +262,7 @@ async def test_what_comes_while_a_request_is_answered_is_answered_behind_it(
 async def test_what_was_sent_is_stored_though_nobody_waits_for_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that hangs up once its request is there loses nothing by it, and nothing is logged."""
+    """If a client disconnects once its request has arrived, the event is stored, and nothing is logged."""
     gate = Gate(monkeypatch)
     async with installation(tmp_path) as shop:
         _, writer = await asyncio.open_connection(shop.proxy.public.host, shop.proxy.public.port)
@@ -276,7 +279,7 @@ async def test_what_was_sent_is_stored_though_nobody_waits_for_the_answer(
 
 @pytest.mark.usefixtures("front")
 async def test_a_stop_waits_for_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was under way when the proxy was stopped is answered, and its connection closed behind that."""
+    """A request under way when the proxy is stopped is answered, and its connection closed afterwards."""
     gate = Gate(monkeypatch)
     async with installation(tmp_path) as shop:
         reader, writer = await asyncio.open_connection(shop.proxy.public.host, shop.proxy.public.port)
@@ -291,7 +294,7 @@ async def test_a_stop_waits_for_the_answer(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("front")
 async def test_a_kept_connection_ends_after_its_silence(tmp_path: Path) -> None:
-    """Behind a hit a connection may be silent for longer than for its first byte, and then it ends unanswered."""
+    """After a request the connection may be silent for longer than before its first byte; then it ends unanswered."""
     limits = {"first_byte_seconds": 1, "keep_alive_seconds": 2}
     async with installation(tmp_path, more={"limits": limits}) as shop:
         started = asyncio.get_running_loop().time()
@@ -304,11 +307,11 @@ async def test_a_kept_connection_ends_after_its_silence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_fast", [True, False])
 async def test_answers_that_nobody_reads_are_given_up(monkeypatch: pytest.MonkeyPatch, *, is_fast: bool) -> None:
-    """A client that sends and does not read is cut off after its time, as anywhere."""
+    """A client that sends and does not read is disconnected after its time, on both paths."""
 
     def narrow(*args: Any, **kwargs: Any) -> socket.socket:
         listening: socket.socket = create(*args, **kwargs)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # accepted ones inherit it
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # accepted connections inherit it
         return listening
 
     create = socket.create_server
@@ -335,7 +338,7 @@ async def _came_or_cut_off(made: Front, count: int) -> str:
 
 
 async def test_an_error_of_ours_is_a_500(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the door itself does not catch is answered as aiohttp's way answers it, and the connection closed."""
+    """An error that the handler does not catch is a 500 as on aiohttp's path, and the connection is closed."""
 
     async def broken(*_: object) -> HttpAnswer:
         raise KeyError("planted")

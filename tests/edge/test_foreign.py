@@ -1,4 +1,4 @@
-"""What a wrong ``domains`` or Host looks like to the owner: counted, told once by name, and never a flood."""
+"""A wrong ``domains`` or Host as the owner sees it: counted, reported once with the name, and never a flood."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def reported(shop: Installation) -> list[dict[str, Any]]:
 
 
 async def test_a_page_of_a_missing_domain_is_named(shop: Installation, caplog: pytest.LogCaptureFixture) -> None:
-    """After a few refusals readiness is degraded by a condition that names the origin and the setting; one line."""
+    """After a few refusals readiness is degraded by a condition with origin and setting; the log has one line."""
     for _ in range(5):
         assert (await shop.post(page_views(["f1"]), Origin="https://www.shop.test"))[0] == 403
     (condition,) = await reported(shop)
@@ -52,14 +52,14 @@ async def test_a_page_of_a_missing_domain_is_named(shop: Installation, caplog: p
 
 
 async def test_a_single_stranger_is_no_condition(shop: Installation) -> None:
-    """One request of some other page tells nothing about the configuration."""
+    """One request from another site causes no condition, as it says nothing about the configuration."""
     await shop.post(page_views(["f2"]), Origin="https://evil.example")
 
     assert await reported(shop) == []
 
 
 async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
-    """With two sites of one prefix, requests under an unlisted name are 404, counted, and the name is told."""
+    """With two sites of one prefix, requests under an unlisted name are 404 and counted, and the name is reported."""
     async with simulator() as graph:
         raw = raw_config(graph, tmp_path / "data")
         raw["site"].append({**raw["site"][0], "name": "other", "domains": ["other.example"]})
@@ -89,7 +89,7 @@ async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_only_plain_names_are_told(origin: str) -> None:
-    """No address, no control characters and no long text of a stranger reaches the board or the log."""
+    """No address, control character or long text of a stranger gets into a condition or the log."""
     conditions = Conditions(lambda: 0)
     foreign = ForeignNames(conditions, lambda: 0, TallyCounters(LoopCounters()))
     for _ in range(10):
@@ -99,7 +99,7 @@ def test_only_plain_names_are_told(origin: str) -> None:
 
 
 def test_a_crowd_of_origins_is_told_slowly(caplog: pytest.LogCaptureFixture) -> None:
-    """Ten thousand invented origins cost a line in ten seconds, at most twenty conditions, and a bounded table."""
+    """Ten thousand made-up origins cause at most a line in ten seconds and twenty conditions, and a bounded table."""
     caplog.set_level(logging.INFO)
     clock = [0]
     conditions = Conditions(lambda: clock[0])
@@ -116,7 +116,7 @@ def test_a_crowd_of_origins_is_told_slowly(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_name_is_forgotten_after_an_hour() -> None:
-    """A condition of this kind ends an hour after the last such request."""
+    """Such a condition ends an hour after the last request."""
     clock = [0]
     conditions = Conditions(lambda: clock[0])
     foreign = ForeignNames(conditions, lambda: clock[0], TallyCounters(LoopCounters()))

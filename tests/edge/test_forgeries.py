@@ -25,7 +25,7 @@ async def buy(shop: Installation, fbp: str, value: float, order: str = "order-sh
 
 
 async def rows(shop: Installation, count: int) -> list[dict[str, Any]]:
-    """Wait for so many rows of Purchases in the ledger; return them, oldest first."""
+    """Wait for ``count`` rows of Purchases in the ledger; return them, oldest first."""
 
     async def ended() -> list[dict[str, Any]]:
         found = (await get_json(shop.session, f"{shop.operator}/api/events?name=Purchase"))["events"]
@@ -47,7 +47,7 @@ async def conditions(shop: Installation) -> list[str]:
 
 
 async def test_a_forged_order_holds_up_no_real_one_and_is_told(shop: Installation) -> None:
-    """A Purchase of 0.01 under the next order's id comes first: the real one is sent too, and the owner hears of it."""
+    """After a forged Purchase of 0.01 with the next order's id, the real one is sent too, and the owner is told."""
     await buy(shop, STRANGER, 0.01)
     first = await rows(shop, 1)
     before = await conditions(shop)
@@ -61,7 +61,7 @@ async def test_a_forged_order_holds_up_no_real_one_and_is_told(shop: Installatio
 
 
 async def test_the_same_order_from_a_second_browser_is_no_conflict(shop: Installation) -> None:
-    """A buyer who opens the thank-you page on another device brings the same value, and nothing is told."""
+    """If a buyer opens the thank-you page on another device, the value is the same, and nothing is reported."""
     await buy(shop, BUYER, 129.9)
     await buy(shop, STRANGER, 129.90)
     await rows(shop, 2)
@@ -71,7 +71,7 @@ async def test_the_same_order_from_a_second_browser_is_no_conflict(shop: Install
 
 
 async def test_a_stranger_does_not_tell_of_the_buyers_browser(shop: Installation) -> None:
-    """Forged updates of a guessed order change nothing and are counted; the buyer's own do."""
+    """Forged updates of a guessed order change nothing and are counted; the buyer's own update works."""
     await buy(shop, BUYER, 129.9)
     await rows(shop, 1)
     updates = [{"name": "Purchase", "id": "order-shop-1002", "pixel": "blocked"}]

@@ -1,4 +1,4 @@
-"""What a stranger on the way may not change: which tag a cache keeps, and who speaks for an https site."""
+"""What forwarding headers cannot change: the tag that a cache stores, and which pages may send to an https site."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +19,7 @@ async def _twins(
     tmp_path_factory: pytest.TempPathFactory,
     front: str,  # noqa: ARG001 - each front has its own
 ) -> AsyncIterator[Installation]:
-    """Two sites under one prefix word, told apart by host; the second opts out of GPC."""
+    """Two sites with the same prefix, distinguished by host; the second one ignores GPC."""
     directory = tmp_path_factory.mktemp("twins")
     async with simulator() as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, directory / "data")
@@ -35,7 +35,7 @@ async def tag(shop: Installation, host: str, forwarded: str) -> bytes:
 
 
 async def test_a_forwarded_host_does_not_choose_the_tag(twins: Installation) -> None:
-    """A cache that keeps by Host cannot be made to keep another site's tag through X-Forwarded-Host."""
+    """X-Forwarded-Host does not choose the tag, so a cache by Host cannot be made to store another site's tag."""
     script = await tag(twins, "t.shop.example", "t.other.example")
 
     assert b"order-shop-" in script
@@ -44,7 +44,7 @@ async def test_a_forwarded_host_does_not_choose_the_tag(twins: Installation) -> 
 
 
 async def test_a_forwarded_host_does_not_choose_what_gpc_says(twins: Installation) -> None:
-    """The well-known resource is cached as well, so Host alone decides."""
+    """X-Forwarded-Host does not choose the well-known resource either, since that is cached too."""
     statuses = []
     for host, forwarded in (("t.shop.example", "t.other.example"), ("t.other.example", "t.shop.example")):
         headers = {"Host": host, "X-Forwarded-Host": forwarded}
@@ -55,7 +55,7 @@ async def test_a_forwarded_host_does_not_choose_what_gpc_says(twins: Installatio
 
 
 async def test_a_forwarded_host_still_finds_the_site_of_an_event(twins: Installation) -> None:
-    """What no cache keeps is found by the visitor's host, also behind a proxy that rewrites Host."""
+    """For events, which no cache stores, the forwarded host finds the site, also behind a proxy that rewrites Host."""
     status, _, _ = await twins.post(page_views(["xfh"]), Host="backend:8080", X_Forwarded_Host="t.shop.example")
 
     assert status == 204
@@ -76,7 +76,7 @@ async def test_a_forwarded_host_still_finds_the_site_of_an_event(twins: Installa
 async def test_a_page_by_plain_http_does_not_speak_for_an_https_site(
     tmp_path: Path, origin: str, proto: str, status: int
 ) -> None:
-    """Over https only https pages, and those of the machine itself, may send; a site by http is not locked out."""
+    """To an https address only https pages, and pages of this machine, may send; a site by http still works."""
     async with installation(tmp_path, domains=["shop.example", "localhost"]) as shop:
         headers = {"X_Forwarded_Proto": proto} if proto else {}
         found, answer, _ = await shop.post(page_views(["scheme"]), Origin=origin, **headers)

@@ -1,4 +1,4 @@
-"""The owner's link on the public listener: it shows one browser more, and for everybody else there is nothing."""
+"""The link of the install check on the public listener: it works for one browser, and others notice nothing."""
 
 import time
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def made(shop: Installation, **body: Any) -> tuple[int, dict[str, Any]]:
 async def asked(
     shop: Installation, path: str, *, method: str = "GET", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers but for the date, and body."""
+    """Return status, headers without the date, and body."""
     url = f"{shop.public}{path}"
     async with shop.session.request(method, url, headers=headers, allow_redirects=False) as answer:
         shop.session.cookie_jar.clear()
@@ -58,7 +58,7 @@ async def cookie_of(shop: Installation) -> str:
 
 
 async def test_a_link_leads_the_owner_to_the_page_and_leaves_no_trace(shop: Installation) -> None:
-    """It stands under the site's path, sets a cookie for half an hour, and nothing keeps or passes it on."""
+    """A link is below the site's path and sets a cookie for half an hour; it is not cached or sent as a referrer."""
     status, document = await made(shop, page="https://www.shop.example/thanks?step=2&x=1", proxy=shop.public)
     path = document["link"].removeprefix(shop.public)
     opened, headers, body = await asked(shop, path)
@@ -74,7 +74,7 @@ async def test_a_link_leads_the_owner_to_the_page_and_leaves_no_trace(shop: Inst
 
 
 async def test_the_cookie_of_a_https_page_is_sent_by_https_alone(shop: Installation) -> None:
-    """Behind a server that speaks TLS the cookie is Secure."""
+    """If the page came by https, the cookie is Secure."""
     _, document = await made(shop, proxy=shop.public)
     path = document["link"].removeprefix(shop.public)
     _, headers, _ = await asked(shop, path, **{"X-Forwarded-Proto": "https"})
@@ -83,7 +83,7 @@ async def test_the_cookie_of_a_https_page_is_sent_by_https_alone(shop: Installat
 
 
 async def test_only_the_owners_browser_gets_another_tag(shop: Installation) -> None:
-    """With the cookie it comes unkept by any cache; without one, or with one that is none, not a byte is another."""
+    """With the cookie the tag has the check and is not cached; without it, or with a forged one, not a byte differs."""
     before = await asked(shop, TAG)
     cookie = await cookie_of(shop)
     _, headers, body = await asked(shop, TAG, Cookie=f"a=b; {cookie}", **{"If-None-Match": before[1]["Etag"]})
@@ -103,7 +103,7 @@ def _bent(text: str) -> list[str]:
 
 
 async def test_what_is_no_link_is_an_address_like_any_other(shop: Installation) -> None:
-    """A forged, cut, old, foreign or misplaced link gets the bytes of any address that leads nowhere."""
+    """A forged, truncated, old, foreign or misplaced link gets the same bytes as any unknown address."""
     nowhere = await asked(shop, "/shop-tools/nothing")
     fresh = CHECKS.link(OWNED, now())
     links = [
@@ -125,7 +125,7 @@ async def test_what_is_no_link_is_an_address_like_any_other(shop: Installation) 
 
 
 async def test_a_check_ends_when_the_owner_says_so(shop: Installation) -> None:
-    """The tag that is shown has the address that takes the cookie back; nobody else's word does that."""
+    """The tag of a check contains the address that ends the check, which deletes the cookie."""
     cookie = await cookie_of(shop)
     _, _, body = await asked(shop, TAG, Cookie=cookie)
     end = body.decode().rpartition('new URL("')[2].partition('"')[0]
@@ -141,7 +141,7 @@ async def _told(shop: Installation, body: dict[str, Any], **headers: str) -> tup
 
 
 async def test_the_owner_is_told_what_was_left_out(shop: Installation) -> None:
-    """Beside the refused events the answer names the dropped ones; a stranger's answer to the same stays as it was."""
+    """With the cookie the answer names dropped events beside the refused ones; without it the answer is as usual."""
     cookie = await cookie_of(shop)
     taken, foreign = page_views(["check-1"]), page_views(["check-2"])
     foreign["events"][0]["name"] = "Lead"
@@ -175,14 +175,14 @@ async def test_the_owner_is_told_what_was_left_out(shop: Installation) -> None:
     ],
 )
 async def test_a_link_leads_nowhere_but_to_a_site(shop: Installation, body: dict[str, Any], word: str) -> None:
-    """A page of no site, or what is no address, is refused, and says what is accepted."""
+    """A page that is of no site, or is no address, is refused with what is accepted."""
     status, answer = await made(shop, **body)
 
     assert (status, answer["error"].partition(":")[0]) == (400, word)
 
 
 async def test_without_a_page_the_sites_own_is_taken(shop: Installation) -> None:
-    """The link stands on the domain of the page, unless the tag comes from elsewhere."""
+    """Without a page the link is made for the site's own domain, and stands there too."""
     _, document = await made(shop)
 
     assert document["page"] == "https://shop.example/"

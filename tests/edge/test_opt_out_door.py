@@ -1,4 +1,4 @@
-"""The address where visitors opt out, over real sockets: what it says, what it binds, and who may change it."""
+"""The opt-out address over real sockets: what it answers, what an opt-out affects, and who may change it."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -50,13 +50,13 @@ async def _shop(
 
 @dataclass
 class Browser:
-    """Keeps the cookies it is given, as one browser does, and sends them along."""
+    """Keeps and sends cookies as one browser does."""
 
     shop: Installation
     jar: dict[str, str] = field(default_factory=dict)
 
     async def ask(self, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, Mapping[str, str], bytes]:
-        """Ask the choice address; a POST comes from a page of the site unless the headers say otherwise."""
+        """Send a request to the opt-out address; a POST comes from a page of the site unless headers say otherwise."""
         usual = {"Host": "t.shop.example", "User-Agent": USER_AGENT, "Cookie": self._cookie()}
         if method == "POST":
             usual |= {"Origin": ORIGIN, "Content-Type": "application/json"}
@@ -81,7 +81,7 @@ class Browser:
         return document
 
     async def visit(self, identity: str, **members: Any) -> tuple[str, str]:
-        """Send one event; return how it ended in the ledger, and why."""
+        """Send one event; return its status and reason in the ledger."""
         body = wire({"name": "Lead", "id": identity}, **{"fbp": "", **members})
         await self._post(body)
 
@@ -94,7 +94,7 @@ class Browser:
         return end
 
     async def withdraw(self) -> None:
-        """Tell of a withdrawal, as the tag does."""
+        """Send a withdrawal, as the tag does."""
         await self._post(wire(consent="revoked"))
 
     async def _post(self, body: Mapping[str, Any]) -> None:
@@ -137,7 +137,7 @@ def _now() -> int:
 
 
 async def dropped(shop: Installation, reason: str) -> float:
-    """Read the counter of drops for one reason."""
+    """Return the counter of drops for one reason."""
     async with shop.session.get(f"{shop.operator}/metrics") as answer:
         lines = (await answer.text()).splitlines()
     start = f'capi_proxy_events_total{{reason="{reason}",result="dropped"}} '
@@ -145,7 +145,7 @@ async def dropped(shop: Installation, reason: str) -> float:
 
 
 async def test_a_new_browser_has_not_opted_out(shop: Installation) -> None:
-    """Nothing is known of it, nothing is set, and nobody caches the answer."""
+    """For a new browser the answer says that it has not opted out; no cookie is set, and the answer is not cached."""
     browser = Browser(shop)
     _, headers, _ = await browser.ask(Origin=ORIGIN)
 
@@ -159,7 +159,7 @@ async def test_a_new_browser_has_not_opted_out(shop: Installation) -> None:
 @pytest.mark.parametrize("signal", ["1", "0", ""])
 @pytest.mark.parametrize("setting", ["drop", "ldu", "ignore"])
 async def test_the_page_can_tell_whether_the_signal_is_honoured(tmp_path: Path, setting: str, signal: str) -> None:
-    """GPC is honoured where it drops or limits, ignored where the site says so, absent without the signal."""
+    """GPC is "honoured" if it drops or limits events, "ignored" if the site says so, absent without the signal."""
     async with installation(tmp_path, gpc=setting) as shop:
         found = await Browser(shop).says(Sec_GPC=signal)
 
@@ -168,7 +168,7 @@ async def test_the_page_can_tell_whether_the_signal_is_honoured(tmp_path: Path, 
 
 
 async def test_an_opt_out_holds_until_it_is_taken_back(shop: Installation) -> None:
-    """The opt-out alone stays in the browser, events are dropped under their own reason, and then sent again."""
+    """An opt-out is then the browser's only cookie, and drops events, with its own reason, until it is taken back."""
     browser, before = Browser(shop), await dropped(shop, "opted_out")
     assert await browser.visit("choice-before") == ("delivered", "")
     digest = browser.digest()
@@ -186,7 +186,7 @@ async def test_an_opt_out_holds_until_it_is_taken_back(shop: Installation) -> No
 
 
 async def test_an_opt_out_binds_the_visitor_elsewhere(shop: Installation) -> None:
-    """An event that names the visitor number comes from elsewhere: sent before the opt-out, dropped until it ends."""
+    """An opt-out also stops events of another browser that have the visitor number, until it is taken back."""
     browser, elsewhere = Browser(shop), Browser(shop)
     await browser.visit("binds-before")
     match = {PIXEL: {"external_id": browser.number()}}
@@ -200,7 +200,7 @@ async def test_an_opt_out_binds_the_visitor_elsewhere(shop: Installation) -> Non
 
 
 async def test_a_withdrawal_binds_and_a_grant_ends_it(shop: Installation) -> None:
-    """The page's revoke suppresses the visitor; its later grant is the latest word, for events elsewhere too."""
+    """The page's revoke suppresses the visitor, and a later grant ends that, for events from elsewhere too."""
     browser, elsewhere = Browser(shop), Browser(shop)
     await browser.visit("withdrawn-before", consent="granted")
     match, digest = {PIXEL: {"external_id": browser.number()}}, browser.digest()
@@ -215,13 +215,13 @@ async def test_a_withdrawal_binds_and_a_grant_ends_it(shop: Installation) -> Non
     assert await elsewhere.visit("granted-elsewhere", match=match) == ("delivered", "")
 
 
-# With remember_match a sealed cookie holds match keys that a page merely claimed.
+# With remember_match the visitor cookie contains match keys that the page claimed, without proof.
 VICTIM = {"em": "anna@example.com", "ph": "+49301234567", "external_id": "customer-7"}
 
 
 @pytest.mark.parametrize("kind", ["opt-out", "withdrawal"])
 async def test_a_stranger_suppresses_nobody_by_claiming_them(tmp_path: Path, kind: str) -> None:
-    """Whoever claims a mail address, phone, customer number and _fbp, then opts out, has opted out alone."""
+    """Whoever claims another person's contact data and _fbp, and opts out or withdraws, affects nobody else."""
     async with installation(tmp_path, bots="ignore", remember_match=True) as shop:
         stranger, victim, fbp = Browser(shop), Browser(shop), "fb.1.1700000000000.4711"
         await stranger.visit("forged", match={PIXEL: VICTIM}, fbp=fbp)
@@ -234,7 +234,7 @@ async def test_a_stranger_suppresses_nobody_by_claiming_them(tmp_path: Path, kin
 
 
 async def test_nobody_lifts_the_opt_out_of_another_browser(tmp_path: Path) -> None:
-    """Neither a claim of the visitor's own number, nor a grant, nor an opt-out taken back elsewhere ends an opt-out."""
+    """Neither a claim of the visitor's number, nor a grant, nor another browser's choice ends a visitor's opt-out."""
     async with installation(tmp_path, bots="ignore", remember_match=True) as shop:
         browser, stranger = Browser(shop), Browser(shop)
         await browser.visit("own", match={PIXEL: VICTIM})
@@ -253,7 +253,7 @@ async def test_nobody_lifts_the_opt_out_of_another_browser(tmp_path: Path) -> No
 
 
 async def test_a_grant_of_the_page_ends_no_opt_out(shop: Installation) -> None:
-    """In the same browser the banner's grant ends the withdrawal it had sent, and the opt-out stays."""
+    """A grant in the same browser ends the withdrawal, but not the opt-out."""
     browser, elsewhere = Browser(shop), Browser(shop)
     await browser.visit("banner-before", consent="granted")
     match = {PIXEL: {"external_id": browser.number()}}
@@ -269,7 +269,7 @@ async def test_a_grant_of_the_page_ends_no_opt_out(shop: Installation) -> None:
 
 
 async def test_an_answer_under_way_at_the_opt_out_does_not_end_it(shop: Installation) -> None:
-    """A cookie overwritten by an event's late answer says nothing of the opt-out; the proxy remembers it."""
+    """If an event's late answer overwrites the opt-out cookie, the proxy still remembers the opt-out."""
     browser = Browser(shop)
     await browser.visit("race-before")
     late = dict(browser.jar)
@@ -283,7 +283,7 @@ async def test_an_answer_under_way_at_the_opt_out_does_not_end_it(shop: Installa
 
 
 async def test_an_answer_under_way_at_a_withdrawal_does_not_outlast_a_grant(shop: Installation) -> None:
-    """Overwritten likewise, the cookie of a visitor who agrees again lifts the withdrawal by its number."""
+    """If a late answer overwrites the cookie after a withdrawal, a grant still ends it, by the visitor number."""
     browser = Browser(shop)
     await browser.visit("late-before", consent="granted")
     late = dict(browser.jar)
@@ -295,7 +295,7 @@ async def test_an_answer_under_way_at_a_withdrawal_does_not_outlast_a_grant(shop
 
 
 async def test_a_browser_without_a_number_writes_nothing(tmp_path: Path) -> None:
-    """Opt-outs and withdrawals that prove no visitor are kept in their own cookie alone, however many come."""
+    """Opt-outs and withdrawals without a visitor number are kept only in their cookies, so they take no memory."""
     async with installation(tmp_path, bots="ignore") as shop:
         for _ in range(3):
             await Browser(shop).choose(opted_out=True)
@@ -333,7 +333,7 @@ async def test_suppressions_are_counted(tmp_path: Path) -> None:
     }
 
 
-# Method, headers beside the usual ones, status.
+# Method, headers in addition to the usual ones, expected status.
 STRANGERS = [
     ("POST", {"Origin": "https://evil.example"}, 403),
     ("POST", {"Origin": "null"}, 403),
@@ -344,7 +344,7 @@ STRANGERS = [
     ("POST", {"Origin": "https://evil.example", "Content-Type": FORM}, 403),
     ("GET", {"Origin": "https://evil.example"}, 403),
     ("OPTIONS", {"Origin": "https://evil.example"}, 403),
-    # A page of the site's, but on another registrable domain: the browser would keep no cookie.
+    # A page of the site, but on another registrable domain, for which the browser would keep no cookie.
     ("POST", {"Origin": "https://shop.test"}, 403),
     ("GET", {"Origin": "https://shop.test"}, 403),
     ("POST", {"Origin": "", "Referer": f"{ORIGIN}/p"}, 200),
@@ -358,7 +358,7 @@ STRANGERS = [
 async def test_only_the_site_changes_a_choice(
     shop: Installation, method: str, headers: dict[str, str], expected: int
 ) -> None:
-    """A foreign page, or none, changes nothing and reads nothing; anybody may follow a link."""
+    """Another site's page, or none, can neither change nor read the choice; but a link to the address works for all."""
     browser = Browser(shop)
     status, answer, body = await browser.ask(method, b'{"opted_out": true}' if method == "POST" else b"", **headers)
 
@@ -386,7 +386,7 @@ async def test_only_the_site_changes_a_choice(
     ],
 )
 async def test_what_is_no_choice_changes_nothing(shop: Installation, kind: str, body: bytes, expected: int) -> None:
-    """Anything but the two words is a 4xx with a reason that names what is accepted."""
+    """Any other body is a 4xx with a message that says what is accepted, and changes nothing."""
     browser = Browser(shop)
     status, _, answer = await browser.ask("POST", body, Content_Type=kind)
 
@@ -396,7 +396,7 @@ async def test_what_is_no_choice_changes_nothing(shop: Installation, kind: str, 
 
 
 async def test_the_form_leads_back_to_the_page(shop: Installation) -> None:
-    """Without script the button posts a form, and the answer shows the page anew."""
+    """Without script the button posts a form, and the answer leads back to the page, which shows the choice."""
     browser = Browser(shop)
     status, headers, _ = await browser.ask("POST", b"opted_out=true", Content_Type=FORM, Origin=OUR_OWN)
     _, page_headers, page = await browser.ask(Accept="text/html,*/*;q=0.8")
@@ -416,7 +416,7 @@ async def _reference(browser: Browser) -> str:
 
 @pytest.mark.parametrize("opted_out", [False, True])
 async def test_the_page_shows_a_reference_and_no_visitor_number(shop: Installation, *, opted_out: bool) -> None:
-    """Whoever reads the page, scripts of the site too, gets another text each time, which names nobody to them."""
+    """The page shows another reference each time, which identifies the visitor to nobody without the secret."""
     browser = Browser(shop)
     await browser.visit(f"reference-{opted_out}")
     visitor_cookie, digest = browser.visitor_cookie(), browser.digest()
@@ -432,14 +432,14 @@ async def test_the_page_shows_a_reference_and_no_visitor_number(shop: Installati
 
 
 async def test_a_new_browser_gets_no_reference(shop: Installation) -> None:
-    """Of somebody who is not known nothing waits."""
+    """For an unknown browser, about which no event waits, the page shows no reference."""
     assert await _reference(Browser(shop)) == ""
 
 
 async def test_a_choice_that_cannot_be_kept_is_not_confirmed(
     shop: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the queue cannot remember the opt-out, the answer is 503 and the browser keeps what it had."""
+    """If the queue cannot store the opt-out, the answer is 503 and the browser's cookies do not change."""
     browser = Browser(shop)
     await browser.visit("choice-full")
     jar = dict(browser.jar)
@@ -454,7 +454,7 @@ async def test_a_choice_that_cannot_be_kept_is_not_confirmed(
 
 
 async def test_what_waits_is_dropped_and_counted(tmp_path: Path) -> None:
-    """Events that wait for Graph when their person opts out are never sent; a gauge says how many."""
+    """Events that wait for Graph when their person opts out are never sent; a gauge has their number."""
     async with installation(tmp_path, bots="ignore") as shop:
         await shop.fault(mode="190", **{"for": 2})
         browser = Browser(shop)

@@ -1,4 +1,4 @@
-"""What goes the short way is read as aiohttp reads it, whatever a stranger sends; all else is not taken."""
+"""The parser of the fast path reads requests exactly as aiohttp does, and leaves all others to aiohttp."""
 
 import asyncio
 import itertools
@@ -73,11 +73,11 @@ NOT_PLAIN = {
 
 
 class _Reader(BaseProtocol):
-    """Takes what aiohttp's parser tells of reading."""
+    """A protocol on which aiohttp's parser may pause reading."""
 
 
 def read_by_aiohttp(data: bytes) -> tuple[str, str, dict[str, str], bytes] | None:
-    """Return the single whole request that aiohttp reads in these bytes; None for any other outcome."""
+    """Return the one complete request that aiohttp reads from these bytes; None for any other result."""
     loop = asyncio.new_event_loop()
     try:
         parser = HttpRequestParser(_Reader(loop), loop, 1 << 20, auto_decompress=False)
@@ -101,7 +101,7 @@ def read_plainly(data: bytes) -> tuple[str, str, dict[str, str], bytes] | None:
 
 
 def test_a_plain_request_is_taken() -> None:
-    """It is read whole, with its headers by lower-case names, and says of itself what a door asks."""
+    """A plain request is read completely, with lower-case header names and the attributes that handlers use."""
     request = POSTS.read(WHOLE, PEER)
 
     assert request is not None
@@ -119,12 +119,12 @@ def test_a_plain_request_is_taken() -> None:
 
 @pytest.mark.parametrize("data", NOT_PLAIN.values(), ids=NOT_PLAIN)
 def test_what_is_not_plain_is_left_to_aiohttp(data: bytes) -> None:
-    """Whatever is odd, incomplete or more than one request is not taken."""
+    """Odd, incomplete and multiple requests are left to aiohttp."""
     assert POSTS.read(data, PEER) is None
 
 
 def test_every_cut_and_every_changed_byte_is_read_alike_or_not_at_all() -> None:
-    """A byte more or less, or another byte at any place: what is still taken, aiohttp reads exactly so."""
+    """With any byte added, removed or changed, the request is either left to aiohttp or read as aiohttp reads it."""
     cut = (WHOLE[:end] for end in range(len(WHOLE)))
     changed = (
         WHOLE[:place] + bytes((byte,)) + WHOLE[place + after :]
@@ -156,7 +156,7 @@ _ends = st.sampled_from(["\r\n"] * 8 + ["\n", "\r", "\r\n ", "\r\n\r\n"])
 def test_what_is_taken_is_read_as_aiohttp_reads_it(
     lines: list[tuple[str, str]], request_line: str, body: bytes
 ) -> None:
-    """For any lines of a head and any body behind them: the same request, or none."""
+    """Any header lines with any body are either left to aiohttp or read as aiohttp reads them."""
     head = request_line + "\r\n" + "".join(map("".join, lines)) + "Host: b\r\n" * (len(lines) % 2)
     for data in (
         head.encode("latin-1") + b"\r\n" + body,
@@ -168,7 +168,7 @@ def test_what_is_taken_is_read_as_aiohttp_reads_it(
 
 
 def test_paths_that_could_be_written_otherwise_go_aiohttps_way() -> None:
-    """Only a path that has one way to be written is known beforehand."""
+    """Only paths that can be written in one way are read; others are left to aiohttp."""
     odd = ["/", "/a b", "/ä", "/a/../b", "/.", "/a//b", "a", "/a%20b", "/a?b"]
 
     assert PlainPosts(odd)._paths == {}

@@ -1,4 +1,4 @@
-"""Behind a balancer that speaks the PROXY protocol the visitor's address arrives, on real sockets."""
+"""The visitor's address from a balancer that speaks the PROXY protocol, on real sockets."""
 
 import asyncio
 import logging
@@ -91,7 +91,7 @@ MALFORMED = {
 async def listening(
     trusted: Networks = LOOPBACK, limits: LimitSettings | None = None
 ) -> AsyncIterator[tuple[str, int]]:
-    """Serve an application that answers with its peer's address."""
+    """Serve an application that answers with its client's address."""
 
     async def peer_address(request: web.Request) -> web.Response:
         return web.Response(text=request.remote)
@@ -111,7 +111,7 @@ async def listening(
 
 
 async def answer_to(address: tuple[str, int], *pieces: bytes) -> bytes:
-    """Send pieces, each once the one before left, and read until the server closes; b"" when it answers nothing."""
+    """Send pieces, each once the one before has left, and return all bytes until the server closes."""
     reader, writer = await asyncio.open_connection(*address)
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
@@ -128,7 +128,7 @@ async def answer_to(address: tuple[str, int], *pieces: bytes) -> bytes:
 
 @pytest.mark.parametrize(("header", "remote"), HEADERS.values(), ids=HEADERS.keys())
 async def test_the_announced_client_is_the_peer(header: bytes, remote: str) -> None:
-    """In one piece with the request or byte by byte, the header's source is what HTTP sees; else the peer itself."""
+    """In one piece with the request or byte by byte, the header's source is the client; without one, the peer is."""
     async with listening() as address:
         whole = await answer_to(address, header + REQUEST)
         pieces = await answer_to(address, *(bytes((byte,)) for byte in header), REQUEST)
@@ -138,7 +138,7 @@ async def test_the_announced_client_is_the_peer(header: bytes, remote: str) -> N
 
 @pytest.mark.parametrize("header", MALFORMED.values(), ids=MALFORMED.keys())
 async def test_a_malformed_header_closes_the_connection(header: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is answered, the log has one plain line however often it happens, and the next connection is served."""
+    """A malformed header gets no answer and at most one log line, and the next connection is served."""
     async with listening() as address:
         answers = [await answer_to(address, header + REQUEST) for _ in range(2)]
         good = await answer_to(address, HEADERS["v1-tcp4"][0], REQUEST)
@@ -148,7 +148,7 @@ async def test_a_malformed_header_closes_the_connection(header: bytes, caplog: p
 
 
 async def test_a_slow_header_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer that does not finish its header is sent away, whatever it sent of it."""
+    """A peer that does not finish its header in time is disconnected."""
     monkeypatch.setattr(proxy_protocol, "HEADER_SECONDS", 0.05)
     monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.02)
     async with listening() as address:
@@ -156,7 +156,7 @@ async def test_a_slow_header_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_the_header_has_to_come_once_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that is kept alive beyond the time for the header keeps its client."""
+    """A connection that is kept longer than the time for the header keeps its client, without a second header."""
     monkeypatch.setattr(proxy_protocol, "HEADER_SECONDS", 0.05)
     monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.02)
     keeping = REQUEST.replace(b"Connection: close\r\n", b"")
@@ -166,12 +166,12 @@ async def test_the_header_has_to_come_once_only(monkeypatch: pytest.MonkeyPatch)
             writer.write(message)
             answer = await asyncio.wait_for(reader.readuntil(VISITOR_ADDRESS.encode()), 60)
             assert answer.startswith(b"HTTP/1.1 200")
-            assert await answer_to(address, b"PROXY ") == b""  # connected later, its time is over now
+            assert await answer_to(address, b"PROXY ") == b""  # a later connection is out of time by now
         writer.close()
 
 
 async def test_strangers_speak_http_alone() -> None:
-    """A peer nobody trusts is served as itself, and its header is a bad request, not an identity."""
+    """A header from a peer that is not trusted is a bad request; without one the peer itself is the client."""
     async with listening(NOBODY_HERE) as address:
         plain, forged = [await answer_to(address, start + REQUEST) for start in (b"", HEADERS["v1-tcp4"][0])]
 
@@ -181,7 +181,7 @@ async def test_strangers_speak_http_alone() -> None:
 
 @pytest.mark.parametrize("start", [b"", b"PROXY ", SIGNATURE], ids=["at once", "within version 1", "within version 2"])
 async def test_a_health_check_that_resets_is_nothing_to_tell(start: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """A balancer that connects and resets, as HAProxy's plain check does, leaves no line, and others are served."""
+    """A balancer that connects and resets, as HAProxy's plain check does, causes no log line; others are served."""
     caplog.set_level(logging.INFO)
     async with listening() as address:
         for _ in range(20):
@@ -217,11 +217,11 @@ async def test_announced_clients_have_their_own_limit() -> None:
 
 
 async def test_stopping_sends_away_who_announced_nobody() -> None:
-    """The end does not wait for a header."""
+    """A stop does not wait for the header of a connection."""
     async with listening() as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(b"PROXY ")
-        await answer_to(address, HEADERS["v1-unknown"][0], REQUEST)  # the listener has taken the first one by now
+        await answer_to(address, HEADERS["v1-unknown"][0], REQUEST)  # the first connection is accepted by now
 
     with pytest.raises((ConnectionError, EOFError)):
         await asyncio.wait_for(reader.readexactly(1), 60)
@@ -230,7 +230,10 @@ async def test_stopping_sends_away_who_announced_nobody() -> None:
 
 @given(st.binary(max_size=300) | st.binary(max_size=60).map(lambda tail: SIGNATURE + b"\x21\x11" + tail))
 def test_any_bytes_are_a_header_no_header_or_not_yet_one(head: bytes) -> None:
-    """Nothing else is raised, a header is never longer than its bytes, and more bytes do not change it."""
+    """Any bytes are a header, no header or an incomplete one, and further bytes do not change that.
+
+    A header is never longer than its bytes, and no other error is raised.
+    """
     try:
         header = parse(head)
     except MalformedHeaderError:
@@ -243,7 +246,7 @@ def test_any_bytes_are_a_header_no_header_or_not_yet_one(head: bytes) -> None:
 
 @pytest.mark.parametrize(("whole", "remote"), HEADERS.values(), ids=HEADERS.keys())
 def test_a_header_is_complete_with_its_last_byte(whole: bytes, remote: str) -> None:
-    """No shorter start is a header, and what follows is not part of it."""
+    """No prefix of a header is one, and bytes after it are not part of it."""
     source = None if remote == "127.0.0.1" else (remote, 4711)
 
     assert {parse(whole[:length]) for length in range(len(whole))} == {None}
@@ -251,7 +254,7 @@ def test_a_header_is_complete_with_its_last_byte(whole: bytes, remote: str) -> N
 
 
 async def test_an_event_carries_the_announced_address(tmp_path: Path) -> None:
-    """Through the whole proxy: the balancer's word becomes client_ip_address, a visitor's own headers do not."""
+    """In the whole proxy the announced address becomes client_ip_address, and a visitor's own headers do not."""
     body = orjson.dumps(page_views(["p1"]))
     headers = browser_headers(Content_Length=str(len(body)), X_Forwarded_For="8.8.8.8", Connection="close")
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

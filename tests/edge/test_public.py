@@ -50,7 +50,7 @@ async def sent_events(shop: Installation, identity: str) -> list[dict[str, Any]]
 
 
 async def test_a_hit_arrives_as_an_event(shop: Installation) -> None:
-    """A posted hit reaches Graph with the same id, the visitor's address, user agent and cookie ids."""
+    """A posted event reaches Graph with its id, and the visitor's address, user agent and cookie ids."""
     cookies = "_fbp=fb.1.1700000000000.1116446470; _fbc=fb.1.1700000000001.AbC"
     status, headers, body = await shop.post(page_views(["whole-path"]), Cookie=cookies)
     (event,) = await sent_events(shop, "whole-path")
@@ -69,7 +69,7 @@ async def test_a_hit_arrives_as_an_event(shop: Installation) -> None:
 
 
 async def test_the_answer_lengthens_the_life_of_the_cookies(shop: Installation) -> None:
-    """A 204 sets both ids for 90 days on the registrable domain, Lax and Secure, as they are."""
+    """A 204 sets both cookies again, with their values, for 90 days on the registrable domain, Lax and Secure."""
     cookies = "_fbp=fb.1.1700000000000.1116446470; _fbc=fb.1.1700000000001.AbC"
     async with shop.session.post(
         f"{shop.public}/shop-tools/e", data=orjson.dumps(page_views(["c1"])), headers=browser_headers(Cookie=cookies)
@@ -84,7 +84,7 @@ async def test_the_answer_lengthens_the_life_of_the_cookies(shop: Installation) 
 
 
 async def test_good_neighbours_of_a_bad_event_are_stored(shop: Installation) -> None:
-    """A 200 names each refused event by index and id, and the good ones arrive."""
+    """If one event is bad, the answer is 200 and names it by index and id, and the good ones arrive."""
     body = page_views(["good-1", "good-2"])
     body["events"].insert(1, {"name": "", "id": "bad-1", "at": 1, "pixels": [PIXEL]})
     status, _, answer = await shop.post(body)
@@ -124,7 +124,7 @@ BAD_BODIES: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize(("body", "expected"), BAD_BODIES.values(), ids=BAD_BODIES)
 async def test_a_bad_body_gets_a_short_reason(shop: Installation, body: bytes, expected: int) -> None:
-    """Whatever is no visit is a 4xx with a short JSON reason and CORS headers."""
+    """A malformed body is a 4xx with a short JSON reason and CORS headers."""
     status, headers, answer = await shop.post(body)
 
     assert (status, headers["Access-Control-Allow-Origin"]) == (expected, ORIGIN)
@@ -153,7 +153,7 @@ ODD_REQUESTS: dict[str, tuple[dict[str, str], int]] = {
 async def test_odd_requests_are_judged_not_crashed(
     shop: Installation, headers: dict[str, str], expected: int, request: pytest.FixtureRequest
 ) -> None:
-    """Strange headers give a clear refusal or are simply not used."""
+    """Odd headers cause a clear refusal or are ignored."""
     body = page_views([f"odd-{request.node.callspec.id}"])
     status, answer_headers, _ = await shop.post(body, **headers)
 
@@ -162,7 +162,7 @@ async def test_odd_requests_are_judged_not_crashed(
 
 
 async def test_no_origin_is_judged_by_the_referer(shop: Installation) -> None:
-    """Without an Origin a Referer of the site is enough; without either the request is refused."""
+    """Without an Origin, a Referer of the site is enough; without both the request is refused."""
     headers = browser_headers()
     del headers["Origin"]
     statuses = []
@@ -204,7 +204,7 @@ async def test_a_preflight_is_answered_for_the_site_only(shop: Installation) -> 
     ],
 )
 async def test_other_paths_and_methods_are_refused(shop: Installation, method: str, path: str, expected: int) -> None:
-    """What is not a door of the site is 404 or 405, and the operator's addresses are not on the public port."""
+    """Unknown paths and methods are 404 or 405, and operator addresses do not exist on the public port."""
     async with shop.session.request(method, shop.public + path, headers={"Origin": ORIGIN}) as answer:
         assert answer.status == expected
         assert (await answer.json())["error"]
@@ -221,7 +221,7 @@ async def test_other_paths_and_methods_are_refused(shop: Installation, method: s
     ],
 )
 async def test_malformed_http_is_a_quiet_400(shop: Installation, head: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """A request that is no HTTP, or has no Host, gets a 400; the log tells it without traceback or the bytes."""
+    """A request that is no HTTP, or has no Host, gets 400; the log has neither a traceback nor the request's bytes."""
     reader, writer = await asyncio.open_connection(shop.proxy.public.host, shop.proxy.public.port)
     writer.write(head + b"\r\nOrigin: https://shop.example\r\nContent-Length: 2\r\n\r\n{}")
     line = await asyncio.wait_for(reader.readline(), 60)
@@ -235,7 +235,7 @@ async def test_malformed_http_is_a_quiet_400(shop: Installation, head: bytes, ca
 
 
 async def test_another_pixel_on_the_page_is_a_counted_drop(shop: Installation) -> None:
-    """Pixel ids the site does not list are acknowledged, dropped, and stand in the ledger with their reason."""
+    """Events for pixels that the site does not list are acknowledged, dropped, and in the ledger with their reason."""
     status, _, _ = await shop.post(wire({"name": "Lead", "id": "not-ours", "pixels": ["55"]}))
 
     async def noted() -> list[str]:
@@ -258,7 +258,7 @@ async def test_another_pixel_on_the_page_is_a_counted_drop(shop: Installation) -
 async def test_what_may_not_leave_is_a_counted_drop(
     shop: Installation, event: dict[str, Any], members: dict[str, Any], headers: dict[str, str], reason: str
 ) -> None:
-    """An event that Graph would refuse or the visitor forbade is acknowledged, counted, and sets no cookie for GPC."""
+    """An event that Graph would refuse or the visitor forbade is acknowledged and counted; GPC gets no cookie."""
     identity = f"drop-{reason}-{len(members)}"
     status, answer_headers, _ = await shop.post(wire({"id": identity, **event}, **members), **headers)
 
@@ -272,7 +272,7 @@ async def test_what_may_not_leave_is_a_counted_drop(
 
 
 async def test_the_tag_is_served_with_the_settings_of_the_site(shop: Installation) -> None:
-    """The tag is the built file with the site's settings, cacheable, never with a cookie."""
+    """The tag is the built file with the site's settings; it may be cached, and never sets a cookie."""
     async with shop.session.get(f"{shop.public}/shop-tools/m.js", headers={"Accept-Encoding": "identity"}) as answer:
         script = await answer.read()
         headers = answer.headers
@@ -292,7 +292,7 @@ async def test_the_tag_is_served_with_the_settings_of_the_site(shop: Installatio
     [("gzip, deflate, br", "br"), ("gzip", "gzip"), ("br;q=0, gzip", "gzip"), ("identity", None), ("", None)],
 )
 async def test_the_tag_is_served_compressed(shop: Installation, accepted: str, coding: str | None) -> None:
-    """The best encoding the browser takes is served, and each decodes to the same script."""
+    """The tag is sent in the best encoding that the browser accepts, and each decodes to the same script."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         headers = {"Accept-Encoding": accepted}
         async with session.get(f"{shop.public}/shop-tools/m.js", headers=headers) as answer:
@@ -317,7 +317,7 @@ async def test_the_tag_fits_its_budget_as_served(shop: Installation) -> None:
 
 
 async def test_the_image_is_a_page_view_of_its_referer(shop: Installation) -> None:
-    """Without scripts the image tells of the visit: a GIF that nobody caches, an event at Graph."""
+    """The image, for browsers without scripts, is a GIF that is not cached, and its PageView reaches Graph."""
     headers = {"Referer": "https://shop.example/noscript?x=1", "User-Agent": USER_AGENT, "Host": "shop.example"}
     async with shop.session.get(f"{shop.public}/shop-tools/n.gif", headers=headers) as answer:
         body, status, cache = await answer.read(), answer.status, answer.headers["Cache-Control"]
@@ -343,7 +343,7 @@ async def test_gpc_support_is_declared(shop: Installation) -> None:
 
 
 async def test_gpc_support_is_not_claimed_where_ignored(tmp_path: Path) -> None:
-    """A site that ignores GPC does not say otherwise, and sends its events."""
+    """A site that ignores GPC has no such resource, and sends its events."""
     async with installation(tmp_path, gpc="ignore") as shop:
         async with shop.session.get(f"{shop.public}/.well-known/gpc.json") as answer:
             assert answer.status == 404
@@ -366,7 +366,7 @@ async def test_a_repeat_is_sent_once(shop: Installation) -> None:
 
 
 async def test_later_news_comes_alone(shop: Installation) -> None:
-    """A body with updates of browser copies and no events is taken and joins the ledger."""
+    """A body with only updates of browser copies is accepted, and the ledger has the new status."""
     await shop.post(page_views(["with-update"]))
     body = wire(fates=[{"name": "PageView", "id": "with-update", "pixel": "blocked"}])
     status, _, _ = await shop.post(body)
@@ -380,7 +380,7 @@ async def test_later_news_comes_alone(shop: Installation) -> None:
 
 
 async def test_nothing_secret_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Logs hold neither tokens nor contact data nor bodies, also when Graph refuses and bodies are bad."""
+    """Logs contain no tokens, contact data or bodies, also when Graph refuses events and when bodies are bad."""
     caplog.set_level(logging.DEBUG)
     async with installation(tmp_path) as shop:
         await shop.fault(mode="190", **{"for": 1})

@@ -1,4 +1,4 @@
-"""Random bits out of blocks: every bit of the system's is given out once."""
+"""Random bits from blocks: each bit of the operating system is used once."""
 
 import os
 from itertools import islice
@@ -9,7 +9,7 @@ from proxy.edge.random_bits import random_numbers
 
 
 def test_bits_of_a_block_are_given_out_once_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A block is asked for when the one before is used up."""
+    """The bits of a block are used in order, and a new block is read when the last is used up."""
     blocks = [bytes(range(start, start + 32)) for start in (0, 100)]
     asked = iter(blocks)
     monkeypatch.setattr(os, "urandom", lambda _: next(asked))
@@ -20,7 +20,7 @@ def test_bits_of_a_block_are_given_out_once_and_in_order(monkeypatch: pytest.Mon
 
 
 def test_no_two_numbers_of_the_system_are_the_same() -> None:
-    """Over several blocks no number comes twice, and all are within their bits."""
+    """Over several blocks no number repeats, and all have at most the requested bits."""
     numbers = list(islice(random_numbers(), 2000))
 
     assert len(set(numbers)) == 2000

@@ -1,4 +1,4 @@
-"""Bodies that are refused by their head: the answer comes at once, and what is sent behind it costs nearly nothing."""
+"""Bodies that are refused by the request's head: the answer comes at once, and what follows is hardly processed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ PIECE = bytes(1 << 20)
 
 
 class Counted:
-    """Bytes that came to connections, and those of them that were parsed."""
+    """How many bytes connections received, and how many of them were parsed."""
 
     came = parsed = 0
 
@@ -60,7 +60,7 @@ async def connected(shop: Installation) -> tuple[asyncio.StreamReader, asyncio.S
 
 
 async def all_sent(writer: asyncio.StreamWriter, pieces: int) -> None:
-    """Send without a look at any answer, as clients do that know no better."""
+    """Send all bytes without reading any answer, as simple clients do."""
     with suppress(ConnectionError):
         for _ in range(pieces):
             writer.write(PIECE)
@@ -70,7 +70,7 @@ async def all_sent(writer: asyncio.StreamWriter, pieces: int) -> None:
 async def test_a_client_that_sends_first_and_reads_then_gets_its_answer(
     shop: Installation, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A body of the longest kind with a wrong key is taken from its sender, and nothing behind its head is parsed."""
+    """A client that sends a large body with a wrong key before it reads gets its answer; the body is not parsed."""
     monkeypatch.setattr(dropping, "LINGER_S", 60.0)
     pieces = server_limits.BODY // len(PIECE)
     reader, writer = await connected(shop)
@@ -88,7 +88,7 @@ async def test_a_client_that_sends_first_and_reads_then_gets_its_answer(
 async def test_a_body_beyond_all_limits_is_answered_before_it_comes(
     shop: Installation, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever announces 64 MB hears at once that it is too much, and what is sent all the same is not parsed."""
+    """A client that announces 64 MB is refused at once, and bytes that it sends all the same are not parsed."""
     monkeypatch.setattr(dropping, "LINGER_S", 0.5)
     reader, writer = await connected(shop)
     writer.write(head(64 << 20, KEY))
@@ -103,7 +103,7 @@ async def test_a_body_beyond_all_limits_is_answered_before_it_comes(
 async def test_a_body_of_no_length_is_dropped_beyond_the_limit(
     shop: Installation, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is sent in chunks is parsed up to the limit, and then no more."""
+    """A chunked body is parsed up to the limit, and no further."""
     monkeypatch.setattr(dropping, "LINGER_S", 0.5)
     reader, writer = await connected(shop)
     writer.write(head(None, KEY, "Content-Type: application/json"))
@@ -119,7 +119,7 @@ async def test_a_body_of_no_length_is_dropped_beyond_the_limit(
 
 
 async def test_a_short_body_that_was_refused_leaves_the_connection_open(shop: Installation) -> None:
-    """Who gave a wrong key with some events asks again on the same connection."""
+    """After a refusal of a short body, as with a wrong key, the connection can be used again."""
     reader, writer = await connected(shop)
     answers: list[Any] = []
     for key in ("wrong", "wrong as well"):

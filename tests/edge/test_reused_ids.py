@@ -1,4 +1,4 @@
-"""A page that is cached with its ids shows itself; a few repeats by chance do not."""
+"""Reused ids show a page that is cached with its ids; a few repeats by chance do not."""
 
 import pytest
 from clock import Clock
@@ -14,7 +14,7 @@ MINUTE = 60_000
     [(1000, 20, True), (1001, 20, False), (19, 19, False), (20, 20, True), (100_000, 1_999, False)],
 )
 def test_it_takes_twenty_and_one_in_fifty(events: int, reused: int, *, found: bool) -> None:
-    """Fewer are chance, or a visitor who shares a link."""
+    """It takes twenty events and a fiftieth of all; fewer are chance, or a visitor who shares a link."""
     clock = Clock()
     board = Conditions(clock, say=lambda _line: None)
     ids = ReusedIds(board)
@@ -26,7 +26,7 @@ def test_it_takes_twenty_and_one_in_fifty(events: int, reused: int, *, found: bo
 
 
 def test_it_is_over_an_hour_after_the_last_time() -> None:
-    """What was counted more than an hour ago counts no more, and sites are counted apart."""
+    """Counts older than an hour are ignored, and each site has its own counts."""
     clock = Clock()
     board = Conditions(clock, say=lambda _line: None)
     ids = ReusedIds(board)
@@ -44,7 +44,7 @@ def test_it_is_over_an_hour_after_the_last_time() -> None:
 
 
 def test_late_requests_count_and_a_clock_that_was_set_back_begins_anew() -> None:
-    """A request read just before ten minutes were over counts with those after; much earlier times count alone."""
+    """A request read just before ten minutes were over counts with later ones; much earlier times start new counts."""
     clock = Clock()
     board = Conditions(clock, say=lambda _line: None)
     ids = ReusedIds(board)

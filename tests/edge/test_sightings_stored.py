@@ -1,4 +1,4 @@
-"""What pages leave for servers' events is stored with their events, over real sockets."""
+"""Sightings, which pages leave for servers' events, are stored with the pages' events, over real sockets."""
 
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +18,7 @@ MANY = [{"id": str(number), "access_token": TOKEN} for number in range(2, 42)]
 
 
 class Appended:
-    """What was handed to the queue, call by call; it can fail."""
+    """Notes the records and sightings of each call to the queue, and can make a call fail."""
 
     def __init__(self, shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[tuple[list[Record], list[Sighting]]] = []
@@ -55,7 +55,7 @@ async def metric(shop: Installation, name: str) -> list[str]:
 
 
 async def test_a_sighting_goes_with_its_events(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One call to the queue has both, and the metrics count it."""
+    """An event and its sighting are stored by one call to the queue, and the metrics count the sighting."""
     appended = Appended(shop, monkeypatch)
     status, *_ = await shop.post(wire(bought(1)))
 
@@ -64,7 +64,7 @@ async def test_a_sighting_goes_with_its_events(shop: Installation, monkeypatch: 
 
 
 async def test_a_refusal_is_stored_without_any_event(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The request of a browser with Global Privacy Control has no record to go with."""
+    """A request with Global Privacy Control stores its refusal, although it has no event."""
     appended = Appended(shop, monkeypatch)
     status, *_ = await shop.post(wire(bought(2)), **{"Sec-GPC": "1"})
 
@@ -76,7 +76,7 @@ async def test_a_refusal_is_stored_without_any_event(shop: Installation, monkeyp
 async def test_a_large_request_leaves_its_sightings_with_its_first_part(
     shop: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No event of theirs is stored before them."""
+    """The sightings of a large request are stored with its first part, so no event of it is stored before them."""
     appended = Appended(shop, monkeypatch)
     pixels = [pixel["id"] for pixel in MANY[:30]]
     status, *_ = await shop.post(wire(*(bought(number, pixels=pixels) for number in range(10, 20))))
@@ -85,7 +85,7 @@ async def test_a_large_request_leaves_its_sightings_with_its_first_part(
 
 
 async def test_the_rest_is_asked_for_again(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be stored is answered 503, a refusal too: else a server would tell of the order all the same."""
+    """If storing fails the answer is 503, for a refusal too, else the server's event of that order would be sent."""
     appended = Appended(shop, monkeypatch)
     appended.failures = [QueueError("the disk is full")]
     status, headers, _ = await shop.post(wire(bought(3)), **{"Sec-GPC": "1"})
@@ -96,7 +96,7 @@ async def test_the_rest_is_asked_for_again(shop: Installation, monkeypatch: pyte
 
 
 async def test_a_page_view_is_stored_as_ever(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It leaves nothing."""
+    """A PageView leaves no sighting."""
     appended = Appended(shop, monkeypatch)
     status, *_ = await shop.post(page_views(["view-1"]))
 
@@ -104,7 +104,7 @@ async def test_a_page_view_is_stored_as_ever(shop: Installation, monkeypatch: py
 
 
 async def test_no_log_tells_of_a_sighting(shop: Installation, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither the order nor the browser stands in a line."""
+    """No log line contains the order or the browser of a sighting."""
     with caplog.at_level(logging.DEBUG):
         await shop.post(wire(bought(4)))
 

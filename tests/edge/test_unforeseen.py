@@ -1,4 +1,4 @@
-"""What a request may do at the public listener at its worst: nothing of ours breaks, and the answer tells the truth."""
+"""The worst requests at the public listener: nothing in the proxy breaks, and the answer is true."""
 
 import logging
 import re
@@ -39,7 +39,7 @@ async def conditions(shop: Installation) -> list[tuple[str, str]]:
 
 
 def break_judge(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the rules fail for the event whose id is ``bad``."""
+    """Make the rules raise an error for the event whose id is ``bad``."""
     right = payload.parts
 
     def wrong(name: str, time_s: int, identity: str, *more: Any) -> tuple[bytes, bytes, bytes]:
@@ -52,7 +52,7 @@ def break_judge(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("number", [1e20, 1.7e308, 2**64 - 1])
 async def test_a_number_beyond_all_bounds_costs_no_event(shop: Installation, number: float) -> None:
-    """The event is sent without it, and its neighbours beside it."""
+    """An event with a number out of all bounds is sent without it, and the other events arrive."""
     body = wire({"name": "AddToCart", "id": "huge", "data": {"num_items": number}}, {"name": "Lead", "id": "beside"})
     status, headers, _ = await shop.post(body)
     await shop.counted(2)
@@ -65,7 +65,7 @@ async def test_a_number_beyond_all_bounds_costs_no_event(shop: Installation, num
 async def test_an_error_nobody_foresaw_is_a_refusal_of_its_event(
     shop: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is named in the answer, counted and shown, logged once without a value; the good neighbours arrive."""
+    """An event that causes an unforeseen error is named, counted, and logged once without values; others arrive."""
     break_judge(monkeypatch)
     caplog.set_level(logging.DEBUG)
     answers = [await shop.post(page_views(["bad", f"good-{number}"])) for number in range(3)]
@@ -85,7 +85,7 @@ async def test_an_error_nobody_foresaw_is_a_refusal_of_its_event(
 async def test_a_body_that_leads_to_an_error_is_given_up_by_the_tag(
     shop: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """400 with CORS: what can never be read must not be sent for ever."""
+    """A body that causes an error is 400 with CORS, so that the tag does not send it again and again."""
     break_judge(monkeypatch)
     status, headers, body = await shop.post(page_views(["bad"]))
 
@@ -96,7 +96,7 @@ async def test_a_body_that_leads_to_an_error_is_given_up_by_the_tag(
 async def test_an_error_of_the_door_itself_has_an_answer_too(
     shop: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Even outside of the rules an error becomes a 4xx that the page may read, counted as a request and a fault."""
+    """An error outside of the rules is a 4xx that the page may read, counted as a request and a fault."""
 
     def wrong(*_given: Any) -> Any:
         raise KeyError(SECRET_WORD)
@@ -112,7 +112,7 @@ async def test_an_error_of_the_door_itself_has_an_answer_too(
 
 
 async def test_a_fault_of_the_store_is_a_503(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing was stored and the body is sound, so the tag is asked to try again, whatever the error was."""
+    """If storing fails, whatever the error, the answer is 503, so that the tag tries again."""
 
     async def wrong(*_given: Any) -> Any:
         raise RuntimeError(SECRET_WORD)
@@ -124,7 +124,7 @@ async def test_a_fault_of_the_store_is_a_503(shop: Installation, monkeypatch: py
 
 
 async def test_what_was_refused_waited_as_what_was_stored(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time of each is counted once; where nothing was to be stored there is none."""
+    """Each attempt to store is timed once, also a refused one; a request without events is not timed."""
 
     async def full(*_given: Any) -> Any:
         raise QueueFullError("the disk is full")
@@ -143,7 +143,7 @@ async def test_what_was_refused_waited_as_what_was_stored(shop: Installation, mo
 async def test_a_fault_after_storing_does_not_take_the_promise_back(
     shop: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The events are durable, so the answer is 204, and they are delivered."""
+    """An error after the events were stored does not change the answer: it is 204, and they are delivered."""
 
     def wrong(*_given: Any) -> None:
         raise RuntimeError(SECRET_WORD)
@@ -156,7 +156,7 @@ async def test_a_fault_after_storing_does_not_take_the_promise_back(
 
 
 async def test_pixels_of_other_people_do_not_fill_the_ledger(shop: Installation) -> None:
-    """400 made-up pairs of event and pixel are one row that says so, and 400 in the metrics."""
+    """400 made-up pairs of event and pixel are one row with that number, and count 400 in the metrics."""
     strangers = [str(number) for number in range(50)]
     body = wire(*({"name": "Lead", "id": f"forged-{number}", "pixels": strangers} for number in range(8)))
     status, _, _ = await shop.post(body)
@@ -174,7 +174,7 @@ async def test_pixels_of_other_people_do_not_fill_the_ledger(shop: Installation)
 
 
 async def test_a_purchase_without_a_currency_never_reaches_a_batch(shop: Installation) -> None:
-    """It is acknowledged and dropped with its reason, and the honest events beside it need one request."""
+    """A Purchase without a currency is acknowledged and dropped with its reason; the other events need one request."""
     bad = [{"name": "Purchase", "id": f"bad-{number}", "data": {"value": 1}} for number in range(20)]
     good = {"name": "Purchase", "id": "good", "data": {"value": 1, "currency": "EUR"}}
     status, _, _ = await shop.post(wire(*bad, good))
@@ -194,7 +194,7 @@ async def test_a_purchase_without_a_currency_never_reaches_a_batch(shop: Install
 async def test_a_body_of_the_greatest_size_leaves_a_segment_within_its_bound(
     shop: Installation, tmp_path: Path
 ) -> None:
-    """A body full of events with long addresses grows the queue by some hundred kilobytes, not megabytes."""
+    """A body full of events with long addresses adds some hundred kilobytes to the queue, not megabytes."""
     events = [{"name": "Own", "id": f"{number:03}", "data": {"n": number}} for number in range(400)]
     address = "https://shop.example/" + "a" * 2000
     mails = [f"{number}@x.de" for number in range(16)]

@@ -1,4 +1,4 @@
-"""The ways in which Graph can misbehave, as the simulator is told, and what the proxy says of each."""
+"""Ways in which Graph can misbehave: the simulator's order for each, and what the proxy reports."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Fault:
-    """What the simulator is told, and what the proxy shall say of it meanwhile."""
+    """An order for the simulator, and what the proxy must report meanwhile."""
 
     order: dict[str, Any]
     says: str
     paused: bool = False
     buries: bool = False
-    """Events become dead letters."""
+    """Whether events become dead letters."""
     timeout: float = 30.0
-    """Seconds for a request; where that is not the fault, so many that a busy machine does not look like one."""
+    """Seconds for a request; unless it is the fault itself, long enough for a busy machine."""
     ends: str = ""
-    """What its end may look like: a request that hangs is hung up then."""
+    """Another error that may be reported when the fault ends, as a hanging request is then ended."""
 
 
 FAULTS = {
@@ -32,7 +32,7 @@ FAULTS = {
     "half a body after storing": Fault({"mode": "half", "after": True}, "network"),
     "slow 30 s, cut off": Fault({"mode": "slow", "delay": 30}, "timeout", timeout=1.0),
 }
-# Not of the kind that passes by itself: what is counted wrongly is noted, what is never counted is dead in the end.
+# Faults after which a count is wrong: a count too low is only noted, a count of zero ends in dead letters.
 WRONG = {
     "counter too low": Fault({"mode": "count", "after": True, "received": 1}, ""),
     "counter of zero": Fault({"mode": "count"}, "not_received", buries=True),

@@ -1,4 +1,4 @@
-"""Mounts of the tests' own: a small disk that a test fills, and a place that cannot be written."""
+"""Mounts for tests: a small disk that a test fills, and a directory that cannot be written."""
 
 import ctypes
 import os
@@ -15,7 +15,7 @@ READ_ONLY, REMOUNT, BIND, DETACH = 1, 32, 4096, 2
 
 @contextmanager
 def mounted(source: Path | str, place: Path, kind: str, flags: int = 0, options: str = "") -> Iterator[None]:
-    """Mount for a while; skip loudly where that is not allowed."""
+    """Mount for a while; skip the test with a message if that is not allowed."""
     mount(source, place, kind, flags, options)
     try:
         yield
@@ -37,7 +37,7 @@ def small_disk(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def unwritable(place: Path) -> Iterator[None]:
-    """Take the right to write away; from root, who has every right, by a read-only mount of the place on itself."""
+    """Make a place unwritable; as root, who may write everything, by a read-only mount of the place on itself."""
     if os.geteuid() == 0:
         with mounted(place, place, "", BIND):
             mount(place, place, "", BIND | REMOUNT | READ_ONLY)

@@ -1,4 +1,4 @@
-"""Soak: the real process under load for as long as asked, with mixed faults, and an account after each round.
+"""Soak: the real process under load for as long as wanted, with various faults, and an account after each round.
 
 Run by ``make soak``; not part of the tests. Exit code 1 when an acknowledged event is missing.
 """
@@ -21,7 +21,7 @@ from traffic import loaded, settled_account
 async def one_round(
     machine: Machine, session: aiohttp.ClientSession, chance: random.Random, number: int
 ) -> tuple[int, int, int]:
-    """Load the proxy through one fault and one end; return what was acknowledged, what is missing, and the memory."""
+    """Load the proxy through a fault and an end; return the acknowledged and the missing number, and MB of memory."""
     await machine.start()
     fault = chance.choice([*(fault.order for fault in FAULTS.values()), {"mode": "slow", "delay": 1}])
     seconds = chance.uniform(2, 15)
@@ -40,7 +40,7 @@ async def one_round(
 
 
 async def soak(minutes: float, seed: int) -> bool:
-    """Run rounds until the time is over; return whether nothing is missing."""
+    """Run rounds until the time is over; return True if no event is missing."""
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
     deadline = time.monotonic() + minutes * 60
     acknowledged = missing = number = 0

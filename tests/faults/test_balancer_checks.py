@@ -1,4 +1,4 @@
-"""Balancers that look whether the proxy is there: connections that are reset before a byte, to the real program."""
+"""Health checks of balancers that reset connections before the first byte, against the real program."""
 
 import asyncio
 import socket
@@ -9,11 +9,11 @@ from machine import Machine
 from servers import simulator
 
 _OTHER = "127.0.0.2"
-"""Not trusted, so it speaks plain HTTP."""
+"""An address that is not trusted, so that requests from it need no PROXY protocol."""
 
 
 async def test_checks_that_reset_leave_no_line(tmp_path: Path) -> None:
-    """HAProxy's plain check connects and resets: the log has no line of it, and the announced are served."""
+    """HAProxy's TCP check connects and resets: the log has no line about it, and announced clients are served."""
     async with simulator() as graph:
         machine = Machine(tmp_path, graph, asker=_OTHER)
         text = machine.config.read_text().replace("[graph]", "proxy_protocol = true\n[graph]", 1)

@@ -1,4 +1,4 @@
-"""A process with few file descriptors: a crowd of silent connections hangs neither listener, and events go on."""
+"""With few file descriptors, many silent connections block neither listener, and events are still accepted."""
 
 import asyncio
 import logging
@@ -37,7 +37,7 @@ class Poor(Machine):
 
 @asynccontextmanager
 async def crowd(port: int, count: int) -> AsyncIterator[None]:
-    """Hold silent connections from many addresses, opened again when they are closed."""
+    """Hold silent connections from many addresses; open them again when they are closed."""
 
     async def silent(address: str) -> None:
         while True:
@@ -59,7 +59,7 @@ async def crowd(port: int, count: int) -> AsyncIterator[None]:
 
 
 async def posted(session: aiohttp.ClientSession, machine: Machine, name: str) -> list[str]:
-    """Post events, each on a connection of its own and again until it is acknowledged."""
+    """Post events, each on a connection of its own, repeatedly until it is acknowledged; return their ids."""
     ids = [f"{name}-{number}" for number in range(10)]
     for identity in ids:
 
@@ -76,7 +76,7 @@ async def posted(session: aiohttp.ClientSession, machine: Machine, name: str) ->
 
 @pytest.mark.parametrize(("descriptors", "count"), [(100, 400), (1024, 1500)])
 async def test_few_descriptors_and_many_silent_connections(tmp_path: Path, descriptors: int, count: int) -> None:
-    """Events are taken and delivered beside the crowd, the operator is told why, and the log stays short."""
+    """Events are accepted and delivered despite the crowd, a condition says why, and the log stays short."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Poor(tmp_path, graph)
         machine.descriptors = descriptors
@@ -105,7 +105,7 @@ async def test_few_descriptors_and_many_silent_connections(tmp_path: Path, descr
 
 
 def test_the_limit_is_raised_as_far_as_it_may(caplog: pytest.LogCaptureFixture) -> None:
-    """The soft limit rises to what is needed within the hard one; less is a condition that stays, and one line."""
+    """The soft limit is raised as far as needed within the hard one; if that is too low, a condition says so."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     caplog.set_level(logging.WARNING)
     conditions = Conditions(lambda: 0)

@@ -1,4 +1,4 @@
-"""The disk of a queue fails, fills or dawdles; what was acknowledged before is there, and nothing false after."""
+"""A queue's disk fails, fills up or is slow: acknowledged events are still there, and no answer is false."""
 
 import asyncio
 import time
@@ -25,13 +25,13 @@ NOON = 1_790_000_000_000
 
 @pytest.fixture(autouse=True)
 def _small_ballasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many images, one small ballast each."""
+    """Use small ballasts, as tests make many disk images."""
     monkeypatch.setattr(disk_space, "_BALLAST_BYTES", 4096)
 
 
 @dataclass
 class Broken:
-    """Remembers what the queue said when it broke."""
+    """Records the error with which the queue broke."""
 
     error: QueueBrokenError | None = None
 
@@ -61,14 +61,14 @@ async def waiting_ids(queue: LocalQueue) -> list[str]:
 
 
 async def appended(queue: LocalQueue, numbers: range) -> tuple[list[str], list[BaseException]]:
-    """Append one by one, all at once; return the ids acknowledged, and the errors."""
+    """Append records one by one, all at once; return the acknowledged ids, and the errors."""
     ends = await asyncio.gather(*(queue.append([record(number)]) for number in numbers), return_exceptions=True)
     stored = [f"id-{number}" for number, end in zip(numbers, ends, strict=True) if not isinstance(end, BaseException)]
     return stored, [end for end in ends if isinstance(end, BaseException)]
 
 
 def full_after(most: int) -> Before:
-    """Fail with SQLITE_FULL once so many bytes more were written."""
+    """Return a hook that fails with SQLITE_FULL once this many more bytes were written."""
     left = most
 
     def before(found: Operation, _name: str, size: int) -> None:
@@ -91,7 +91,7 @@ def full_after(most: int) -> Before:
     ids=["fsync", "fsync-forgets", "write", "read-only"],
 )
 async def test_an_io_error_ends_all_acknowledgement(tmp_path: Path, fault: Before, *, forgets: bool) -> None:
-    """Every waiting caller gets the failure, nothing is acknowledged afterwards, a cut then takes nothing promised."""
+    """Every waiting caller gets the error, nothing is acknowledged afterwards, and a power cut then loses nothing."""
     broken = Broken()
     with installed(forgets=forgets) as disk:
         queue = open_queue(tmp_path / "live", broken)
@@ -119,7 +119,7 @@ async def test_an_io_error_ends_all_acknowledgement(tmp_path: Path, fault: Befor
 async def test_an_io_error_in_a_checkpoint_breaks_the_queue_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, *, forgets: bool
 ) -> None:
-    """When the main file cannot be written the queue says so, acknowledges no more, and loses nothing."""
+    """If the main file cannot be written, the queue breaks, acknowledges no more, and loses nothing."""
     monkeypatch.setattr(housekeeping, "_CHECKPOINT_PAGES", 20)
     broken = Broken()
     stored: list[str] = []
@@ -148,7 +148,7 @@ async def test_an_io_error_in_a_checkpoint_breaks_the_queue_too(
 
 
 async def test_an_io_error_of_a_read_breaks_the_queue_too(tmp_path: Path) -> None:
-    """Records that cannot be read now are not taken for lost or damaged: the queue ends, and reopened has them."""
+    """Records that cannot be read now do not count as lost or damaged: the queue breaks, and has them when reopened."""
     big = [record(number)._replace(payload=bytes(50_000)) for number in range(3)]
     queue = open_queue(tmp_path / "live")
     await queue.append(big)
@@ -171,7 +171,7 @@ async def test_an_io_error_of_a_read_breaks_the_queue_too(tmp_path: Path) -> Non
 
 
 async def test_a_slow_fsync_only_makes_groups_larger(tmp_path: Path) -> None:
-    """With 50 ms a flush everything is acknowledged, and those that wait share the flushes."""
+    """With 50 ms a flush everything is acknowledged, and waiting callers share flushes."""
     syncs = 0
     delay = slow(0.05)
 
@@ -195,7 +195,7 @@ async def test_a_slow_fsync_only_makes_groups_larger(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [0.01, 1.0])
 async def test_a_slow_fsync_is_no_failure(tmp_path: Path, seconds: float) -> None:
-    """However long a flush takes, requests are answered 204, readiness holds, and all is delivered once."""
+    """However long a flush takes, requests are answered with 204, readiness holds, and all is delivered once."""
     with installed() as disk:
         async with installation(tmp_path) as proxy:
             disk.before = slow(seconds)
@@ -211,7 +211,7 @@ async def test_a_slow_fsync_is_no_failure(tmp_path: Path, seconds: float) -> Non
 
 
 async def test_a_full_disk_refuses_whole_calls_and_recovers(tmp_path: Path) -> None:
-    """SQLITE_FULL in the middle of a commit stores nothing of it; with room again the same queue goes on."""
+    """SQLITE_FULL in the middle of a commit stores nothing of it; with room again the queue goes on."""
     broken = Broken()
     with installed() as disk:
         queue = open_queue(tmp_path / "live", broken)
@@ -237,7 +237,7 @@ async def test_a_full_disk_refuses_whole_calls_and_recovers(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("jumps", [(DAY_MS, 0, DAY_MS), (-DAY_MS, 0, -DAY_MS), (DAY_MS, -DAY_MS, 0)])
 async def test_a_clock_that_jumps_a_day_loses_nothing(tmp_path: Path, jumps: tuple[int, ...]) -> None:
-    """Forth and back under way and across a restart: all is there once, repeats are known, ends are listed."""
+    """With jumps forth and back, and a restart, all records are there once, and repeats and ends are known."""
     clock = [NOON]
     queue = open_queue(tmp_path, now=lambda: clock[0])
     await appended(queue, range(10))
@@ -265,7 +265,10 @@ async def test_a_clock_that_jumps_a_day_loses_nothing(tmp_path: Path, jumps: tup
 async def test_delivery_outlives_a_clock_that_jumps_a_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: int, late: int
 ) -> None:
-    """The server's clock jumps a day and back: each 204 reaches Graph, or (dated tomorrow) is kept as a dead letter."""
+    """When the clock jumps a day and back, each acknowledged event reaches Graph.
+
+    An event whose time is too far ahead for Graph becomes a dead letter instead.
+    """
     ahead = [0]
     real = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: real() + ahead[0] * 1_000_000)
@@ -289,9 +292,9 @@ async def test_delivery_outlives_a_clock_that_jumps_a_day(
 
 
 async def _clock_told(proxy: Installation, offset: int) -> str:
-    """Return the readiness once it tells of a wrong clock, or of none where there is nothing wrong.
+    """Return the readiness once it has a clock condition, or none if the clock is right; else an empty text.
 
-    Behind a jump what has not been delivered yet looks a day old for a moment, and readiness fails.
+    After a jump, events that have not been delivered yet look a day old for a moment, and readiness fails.
     """
     async with proxy.session.get(f"{proxy.operator}/readyz") as answer:
         readiness = await answer.json()
@@ -300,7 +303,7 @@ async def _clock_told(proxy: Installation, offset: int) -> str:
 
 
 async def test_a_broken_disk_is_told_at_once(tmp_path: Path) -> None:
-    """A failed flush: whoever waits gets 503 with Retry-After, readiness fails, and ``Running.broken`` says why."""
+    """After a failed flush requests get 503 with Retry-After, readiness fails, and ``Running.broken`` says why."""
     with installed() as disk:
         async with installation(tmp_path) as proxy:
             before, _, _ = await proxy.post(page_views(["before"]))

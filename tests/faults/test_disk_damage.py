@@ -1,4 +1,4 @@
-"""A file or log is damaged or cannot be written: what was acknowledged before is there, or the start refuses."""
+"""With a file or log damaged or unwritable, acknowledged events are still there, or the start is refused."""
 
 import asyncio
 import os
@@ -19,29 +19,29 @@ from support import until
 from traffic import loaded, settled_account
 
 NOBODY = "http://127.0.0.1:1"
-# Of the write-ahead log: a page and what stands before it.
+# A frame of the write-ahead log: a page and its header.
 FRAME = 4096 + 24
-# What the clients of ``loaded`` can have in one commit.
+# The most events that the clients of ``loaded`` can have in one commit.
 LAST_COMMIT = 16 * 3
 
 
 @dataclass
 class Left:
-    """What a run of the proxy left, none of it delivered: its data, and what it had acknowledged."""
+    """What a run of the proxy left, with nothing delivered: its data, and the acknowledged ids."""
 
     data: Path
     acknowledged: set[str]
 
     def copied(self, directory: Path) -> Path:
-        """Copy the data to where a machine of this directory has it; return the main file."""
-        # The ballast is only room, and made again.
+        """Copy the data into the data_dir of a machine in this directory; return the main file."""
+        # The ballast only reserves room, and is made again.
         shutil.copytree(self.data, directory / "data", ignore=shutil.ignore_patterns("ballast"))
         return directory / "data" / "queue.db"
 
 
 @dataclass
 class Lives:
-    """What two lives of a proxy left: the first ended in order, the second by a kill."""
+    """What two runs of a proxy left: the first ended normally, the second was killed."""
 
     ended: Left
     killed: Left
@@ -49,7 +49,7 @@ class Lives:
 
 @pytest.fixture(name="lives", scope="module")
 async def _lives(tmp_path_factory: pytest.TempPathFactory) -> Lives:
-    """Store some, end in order, store more, die: once for all tests that damage a copy of what is left."""
+    """Run a proxy twice with load, end it once normally and once with SIGKILL, and keep the data of both runs."""
     directory = tmp_path_factory.mktemp("lives")
     machine = Machine(directory, NOBODY)
     found = []
@@ -64,7 +64,7 @@ async def _lives(tmp_path_factory: pytest.TempPathFactory) -> Lives:
 
 
 def _torn_tail(data: Path) -> None:
-    """Append what a commit under way would leave: a frame that looks right, and half of one."""
+    """Append what an unfinished commit would leave: a frame that looks right, and half of another one."""
     log = data / "queue.db-wal"
     frame = log.read_bytes()[-FRAME:]
     with log.open("ab") as file:
@@ -110,7 +110,7 @@ def _no_log(data: Path) -> None:
 async def test_a_damaged_log_costs_at_most_what_it_held(
     tmp_path: Path, lives: Lives, damage: Callable[[Path], None], most: int | None
 ) -> None:
-    """After kill -9 a torn tail or strange -shm costs nothing, a bad last frame its commit, no log what it held."""
+    """After kill -9 a torn tail or foreign -shm costs nothing, a bad last frame its commit, no log what it held."""
     file = lives.killed.copied(tmp_path)
     damage(tmp_path / "data")
     async with simulator() as graph, aiohttp.ClientSession() as session:
@@ -130,7 +130,7 @@ async def test_a_damaged_log_costs_at_most_what_it_held(
 
 
 async def test_a_log_left_empty_or_taken_away_after_an_orderly_end_costs_nothing(tmp_path: Path, lives: Lives) -> None:
-    """All is in the main file then: with an empty -wal or none, the next start finds everything."""
+    """After a normal end everything is in the main file, so an empty -wal or none costs nothing."""
     lives.ended.copied(tmp_path)
     log = tmp_path / "data" / "queue.db-wal"
     there = log.exists()
@@ -145,7 +145,7 @@ async def test_a_log_left_empty_or_taken_away_after_an_orderly_end_costs_nothing
 
 
 async def refusal(machine: Machine) -> tuple[int | None, str]:
-    """Start where the start must fail; return the exit code and the words."""
+    """Start a proxy that must refuse to start; return its exit code and error output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "proxy", "serve", "--config", str(machine.config)),
         cwd=ROOT,
@@ -158,7 +158,7 @@ async def refusal(machine: Machine) -> tuple[int | None, str]:
 
 @pytest.mark.parametrize(("start", "size"), [(0, 100), (100, 16284)], ids=["header", "schema"])
 async def test_a_damaged_file_is_refused_with_advice(tmp_path: Path, lives: Lives, start: int, size: int) -> None:
-    """A main file that was overwritten ends the start with 1 and says what to do, and is left as it is."""
+    """A main file that was overwritten ends the start with 1 and advice, and is left as it is."""
     file = lives.ended.copied(tmp_path)
     damaged = bytearray(file.read_bytes())
     damaged[start : start + size] = b"\x5a" * size
@@ -172,7 +172,10 @@ async def test_a_damaged_file_is_refused_with_advice(tmp_path: Path, lives: Live
 
 @pytest.mark.parametrize("key", ["proof", "seen_slot", "dead_last"])
 async def test_a_file_that_lost_what_we_wrote_is_refused_with_advice(tmp_path: Path, lives: Lives, key: str) -> None:
-    """Sound for SQLite and yet not ours any more (an old page came back): a refusal in words, no traceback."""
+    """A file that SQLite can read but that lost a row of ours is refused by name, without a traceback.
+
+    That happens if the file system returns an old page.
+    """
     file = lives.ended.copied(tmp_path)
     database = apsw.Connection(str(file))
     database.execute("DELETE FROM meta WHERE key=?", (key,))
@@ -185,7 +188,7 @@ async def test_a_file_that_lost_what_we_wrote_is_refused_with_advice(tmp_path: P
 
 @pytest.mark.parametrize("name", ["data", "data/queue.db"])
 async def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path, lives: Lives, name: str) -> None:
-    """A read-only data_dir or file ends the start with 1 and its name; writable again, all that waits is delivered."""
+    """A read-only data_dir or file ends the start with 1 and its name; once writable, waiting events are delivered."""
     lives.ended.copied(tmp_path)
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)

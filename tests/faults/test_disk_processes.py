@@ -1,4 +1,4 @@
-"""The real process on a disk that fails, dawdles or is full; what it acknowledged arrives all the same."""
+"""The real process on a disk that fails, is slow or is full: acknowledged events still arrive."""
 
 import asyncio
 import sys
@@ -20,7 +20,7 @@ from vfs import DISK_FAULTS
 
 NOBODY = "http://127.0.0.1:1"
 RESERVE = 2 << 20
-# Runs the real program on a disk that fails once a file of the given name is there.
+# The real program on a disk that fails once a file with the given name exists.
 _ON_A_FAILING_DISK = """
 import sys
 from pathlib import Path
@@ -35,7 +35,7 @@ main()
 
 
 class FaultyMachine(Machine):
-    """A machine whose disk fails, in one of the ways of ``DISK_FAULTS``, from ``break_disk`` on."""
+    """A machine whose disk fails from ``break_disk`` on, in one of the ways of ``DISK_FAULTS``."""
 
     fault = "sync"
 
@@ -54,7 +54,7 @@ class FaultyMachine(Machine):
 async def test_the_process_ends_with_1_when_its_disk_fails(tmp_path: Path, say: Say, fault: str) -> None:
     """Under load a failed flush or write, or a disk gone read-only, ends the process with 1 and a reason.
 
-    Restarted on a sound disk, all acknowledged arrives.
+    Restarted on a sound disk, it delivers all acknowledged events.
     """
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = FaultyMachine(tmp_path, graph)
@@ -76,7 +76,8 @@ async def test_the_process_ends_with_1_when_its_disk_fails(tmp_path: Path, say: 
         f"{account.copies} delivered again, RSS {size:.0f} MB"
     )
 
-    # No word on tracebacks: apsw hands on what a VFS raises while SQLite closes; from a real disk SQLite swallows it.
+    # Tracebacks are not checked: apsw passes on what a VFS raises while SQLite closes, which SQLite ignores of a real
+    # disk.
     assert (code, account.missing) == (1, set())
     assert load.refused > 0
     assert log.splitlines()[-1].startswith("capi-proxy: ")
@@ -84,7 +85,7 @@ async def test_the_process_ends_with_1_when_its_disk_fails(tmp_path: Path, say: 
 
 
 async def test_a_slow_disk_slows_the_process_and_nothing_else(tmp_path: Path, say: Say) -> None:
-    """With 200 ms a flush under load, readiness holds and the queue does not grow; quick again, it goes on."""
+    """With 200 ms a flush under load, readiness holds and memory does not grow."""
     ready: set[int] = set()
     sizes: list[float] = []
 
@@ -124,7 +125,7 @@ async def test_a_slow_disk_slows_the_process_and_nothing_else(tmp_path: Path, sa
 
 
 def fill(file: Path) -> None:
-    """Take every byte that is left."""
+    """Use every byte that is left."""
     with file.open("wb", buffering=0) as taken:
         for size in (1 << 16, 1 << 12):
             try:
@@ -154,7 +155,7 @@ async def on_a_small_disk(directory: Path, graph: str) -> AsyncIterator[Machine]
 
 
 async def _answers(session: aiohttp.ClientSession, machine: Machine, name: str) -> tuple[int, str, int, int]:
-    """Post one event; return its status and Retry-After, and what healthz and readyz say."""
+    """Post one event; return its status and Retry-After, and the statuses of healthz and readyz."""
     body = orjson.dumps(page_views([name]))
     async with session.post(f"{machine.public}/shop-tools/e", data=body, headers=browser_headers()) as answer:
         status, retry = answer.status, answer.headers.get("Retry-After", "")
@@ -164,9 +165,9 @@ async def _answers(session: aiohttp.ClientSession, machine: Machine, name: str) 
 
 @pytest.mark.parametrize("rounds", [3])
 async def test_a_really_full_disk_refuses_and_recovers(tmp_path: Path, say: Say, rounds: int) -> None:
-    """While full: 503 with Retry-After, not ready; with room again, no restart: 204, ready, nothing was lost.
+    """While the disk is full: 503 with Retry-After, not ready; with room again, without a restart: 204, ready, no loss.
 
-    The log has a line when the disk is full and one when it is over, however many requests were refused.
+    The log has a line when the disk is full and one when that is over, however many requests were refused.
     """
     acknowledged: set[str] = set()
     sizes, refused = [], 0
@@ -210,7 +211,7 @@ async def _refused(load: Load, goal: int) -> bool:
 
 
 async def test_a_start_on_a_full_disk_lets_what_waits_leave(tmp_path: Path) -> None:
-    """Killed, and the disk full by now: the proxy starts all the same, refuses what is new, delivers what it has."""
+    """Restarted on a disk that is full by now, the proxy refuses new events and delivers those it has."""
     async with (
         simulator() as graph,
         aiohttp.ClientSession() as session,

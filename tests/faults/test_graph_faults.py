@@ -1,4 +1,4 @@
-"""Graph misbehaves for a while in every way it can; then it is healthy, and nothing is missing."""
+"""Graph misbehaves for a while in every way of the simulator; once it is healthy again, nothing is missing."""
 
 import asyncio
 import os
@@ -26,13 +26,13 @@ from proxy.app import running
 from proxy.config import load
 
 SECONDS = 10.0 if "CAPI_PROXY_KILLS" in os.environ else 2.0
-"""How long a fault lasts at least; it goes on until it was met and told."""
+"""The least time that a fault lasts; it goes on until it was met and reported."""
 ENOUGH, LONGEST_S = 100, 300.0
 
 
 @dataclass
 class Watch:
-    """What a proxy said of itself, and of each pixel, while something went on."""
+    """What a proxy reported about itself and its pixels during a time."""
 
     ready: set[int] = field(default_factory=set)
     errors: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -49,12 +49,12 @@ class Watch:
 
 
 IsMet: TypeAlias = Callable[[Machine, Watch], Awaitable[bool]]
-"""Tells whether all has happened for which a fault is there."""
+"""Tells whether the proxy has met a fault and reported it."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """How a proxy came through, and the events of each of its pixels."""
+    """How a proxy came through a fault, with the events of each pixel."""
 
     during: Watch
     after: Watch
@@ -104,7 +104,7 @@ async def _post(machine: Machine, session: aiohttp.ClientSession, watch: Watch, 
 
 
 async def _dead(machine: Machine, session: aiohttp.ClientSession) -> dict[str, str]:
-    """Return the pixel of each dead letter."""
+    """Return the pixel of each dead letter by the letter's id."""
     dead = (await get_json(session, f"{machine.operator}/api/dead?limit=1000"))["dead"]
     return {letter["id"]: letter["pixel"] for letter in dead}
 
@@ -120,7 +120,7 @@ async def _replay(machine: Machine, session: aiohttp.ClientSession) -> Counter[s
 async def _ordered(
     session: aiohttp.ClientSession, graph: str, orders: Mapping[str, Mapping[str, Any]]
 ) -> AsyncIterator[None]:
-    """Have the simulator misbehave in a way of its own towards each pixel, until the context ends."""
+    """Make the simulator misbehave towards each pixel in its own way, until the context ends."""
     for pixel, order in orders.items():
         await _order(session, graph, {**order, "pixel": pixel})
     yield
@@ -133,7 +133,7 @@ async def _order(session: aiohttp.ClientSession, graph: str, order: Mapping[str,
 
 
 async def _met(directory: Path, faults: Mapping[str, Fault], limit_s: float) -> Passage:
-    """Run a proxy through faults, of which each pixel has another."""
+    """Run a proxy through faults, a different one for each pixel."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(directory, graph, pixels=[*faults], timeout=limit_s)
 
@@ -159,7 +159,7 @@ def _print(say: Say, name: str, passage: Passage) -> None:
     )
 
 
-# One proxy for those that pause, as they alone make it unready, and for each time limit of a request.
+# One proxy for faults that pause, as only they make it unready, and one for each time limit of a request.
 _ALL = {**FAULTS, **WRONG}
 _GROUPS = sorted({(fault.paused, fault.timeout) for fault in _ALL.values()})
 
@@ -168,10 +168,10 @@ _GROUPS = sorted({(fault.paused, fault.timeout) for fault in _ALL.values()})
 async def test_every_fault_of_graph_passes_without_loss(
     tmp_path: Path, say: Say, limit_s: float, *, paused: bool
 ) -> None:
-    """Whatever Graph does to a pixel for a while, all that was acknowledged arrives, and nothing else is disturbed.
+    """Whatever Graph does to a pixel for a while, all acknowledged events arrive, and other pixels are not affected.
 
-    Of the faults only a refused token pauses its pixel, and makes the proxy unready; for all the lane names the last
-    error, until it is over, and no lane that of another.
+    Only a refused token pauses its pixel and makes the proxy unready. For every fault the lane reports the last error
+    until it is over, and no lane reports another's.
     """
     names = [name for name, fault in _ALL.items() if (fault.paused, fault.timeout) == (paused, limit_s)]
     faults = {str(1001 + number): _ALL[name] for number, name in enumerate(names)}
@@ -189,12 +189,12 @@ async def test_every_fault_of_graph_passes_without_loss(
     assert passage.during.resident_mb < 150
 
 
-# What a user needs to have a mount of its own.
+# What a user needs for mounts of its own.
 APART = ("unshare", *(() if os.geteuid() == 0 else ("--map-root-user",)), "--mount")
 
 
 class Nameless(Machine):
-    """A machine whose Graph has a name, which its resolver learns from a file of its own."""
+    """A machine whose Graph has a name that it resolves with a hosts file of its own."""
 
     @property
     def hosts(self) -> Path:
@@ -206,14 +206,14 @@ class Nameless(Machine):
 
     @asynccontextmanager
     async def unknown(self) -> AsyncIterator[None]:
-        """The name is missing from the start, until the end of the context."""
+        """Leave the name unknown until the context ends."""
         yield
         self.hosts.write_text("127.0.0.1 localhost graph.fault.test\n")
 
 
 @pytest.fixture(name="apart")
 def _apart() -> None:
-    """Skip loudly where a user may have no mounts of its own."""
+    """Skip the test with a message if a user may not have mounts of its own."""
     done = subprocess.run([*APART, "true"], check=False, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"NOT TESTED: a name that does not resolve: {done.stderr.strip()} (be root)")
@@ -221,11 +221,11 @@ def _apart() -> None:
 
 @pytest.mark.usefixtures("apart")
 async def test_a_name_that_does_not_resolve_is_waited_for(tmp_path: Path, say: Say) -> None:
-    """While Graph's name does not resolve events wait; as soon as it does, they arrive, without a restart."""
+    """While Graph's name does not resolve, events wait; once it does, they arrive, without a restart."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Nameless(tmp_path, graph.replace("127.0.0.1", "graph.fault.test"))
         machine.hosts.write_text("127.0.0.1 localhost\n")
-        # Nobody answers there: an error at once, as from a resolver that is down.
+        # Nothing answers there, which gives an error at once, as from a resolver that is down.
         (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
         passage = await _through(machine, session, graph, machine.unknown(), _is_told)
     _print(say, "a name that does not resolve", passage)
@@ -240,7 +240,7 @@ async def _is_told(_machine: Machine, watch: Watch) -> bool:
 
 
 async def test_one_poisoned_event_in_a_thousand(tmp_path: Path) -> None:
-    """One poisoned event in a batch of 1000 becomes a dead letter with Meta's words; the other 999 arrive."""
+    """One poisoned event in a batch of 1000 becomes a dead letter with Meta's error; the other 999 arrive."""
     async with installation(tmp_path) as shop:
         await shop.fault(mode="190", **{"for": 60})
         await shop.post(page_views(["first"]))
@@ -271,7 +271,7 @@ async def _paused(shop: Installation) -> bool:
 
 @asynccontextmanager
 async def _answering(directory: Path, bodies: list[bytes]) -> AsyncIterator[tuple[Installation, list[int]]]:
-    """Run a proxy against a Graph that answers 200 with the given bodies, the last one for ever."""
+    """Run a proxy with a Graph that answers 200 with the given bodies, the last one for all further requests."""
     asked: list[int] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -288,7 +288,7 @@ async def _answering(directory: Path, bodies: list[bytes]) -> AsyncIterator[tupl
 
 
 async def test_a_counter_of_zero_is_no_delivery(tmp_path: Path) -> None:
-    """A 2xx that counts nothing is tried three times; then the events are kept as dead letters, not forgotten."""
+    """A 2xx answer that counts no event is tried three times; then the events become dead letters."""
     async with _answering(tmp_path, [b'{"events_received": 0}']) as (shop, asked):
         await shop.post(page_views(["z-1"]))
 
@@ -302,7 +302,7 @@ async def test_a_counter_of_zero_is_no_delivery(tmp_path: Path) -> None:
 
 
 async def test_a_counter_that_recovers_delivers(tmp_path: Path) -> None:
-    """Half a body or a zero, then a good answer: the event is delivered, with the trace of the good answer."""
+    """After half a body and a count of zero a good answer delivers the event, with the trace of the good answer."""
     bodies = [b'{"events_rec', b'{"events_received": 0}', b'{"events_received": 1, "fbtrace_id": "T"}']
     async with _answering(tmp_path, bodies) as (shop, _):
         await shop.post(page_views(["z-2"]))

@@ -1,4 +1,4 @@
-"""Each system call of housekeeping fails once: nobody waits for ever, nothing promised is lost, health tells."""
+"""Each system call of housekeeping fails once: no caller waits for ever, no promise is broken, health reports it."""
 
 import asyncio
 import errno
@@ -30,9 +30,9 @@ from proxy.queue.sqlite.engine import LocalQueue
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.troubles import HOUSEKEEPING, INCOMPLETE, QUEUE
 
-# How many looks at health, 20 ms apart, it may take to tell; two seconds where the machine has nothing else to do.
+# How many looks at health, 20 ms apart, a report may take; two seconds on a machine with nothing else to do.
 LOOKS = 100
-# What a request must be answered within, however busy the machine is.
+# Seconds within which a request must be answered, however busy the machine is.
 ANSWERS_S = 60.0
 NOBODY = "http://127.0.0.1:1"
 EIO, EMFILE, ENOSPC, ENOENT, EROFS = errno.EIO, errno.EMFILE, errno.ENOSPC, errno.ENOENT, errno.EROFS
@@ -40,11 +40,11 @@ EIO, EMFILE, ENOSPC, ENOENT, EROFS = errno.EIO, errno.EMFILE, errno.ENOSPC, errn
 
 @dataclass
 class Fault:
-    """A call that fails once, when it is armed and housekeeping makes it."""
+    """A call that fails once, if it is armed and housekeeping makes the call."""
 
     error: Exception
     anywhere: bool = False
-    """Whoever on the writer thread makes the call."""
+    """Whether the call may also come from other work on the writer thread."""
     armed: bool = False
     within: bool = False
     met: int = 0
@@ -59,7 +59,7 @@ Prepare = Callable[[ExitStack], Fault]
 
 
 def system(name: str, place: str, error: int, *, anywhere: bool = False) -> Prepare:
-    """Make a function of ``os`` fail for the path that ends so, or for a descriptor that was opened there."""
+    """Make a function of ``os`` fail for a path with this ending, or for a descriptor opened there."""
 
     def prepare(stack: ExitStack) -> Fault:
         fault = Fault(OSError(error, os.strerror(error), place), anywhere)
@@ -87,7 +87,7 @@ def system(name: str, place: str, error: int, *, anywhere: bool = False) -> Prep
 def disk(
     operation: Operation, ending: str, error: type[apsw.Error] = apsw.IOError, *, anywhere: bool = False
 ) -> Prepare:
-    """Make an operation of SQLite fail on the files whose names end so."""
+    """Make an operation of SQLite fail on files with this ending."""
 
     def prepare(stack: ExitStack) -> Fault:
         fault = Fault(error(f"injected: {operation}"), anywhere)
@@ -104,7 +104,7 @@ def disk(
 
 @contextmanager
 def told_of_housekeeping(faults: list[Fault]) -> Iterator[None]:
-    """Let the faults know when housekeeping is at work."""
+    """Tell the faults when housekeeping is at work."""
     tend = SqliteStore.tend
 
     def tending(store: SqliteStore) -> bool:
@@ -123,7 +123,7 @@ def told_of_housekeeping(faults: list[Fault]) -> Iterator[None]:
 
 @asynccontextmanager
 async def proxy_without_graph(directory: Path) -> AsyncIterator[Installation]:
-    """Run a proxy whose events all wait."""
+    """Run a proxy whose events all wait, as there is no Graph."""
     loaded = load.parse(raw_config(NOBODY, directory / "data"), {}, base=directory)
     patience = aiohttp.ClientTimeout(total=ANSWERS_S)
     async with aiohttp.ClientSession(timeout=patience) as session, running(loaded) as proxy:
@@ -131,7 +131,7 @@ async def proxy_without_graph(directory: Path) -> AsyncIterator[Installation]:
 
 
 async def soon(condition: Callable[[], Awaitable[bool]], *, what: str, looks: int = LOOKS) -> None:
-    """Wait for a condition that must hold within so many looks."""
+    """Wait for a condition that must hold within ``looks`` polls."""
     left = iter(range(looks))
 
     async def look() -> bool:
@@ -143,14 +143,14 @@ async def soon(condition: Callable[[], Awaitable[bool]], *, what: str, looks: in
 
 @dataclass
 class Pages:
-    """What pages send, and what they were promised."""
+    """Sends events, and records which were acknowledged."""
 
     proxy: Installation
     acknowledged: set[str] = field(default_factory=set)
     numbers: Iterator[int] = field(default_factory=count)
 
     async def post(self) -> int:
-        """Send an event for us, one for somebody else's pixel (a ledger row), and an update of a browser copy."""
+        """Send an event for our pixel, one for an unknown pixel (a ledger row), and an update of a browser copy."""
         number = next(self.numbers)
         ours = page_views([f"h-{number}"])
         foreign = wire({"name": "Lead", "id": f"x-{number}", "pixels": ["99"]})
@@ -162,7 +162,7 @@ class Pages:
 
 
 async def health(proxy: Installation) -> tuple[int, int, set[str]]:
-    """Return what healthz and readyz answer, and the queue's conditions with what they are about."""
+    """Return the statuses of healthz and readyz, and the queue's conditions with their subjects."""
     async with proxy.session.get(f"{proxy.public}/healthz") as healthy:
         await healthy.read()
     async with proxy.session.get(f"{proxy.operator}/readyz") as ready:
@@ -173,7 +173,7 @@ async def health(proxy: Installation) -> tuple[int, int, set[str]]:
 
 
 async def make_housekeeping_busy(proxy: Installation, directory: Path) -> None:
-    """Give it something to look at, to write, to read, to truncate."""
+    """Give housekeeping something to measure, write, read and truncate."""
     with suppress(FileNotFoundError):
         os.remove(directory / "data" / "ballast")  # noqa: PTH107 - os.unlink may be the call that fails
     queue = local(proxy.proxy.queue)
@@ -227,7 +227,7 @@ SURVIVED: dict[str, tuple[list[Prepare], str]] = {
     "log write, no memory": ([disk("write", "-wal", apsw.NoMemError)], "housekeeping notes"),
     "checkpoint write, no room": ([disk("write", ".db", apsw.FullError)], "queue"),
 }
-"""Faults that lose nothing, and the condition that tells of them."""
+"""Faults that lose nothing, and the condition that reports each."""
 
 BROKEN: dict[str, list[Prepare]] = {
     "file gone": [system("stat", "queue.db", ENOENT)],
@@ -236,20 +236,20 @@ BROKEN: dict[str, list[Prepare]] = {
     "log read-only": [disk("write", "-wal", apsw.ReadOnlyError)],
     "log sync": [disk("sync", "-wal")],
     "log read": [disk("read", "-wal")],
-    # Of a real disk SQLite swallows this one and goes on; what the VFS of the test raises, apsw raises again.
+    # From a real disk SQLite ignores this error; what the test's VFS raises, apsw raises again.
     "log truncate": [disk("truncate", "-wal")],
     "checkpoint write": [disk("write", ".db")],
     "checkpoint sync": [disk("sync", ".db")],
     "checkpoint size": [disk("size", ".db")],
     "checkpoint truncate": [disk("truncate", ".db")],
 }
-"""Faults after which what is on the disk is not known."""
+"""Faults after which the content of the disk is uncertain."""
 
 
 async def met(faults: list[Fault], pages: Pages, directory: Path) -> set[int]:
-    """Send until every fault was met; return the answers.
+    """Send until every fault was met; return the statuses.
 
-    What only follows on another fault, in some of the places where that may strike, is waited for by striking again.
+    If a fault only follows another one in some of the places where that may strike, all are armed again.
     """
     statuses: set[int] = set()
 
@@ -272,7 +272,7 @@ async def met(faults: list[Fault], pages: Pages, directory: Path) -> set[int]:
 async def test_a_harmless_fault_of_housekeeping_is_survived_and_told(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One failing call: requests are answered, health tells soon, then all is well, and nothing is lost."""
+    """After one failing call requests are answered, health reports it soon, then all is well, and nothing is lost."""
     prepares, told = SURVIVED[name]
     with ExitStack() as stack:
         faults = [prepare(stack) for prepare in prepares]
@@ -283,7 +283,7 @@ async def test_a_harmless_fault_of_housekeeping_is_survived_and_told(
             statuses = await met(faults, pages, tmp_path)
 
             async def tells() -> bool:
-                # A condition may be over before a busy machine asks for it; the board that health reads logs it too.
+                # On a busy machine a condition may end before it is polled; the board that health reads logs it too.
                 return told in {"", *(await health(proxy))[2]} or f"{told}: " in caplog.text
 
             async def well() -> bool:
@@ -298,7 +298,7 @@ async def test_a_harmless_fault_of_housekeeping_is_survived_and_told(
 
 @pytest.mark.parametrize("name", BROKEN)
 async def test_a_fault_of_housekeeping_that_may_lose_something_breaks_the_queue(tmp_path: Path, name: str) -> None:
-    """One failing call: nothing is acknowledged any more, nobody waits, health and the process hear of it at once."""
+    """After one failing call nothing is acknowledged any more, no caller waits, and health reports it at once."""
     with ExitStack() as stack:
         faults = [prepare(stack) for prepare in BROKEN[name]]
         stack.enter_context(told_of_housekeeping(faults))
@@ -321,7 +321,7 @@ async def _unhealthy(proxy: Installation) -> bool:
 
 
 async def test_a_data_dir_that_vanishes_breaks_the_queue(tmp_path: Path) -> None:
-    """Moved away under the running proxy: no further event is acknowledged, and what was promised is where it went."""
+    """If the directory is moved away, no further event is acknowledged; earlier ones are in the moved directory."""
     async with proxy_without_graph(tmp_path) as proxy:
         pages = Pages(proxy)
         assert await pages.post() == 204
@@ -338,7 +338,7 @@ async def test_a_data_dir_that_vanishes_breaks_the_queue(tmp_path: Path) -> None
 async def test_a_fault_of_ours_in_housekeeping_breaks_the_queue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error nobody foresaw on the writer thread: no request waits for ever, health and the process hear of it."""
+    """After an unforeseen error on the writer thread no request waits for ever, and health and process report it."""
     async with proxy_without_graph(tmp_path) as proxy:
         pages = Pages(proxy)
         assert await pages.post() == 204
@@ -354,7 +354,7 @@ async def test_a_fault_of_ours_in_housekeeping_breaks_the_queue(
 async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A flush that does not return: in 2 s health and pages get 503, reads are served; once it returns, all goes on."""
+    """If a flush hangs, health and requests get 503 after 2 s, while reads work; when it returns, all goes on."""
     monkeypatch.setattr(capacity, "_HANGS_S", capacity.SLOW_S)
     goes_on = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -390,7 +390,7 @@ async def test_a_disk_that_hangs_is_told_and_keeps_nobody_waiting(
 async def test_a_store_that_cannot_be_closed_ends_all_the_same(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A flush that fails while the file is closed: closing ends, one line says so, and nothing is lost."""
+    """If a flush fails while the file is closed, closing ends with one line in the log, and nothing is lost."""
     fail = False
 
     def before(operation: Operation, name: str, _size: int) -> None:

@@ -1,4 +1,4 @@
-"""The process dies or is ended under load; what it acknowledged arrives all the same."""
+"""The process is killed or ended under load; acknowledged events still arrive."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ ROUNDS = 50  # kills between two accounts: the simulator remembers 100,000 copie
 
 @pytest.mark.timeout(240 + 30 * KILLS)
 async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, say: Say) -> None:
-    """Killed at random moments under load, again and again, every event answered 204 reaches Graph."""
+    """Killed at random moments under load, again and again, every event answered with 204 reaches Graph."""
     chance = random.Random(2026)  # noqa: S311 - moments, not secrets
     total = again = 0
     async with simulator() as graph, aiohttp.ClientSession() as session:
@@ -39,7 +39,7 @@ async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, say: Say) 
     database = apsw.Connection(str(tmp_path / "data" / "queue.db"))
     intact = database.pragma("integrity_check")
     database.close()
-    # Delivered again: Graph had answered, or was about to, when the kill came before the settlement's commit.
+    # Events are delivered again if the kill came after Graph's answer, or just before it, and before the commit.
     say(f"{KILLS} kills: {total} acknowledged, 0 missing, {again} delivered again with the same ids")
 
     assert intact == "ok"
@@ -63,7 +63,7 @@ async def _reached(acknowledged: set[str], goal: int) -> bool:
 
 
 async def test_an_orderly_end_loses_nothing(tmp_path: Path) -> None:
-    """SIGTERM under load: requests under way are answered, the exit code is 0, all acknowledged events arrive."""
+    """On SIGTERM under load requests in progress are answered, the exit code is 0, and acknowledged events arrive."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
         await machine.start()
@@ -79,7 +79,7 @@ async def test_an_orderly_end_loses_nothing(tmp_path: Path) -> None:
 
 
 async def test_an_orderly_end_lets_a_slow_upload_finish(tmp_path: Path) -> None:
-    """A request whose body is still on its way when SIGTERM comes is read, stored and answered."""
+    """A request whose body is still being sent at SIGTERM is read, stored and answered."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
         await machine.start()
@@ -102,7 +102,7 @@ async def test_an_orderly_end_lets_a_slow_upload_finish(tmp_path: Path) -> None:
 
 
 async def _in_flight(session: aiohttp.ClientSession, machine: Machine) -> bool:
-    """The half request was sent before this one, so once this is answered the server has read it."""
+    """Tell whether the server has read the half request: it answers this one, which was sent later."""
     async with session.get(f"{machine.public}/healthz") as answer:
         return answer.status == 200
 
@@ -117,7 +117,7 @@ async def _refuses(machine: Machine) -> bool:
 
 
 async def test_a_second_process_is_refused(tmp_path: Path) -> None:
-    """Two proxies on one data_dir: the second says why and ends with 1; the first goes on."""
+    """Of two proxies on one data_dir the second says why it ends with 1, and the first goes on."""
     async with simulator() as graph:
         machine = Machine(tmp_path, graph)
         await machine.start()

@@ -1,4 +1,4 @@
-"""The power goes at a random read, write or sync; what was acknowledged by then is there when it comes back."""
+"""Power is cut at a random read, write or sync: everything acknowledged by then is there afterwards."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ NEVER = 1 << 60
 
 @dataclass
 class Promise:
-    """What was asked of the queue, and what of it was acknowledged, in all lives of one file."""
+    """What the queue was asked, and what of it was acknowledged, in all runs on one file."""
 
     asked: dict[str, Record] = field(default_factory=dict)
     stored: set[str] = field(default_factory=set)
@@ -42,7 +42,7 @@ class Promise:
     numbers: Iterator[int] = field(default_factory=count)
 
     def records(self, chance: random.Random) -> list[Record]:
-        """Return new records to ask for."""
+        """Return new records to append."""
         numbers = [next(self.numbers) for _ in range(chance.randrange(1, 5))]
         new = [record(number, pixel=chance.choice(PIXELS)) for number in numbers]
         self.asked.update((event.id, event) for event in new)
@@ -51,7 +51,7 @@ class Promise:
 
 @dataclass
 class Cut:
-    """Takes the image before the k-th operation, after which the disk is gone, so that nothing may be acknowledged."""
+    """Takes the image before the k-th operation; after it the disk fails, so that nothing may be acknowledged."""
 
     seed: int
     left: int
@@ -85,7 +85,7 @@ def open_queue(directory: Path) -> LocalQueue:
 
 
 async def live(directory: Path, cut: Cut, promise: Promise, chance: random.Random, goal: int) -> None:
-    """Open and load a queue until it is cut; or, so many being stored, close it in order and cut then."""
+    """Open and load a queue until the cut; or, once ``goal`` records are stored, close it and cut then."""
     with installed() as disk:
         cut.disk, disk.before = disk, cut.before
         try:
@@ -127,7 +127,7 @@ async def _settles(queue: LocalQueue, cut: Cut, promise: Promise, chance: random
 
 
 def _settlement(pixel: str, segments: tuple[Segment, ...], chance: random.Random) -> Settlement:
-    """Deliver some, bury one, keep the rest as a remainder; or count an attempt."""
+    """Deliver some records, make one a dead letter and keep the rest as a remainder; or count an attempt."""
     numbers = tuple(segment.ref for segment in segments)
     if chance.random() < 0.2:
         return Settlement(tried=numbers)
@@ -148,7 +148,7 @@ def _row(event: Record, status: Status) -> LedgerRow:
 
 
 async def lost(image: Path, promise: Promise) -> str:
-    """Reopen the image as after a power cut, ask for all again as the tag would; say what is wrong, or nothing."""
+    """Reopen the image, append all records again as the tag would; return what is wrong, empty if nothing."""
     everything = Filter(limit=1 << 30)
     queue = open_queue(image)
     try:
@@ -185,7 +185,7 @@ async def _claimed(queue: LocalQueue) -> list[str]:
 
 
 async def run(directory: Path, seed: int, places: Counter[str]) -> tuple[int, str]:
-    """Give one file a few lives, each cut short; return how many were acknowledged, and what is wrong at the end."""
+    """Give a file a few runs, each cut short; return the number of acknowledged records, and what is finally wrong."""
     promise = Promise()
     try:
         image = await _lives(directory, seed, promise, places)
@@ -201,7 +201,7 @@ async def _lives(directory: Path, seed: int, promise: Promise, places: Counter[s
     chance = random.Random(seed)  # noqa: S311 - a test's dice
     image = directory / f"seed-{seed}"
     for life in range(chance.choice((1, 2, 3))):
-        # Now while it opens or recovers, now under load, now while or after it ends in order.
+        # The cut comes while it opens or recovers, under load, or during or after a normal end.
         goal = chance.choice((NEVER, NEVER, 150))
         cut = Cut(seed, chance.randrange(1, chance.choice((60, 1500, 3000))), directory / f"seed-{seed}-{life}")
         await live(image, cut, promise, chance, goal)
@@ -214,8 +214,8 @@ async def _lives(directory: Path, seed: int, promise: Promise, places: Counter[s
 async def account(
     directory: Path, runs: int, monkeypatch: pytest.MonkeyPatch, say: Say, title: str
 ) -> tuple[int, dict[int, str]]:
-    """Run so often, print the account; return the number acknowledged, and what was wrong by seed."""
-    # Checkpoint and start the log anew several times a run, since that is where most can go wrong.
+    """Do this many runs and print the account; return the number acknowledged, and what was wrong by seed."""
+    # Checkpoint and restart the log several times a run, since most can go wrong there.
     monkeypatch.setattr(housekeeping, "_CHECKPOINT_PAGES", 60)
     monkeypatch.setattr(disk_space, "_BALLAST_BYTES", 4096)
     places: Counter[str] = Counter()
@@ -231,7 +231,7 @@ async def account(
 async def test_nothing_acknowledged_is_lost_to_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Say
 ) -> None:
-    """Cut at a random operation, each image holds every acknowledged record and end once, and is intact."""
+    """After a cut at a random operation, each image has every acknowledged record and end once, and is intact."""
     acknowledged, losses = await account(tmp_path, CUTS, monkeypatch, say, "synchronous=FULL")
 
     assert losses == {}
@@ -243,7 +243,7 @@ async def test_nothing_acknowledged_is_lost_to_a_power_cut(
 async def test_the_same_with_fewer_syncs_is_seen_to_lose(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Say, synchronous: str
 ) -> None:
-    """With a weaker ``synchronous`` patched in, the same harness finds acknowledged records lost: it can fail."""
+    """With a weaker ``synchronous`` the same harness finds losses, which shows that it can fail."""
     monkeypatch.setattr(tables, "set_pragmas", _weaker(tables.set_pragmas, synchronous))
     runs = max(8, CUTS // 4)
     _, losses = await account(tmp_path, runs, monkeypatch, say, f"synchronous={synchronous}")

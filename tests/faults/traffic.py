@@ -1,4 +1,4 @@
-"""Loads a real proxy over real sockets, and accounts for every acknowledged event."""
+"""Load on a real proxy over real sockets, and an account of every acknowledged event."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from support import browser_headers, get_json, page_views, until
 
 @dataclass
 class Load:
-    """Clients that post until stopped; ``acknowledged`` holds the ids of every 204."""
+    """Clients that post until stopped; ``acknowledged`` has the ids of all events answered with 204."""
 
     name: str
     session: aiohttp.ClientSession
@@ -24,10 +24,10 @@ class Load:
     refused: int = 0
     number: int = 0
     pause_s: float = 0.0
-    """Of each client between two requests."""
+    """Seconds that each client waits between two requests."""
 
     def has(self, goal: int) -> bool:
-        """Tell whether so many events are acknowledged."""
+        """Tell whether this many events are acknowledged."""
         return len(self.acknowledged) >= goal
 
     async def client(self) -> None:
@@ -70,20 +70,20 @@ class Account:
 
     missing: set[str]
     copies: int
-    """Server copies beyond the first: deliveries repeated after a crash or a lost answer."""
+    """The number of server copies beyond the first: deliveries repeated after a crash or a lost answer."""
 
 
 async def settled_account(
     session: aiohttp.ClientSession, graph: str, acknowledged: set[str], *, seconds: float = 120.0, pixel: str = PIXEL
 ) -> Account:
-    """Wait until every acknowledged event arrived, or no more arrive for a while; return the account.
+    """Wait until every acknowledged event has arrived, or the time is over; return the account.
 
     Args:
-        session: For questions to the simulator.
+        session: For requests to the simulator.
         graph: Its address.
         acknowledged: The ids of the events.
-        seconds: How long it waits at most.
-        pixel: Whose events they are.
+        seconds: The longest wait.
+        pixel: The pixel of the events.
     """
     deadline = time.monotonic() + seconds
 

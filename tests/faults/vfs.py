@@ -26,18 +26,18 @@ import apsw
 from proxy.queue.sqlite import connection
 
 SECTOR = 512
-# How likely an un-synced sector or write reached the platter, at one cut: none, some, most, all.
+# The probabilities, one of which holds for a cut, that an unsynced sector or write reached the disk.
 _LUCK = (0.0, 0.2, 0.5, 0.9, 1.0)
 _numbers = count()
 
 Operation: TypeAlias = Literal["read", "write", "sync", "truncate", "size"]
 Before: TypeAlias = Callable[[Operation, str, int], None]
-"""Called with the operation, the file's name and its bytes, before it is done; may sleep, raise or cut."""
+"""Called with the operation, the file's name and the number of bytes, before it is done; may sleep, raise or cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """A write, or with no data a truncation to ``offset``."""
+    """A write, or without data a truncation to ``offset``."""
 
     offset: int
     data: bytes | None
@@ -51,7 +51,7 @@ class _Change:
         content[self.offset : self.offset + len(self.data)] = self.data
 
     def sectors(self) -> Iterator["_Change"]:
-        """Yield what the disk writes at once, in order."""
+        """Yield the parts that the disk writes in one piece, in order."""
         if self.data is None:
             yield self
             return
@@ -64,11 +64,11 @@ class _Change:
 
 @dataclass(slots=True)
 class _Platter:
-    """One file: what a cut cannot take, and what it may."""
+    """A file: its content that survives a cut, and the changes that may not."""
 
     stable: bytearray
     made: bool
-    """Its entry in the directory is durable."""
+    """Whether the file's directory entry is durable."""
     unsure: list[_Change] = field(default_factory=list)
 
     def sync(self) -> None:
@@ -77,7 +77,7 @@ class _Platter:
         self.unsure.clear()
 
     def after_cut(self, chance: random.Random) -> bytes:
-        """Return what is found after a cut."""
+        """Return the content that is found after a cut."""
         luck, torn = chance.choice(_LUCK), chance.random() < 0.5
         content = bytearray(self.stable)
         for change in self.unsure:
@@ -88,7 +88,7 @@ class _Platter:
 
 
 class Disk(apsw.VFS):
-    """The queue's way to the files while ``installed``; the files themselves stay ordinary ones."""
+    """The VFS that the queue uses while ``installed``; the files themselves are ordinary ones."""
 
     def __init__(self, before: Before | None = None, *, forgets: bool = False) -> None:
         self.name = f"forgetful-{next(_numbers)}"
@@ -102,7 +102,7 @@ class Disk(apsw.VFS):
         if name is None:
             return super().xOpen(name, flags)
         path = Path(name.filename() if isinstance(name, apsw.URIFilename) else name)
-        # With the database comes the log that an earlier life left; an empty file may have been made a moment ago.
+        # With the database comes the log of an earlier run; an empty file may have been created just now.
         for file in (path, *path.parent.glob(path.name + "-*")):
             if file.name not in self.platters:
                 content = bytearray(file.read_bytes() if file.exists() else b"")
@@ -119,13 +119,13 @@ class Disk(apsw.VFS):
             self.sync_directory()
 
     def sync_directory(self) -> None:
-        """Make which files there are durable."""
+        """Make the present directory entries durable."""
         self.deleted.clear()
         for platter in self.platters.values():
             platter.made = True
 
     def do(self, operation: Operation, name: str, size: int = 0) -> _Platter:
-        """Let the hook have its way, then give the file to work on."""
+        """Call the hook, then return the file to work on."""
         platter = self.platters[name]
         try:
             if self.before:
@@ -137,7 +137,7 @@ class Disk(apsw.VFS):
         return platter
 
     def cut(self, seed: int, into: Path) -> None:
-        """Write to a new directory what a power cut now would leave."""
+        """Write what a power cut now would leave into a new directory."""
         chance = random.Random(seed)  # noqa: S311 - a test's dice
         into.mkdir(mode=0o700)
         for name in sorted({*self.platters, *self.deleted}):
@@ -149,7 +149,7 @@ class Disk(apsw.VFS):
 
 
 class _File(apsw.VFSFile):
-    """An ordinary file whose changes are also told to its platter."""
+    """An ordinary file whose changes are also recorded in its platter."""
 
     def __init__(self, disk: Disk, name: str, filename: str | apsw.URIFilename, flags: list[int]) -> None:
         self._disk, self._name = disk, name
@@ -186,7 +186,7 @@ class _File(apsw.VFSFile):
 
 @contextmanager
 def installed(before: Before | None = None, *, forgets: bool = False) -> Iterator[Disk]:
-    """Give the queue a forgetful disk for a while; every connection must be closed before it goes."""
+    """Give the queue a forgetful disk for a while; every connection must be closed before the end."""
     disk = Disk(before, forgets=forgets)
     connection.VFS = disk.name
     try:
@@ -197,7 +197,7 @@ def installed(before: Before | None = None, *, forgets: bool = False) -> Iterato
 
 
 def failing(operation: Operation, ending: str = "", error: type[apsw.Error] = apsw.IOError) -> Before:
-    """Fail an operation, with EIO or another error, on the files whose names end so."""
+    """Return a hook that fails an operation, with EIO or another error, on files with this ending."""
 
     def before(found: Operation, name: str, _size: int) -> None:
         if found == operation and name.endswith(ending):
@@ -207,7 +207,7 @@ def failing(operation: Operation, ending: str = "", error: type[apsw.Error] = ap
 
 
 def slow(seconds: float) -> Before:
-    """Delay every xSync."""
+    """Return a hook that delays every xSync."""
 
     def before(found: Operation, _name: str, _size: int) -> None:
         if found == "sync":
@@ -222,4 +222,4 @@ DISK_FAULTS: dict[str, Before] = {
     "read-only": failing("write", error=apsw.ReadOnlyError),
     "slow": slow(0.2),
 }
-"""What the real process is run with, by name."""
+"""The hooks with which the real process runs, by name."""

@@ -11,7 +11,7 @@ from proxy.model.rollup import LAG_SLOTS, Rollup, RollupKey
 from proxy.model.rollup_sums import PeriodQuery, PeriodSums, in_bucket, reached_meta
 
 HOUR = 490_000
-"""An hour, since 1970, at which a day of UTC does not begin."""
+"""An hour, counted from 1970, that is not the first of a UTC day."""
 
 
 def rollup(
@@ -31,17 +31,17 @@ def rollup(
     """Return a rollup.
 
     Args:
-        events: How many it counts.
-        hour: Of their arrival.
+        events: How many events it counts.
+        hour: The hour of their arrival.
         site: Their site.
         pixel: Their pixel.
         name: Their name.
-        status: How they ended.
-        reason: Why.
-        browser_copy: What became of their browser copy.
-        values: As of ``Rollup``.
-        match_keys: As of ``Rollup``.
-        lag: How many took how long, by slot.
+        status: Their status.
+        reason: The reason of the status.
+        browser_copy: The status of their browser copies.
+        values: As in ``Rollup``.
+        match_keys: As in ``Rollup``.
+        lag: The number of events by slot of the lag histogram.
     """
     key = RollupKey(hour, site, pixel, name, status, reason, browser_copy)
     slots = tuple((lag or {}).get(slot, 0) for slot in range(LAG_SLOTS))
@@ -49,11 +49,11 @@ def rollup(
 
 
 def summed(wanted: PeriodQuery, rollups: Iterable[Rollup]) -> PeriodSums:
-    """Return rollups added up as a queue does it, written down as plainly as it can be said.
+    """Return sums of rollups as a queue makes them, by a plain loop that is easy to check.
 
     Args:
-        wanted: Over what.
-        rollups: Of hours.
+        wanted: The periods and filters.
+        rollups: Rollups of hours.
     """
     found = PeriodSums([], [], [])
     for each in rollups:
@@ -72,7 +72,7 @@ def summed(wanted: PeriodQuery, rollups: Iterable[Rollup]) -> PeriodSums:
 
 
 def together(rollups: Iterable[Rollup]) -> list[Rollup]:
-    """Return rollups of which each key comes once, in order; values are those of names that a key tells."""
+    """Add up rollups with the same key, and sort them; only names that count values keep theirs."""
     found: dict[RollupKey, Rollup] = {}
     for each in rollups:
         before = found.get(each.key)
@@ -94,5 +94,5 @@ def _sum(one: Rollup, other: Rollup) -> Rollup:
 
 
 def members(found: Any, *names: str) -> tuple[Any, ...]:
-    """Return some members of a value."""
+    """Return some attributes of an object."""
     return tuple(getattr(found, name) for name in names)

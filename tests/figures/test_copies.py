@@ -1,4 +1,4 @@
-"""Browser copies: fired, blocked and not known are three things."""
+"""Browser copies: fired, blocked and not known are counted apart."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ def copies(*rollups: Rollup) -> CopyFigures:
 
 
 def test_three_things_are_never_mixed() -> None:
-    """Of 6 fired, 3 blocked and 11 unknown copies a third of the known is blocked, and 15 to 70 % of all."""
+    """With 6 fired, 3 blocked and 11 unknown copies a third of the known ones is blocked, and 15 to 70 % of all."""
     found = copies(
         rollup(6), rollup(3, browser_copy="blocked"), rollup(10, browser_copy="pending"), rollup(browser_copy="pending")
     )
@@ -30,7 +30,7 @@ def test_three_things_are_never_mixed() -> None:
 
 
 def test_nothing_is_known_of_what_is_only_pending() -> None:
-    """Without a known copy there is no share, and the truth may be anything."""
+    """If no copy is known, there is no share, and its bounds are 0 and 1."""
     found = copies(rollup(4, browser_copy="pending"))
 
     assert found.pair_rate == found.blocked_share == Share(None, 0.0, 1.0)
@@ -38,12 +38,12 @@ def test_nothing_is_known_of_what_is_only_pending() -> None:
 
 
 def test_without_events_there_is_no_share() -> None:
-    """Nothing is no share of nothing."""
+    """Without events there is no share."""
     assert members(copies(), "pair_rate", "blocked_share", "coverage", "fired") == (None, None, None, 0)
 
 
 def test_dead_letters_are_no_pairs_and_not_recovered() -> None:
-    """What Graph refused for good has at most its browser copy, and an unknown one of it cannot become a pair."""
+    """A dead letter has at most a browser copy: it is no pair, is not recovered, and cannot become either."""
     dead = [rollup(2, status=Status.DEAD, reason="rejected", browser_copy=copy) for copy in BrowserCopy]
     found = copies(rollup(6), rollup(4, browser_copy="blocked"), *dead)
 
@@ -66,7 +66,7 @@ def test_dead_letters_are_no_pairs_and_not_recovered() -> None:
     ids=["dropped", "dropped and blocked", "pixel of others", "repeat", "repeat of a server", "of a server"],
 )
 def test_only_what_was_to_be_sent_counts(other: Rollup, coverage: float) -> None:
-    """Drops, repeats and events of servers change no pair; of fired copies that were dropped the coverage knows."""
+    """Drops, repeats and server events change no pair; fired copies of dropped events count for the coverage."""
     found = copies(rollup(6), other)
 
     assert members(found, "fired", "blocked", "not_known", "pairs", "recovered") == (6, 0, 0, 6, 0)
@@ -74,7 +74,7 @@ def test_only_what_was_to_be_sent_counts(other: Rollup, coverage: float) -> None
 
 
 def test_an_order_that_a_server_told_of_keeps_its_browser_copy() -> None:
-    """Where a server's event went out in place of the page's, that counts by what became of the browser copy."""
+    """If a server's event was sent in place of the page's, it counts by the status of the page's browser copy."""
     replaced = [
         rollup(events, status=Status.DUPLICATE, reason=REPEATS_SERVER, browser_copy=copy, values={"EUR": (1, 50_000)})
         for copy, events in (("fired", 5), ("blocked", 3), ("pending", 2))
@@ -96,7 +96,7 @@ _KINDS = st.tuples(
 
 @given(st.lists(_KINDS, max_size=30))
 def test_parts_make_the_whole(kinds: list[tuple[int, Status, str, str]]) -> None:
-    """Whatever there is, the parts of the known and the unknown add up, and each share lies within its bounds."""
+    """For any events the known and unknown parts add up to the whole, and each share lies within its bounds."""
     found = copies(
         *(rollup(events, status=status, browser_copy=copy, reason=reason) for events, status, copy, reason in kinds)
     )

@@ -1,4 +1,4 @@
-"""Delivery lag: two bounds, and never a number that nobody measured."""
+"""Delivery lag: quantiles are given as two bounds, never as a number that was not measured."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def slots(counts: dict[int, int]) -> Sequence[int]:
     ],
 )
 def test_quantiles_are_bounds(counts: dict[int, int], median: Between, p95: Between) -> None:
-    """The shortest time within which a part of the events was done lies between the two bounds of its slot."""
+    """A quantile, the shortest time within which that part of the events was done, lies within its slot's bounds."""
     found = lag_of([slots(counts)])
 
     assert found
@@ -35,13 +35,13 @@ def test_quantiles_are_bounds(counts: dict[int, int], median: Between, p95: Betw
 
 
 def test_without_events_there_is_no_lag() -> None:
-    """Nothing took no time at all."""
+    """Without events there is no lag."""
     assert lag_of([]) is lag_of([slots({})]) is None
 
 
 @given(st.lists(st.integers(0, 2 * LAG_BOUNDS_MS[-1]), min_size=1, max_size=60))
 def test_the_true_quantiles_lie_between_the_bounds(lags: list[int]) -> None:
-    """Of any lags, in any histograms, the true median and 95th percentile lie within what is said of them."""
+    """For any lags in any histograms, the true median and 95th percentile lie within the bounds given for them."""
     histograms = []
     for lag in lags:
         slot = next((place for place, bound in enumerate(LAG_BOUNDS_MS) if lag <= bound), LAG_SLOTS - 1)

@@ -1,4 +1,4 @@
-"""Match quality: exact coverage, and an estimate that says what it is made of."""
+"""Match quality: the exact coverage of each key, and an estimate with a documented formula."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def quality(*rollups: Rollup, name: str = "") -> MatchQuality:
 
 
 def test_the_weights_are_those_of_the_page() -> None:
-    """The page about figures names each weight, and keys that Graph knows."""
+    """The weights are those of the page about figures, and each is of a key that Graph knows."""
     written = re.findall(r"\| `(\w+)` \| (0\.\d\d) ", FIGURES.read_text())
 
     assert {key: round(float(weight) * 100) for key, weight in written} == WEIGHTS
@@ -45,12 +45,12 @@ def test_the_weights_are_those_of_the_page() -> None:
     ],
 )
 def test_the_estimate_is_the_formula_of_the_page(counts: dict[str, int], expected: int) -> None:
-    """Worked out by hand: ten times the part that at least one key matches, in hundredths, for two events."""
+    """The estimate equals results worked out by hand: ten times the chance that a key matches, in hundredths."""
     assert score(counts, 2) == expected
 
 
 def test_coverage_is_counted_over_delivered_events_of_pages_and_servers() -> None:
-    """What Graph never got is in no coverage."""
+    """Events that Graph never got do not count in the coverage."""
     found = quality(
         rollup(6, match_keys={"em": 3, "fbp": 6}),
         rollup(2, browser_copy="", match_keys={"em": 2}),
@@ -66,12 +66,12 @@ def test_coverage_is_counted_over_delivered_events_of_pages_and_servers() -> Non
 
 
 def test_without_events_there_is_no_estimate() -> None:
-    """Nothing is neither well nor badly matched."""
+    """Without events there is no estimate, neither good nor bad."""
     assert quality(rollup(status=Status.DROPPED, reason="bot")) == MatchQuality(0, None, (), ())
 
 
 def test_advice_comes_in_the_order_of_its_effect() -> None:
-    """What helps most is said first, with what it brings, and what is on every event or in nobody's hand not at all."""
+    """The advice with the largest gain is first; keys on every event, or that nobody can add, get no advice."""
     found = quality(rollup(10, name="Purchase", match_keys={**BROWSER, "ph": 5}), name="Purchase")
     gains = [each.gain for each in found.advice]
 
@@ -91,12 +91,12 @@ def test_advice_comes_in_the_order_of_its_effect() -> None:
     ],
 )
 def test_advice_says_where(name: str, words: str) -> None:
-    """The place to do it follows from the event."""
+    """The advice names the place to act, which depends on the event."""
     assert quality(rollup(10, name=name, match_keys=BROWSER), name=name).advice[0].text == words
 
 
 def test_advice_on_what_servers_leave_out_is_for_servers() -> None:
-    """No page can add to what a backend sends."""
+    """Advice about keys that servers leave out is for servers, since no page can add them."""
     found = quality(rollup(10, browser_copy="", match_keys={"em": 10}), rollup(1, match_keys={"em": 1}))
     texts = {each.key: each.text for each in found.advice}
 
@@ -109,7 +109,7 @@ def test_advice_on_what_servers_leave_out_is_for_servers() -> None:
     [("client_ip_address", "trusted_proxies"), ("fbp", "domain"), ("client_user_agent", "User-Agent")],
 )
 def test_what_a_page_gives_by_itself_has_advice_of_its_own(key: str, setting: str) -> None:
-    """Nobody passes an address to fbq; what is missing then is a setting."""
+    """For keys that a page sends by itself the advice is a setting, since nobody passes them to fbq."""
     keys = {each: 10 for each in BROWSER if each != key}
     texts = {each.key: each.text for each in quality(rollup(10, match_keys=keys)).advice}
 
@@ -121,5 +121,5 @@ _COUNTS = st.dictionaries(st.sampled_from(sorted(WEIGHTS)), st.integers(0, 1000)
 
 @given(_COUNTS, st.sampled_from(sorted(WEIGHTS)))
 def test_more_of_a_key_never_lowers_the_estimate(counts: dict[str, int], key: str) -> None:
-    """The estimate stays on its scale, and rises with each key."""
+    """The estimate stays within its scale, and more events with a key never lower it."""
     assert 0 <= score(counts, 1000) <= score({**counts, key: 1000}, 1000) < 1000

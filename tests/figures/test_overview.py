@@ -1,4 +1,4 @@
-"""The figures of a period: of all of it, by bucket, site, pixel and name, and of the period before."""
+"""The figures of a period: in all, by bucket, site, pixel and name, and those of the period before."""
 
 import pytest
 from hypothesis import given
@@ -34,12 +34,12 @@ def figures(*rollups: Rollup, name: str = "") -> Overview:
     ],
 )
 def test_amounts_are_exact(parts: int, text: str) -> None:
-    """A sum is a decimal fraction, to the ten-thousandth, and never a float."""
+    """A sum is an exact decimal fraction with four digits at most, and never a float."""
     assert decimal(parts) == text
 
 
 def test_money_is_never_added_up_across_currencies_or_pixels() -> None:
-    """Two pixels got the same sale, and nobody said what a euro is in yen."""
+    """Values in different currencies or of different pixels are not added: two pixels may have got the same sale."""
     found = figures(
         rollup(2, pixel="1", browser_copy="blocked", values={"EUR": (2, 200_000), "JPY": (1, 9_000_000)}),
         rollup(2, pixel="2", browser_copy="blocked", values={"EUR": (2, 200_000)}),
@@ -59,7 +59,7 @@ def test_money_is_never_added_up_across_currencies_or_pixels() -> None:
 
 
 def test_only_what_was_sold_is_recovered_value() -> None:
-    """A product seen is worth what it costs, but nobody paid it; in the table by name its value stands by itself."""
+    """Only values of Purchases are in the total; a ViewContent's value is in its own row of the table by name."""
     seen = rollup(3, name="ViewContent", browser_copy="blocked", values={"EUR": (3, 900_000)})
     found = figures(seen, rollup(1, browser_copy="blocked", values={"EUR": (1, 50_000)}))
     by_name = {group.word: group.figures.recovered_value for group in found.names}
@@ -73,7 +73,7 @@ def test_only_what_was_sold_is_recovered_value() -> None:
 
 
 def test_what_is_of_other_hours_is_left_out() -> None:
-    """The first and the last hour belong to the period, the hours beside it do not; the day before is compared."""
+    """The first and last hour of a period count, the hours outside do not; the period before is shown beside it."""
     hours = {HOUR - 47: 1, HOUR - 24: 2, HOUR - 23: 4, HOUR: 8, HOUR + 1: 16, HOUR - 48: 32}
     found = figures(*(rollup(events, hour=hour) for hour, events in hours.items()))
 
@@ -82,7 +82,7 @@ def test_what_is_of_other_hours_is_left_out() -> None:
 
 
 def test_shares_are_of_what_pages_brought() -> None:
-    """Machines, dropped and marked, objections and refusals: of all events of pages but repeats and others' pixels."""
+    """Shares of bots, GPC and refused consent are parts of all page events, without repeats and unknown pixels."""
     found = figures(
         rollup(50),
         rollup(10, reason="bot:headless"),
@@ -103,7 +103,7 @@ def test_shares_are_of_what_pages_brought() -> None:
 
 
 def test_made_up_names_cannot_fill_the_answer() -> None:
-    """Of a thousand names the largest are listed, and all others as one: none is lost."""
+    """Of a thousand names the most frequent are listed, and all others together as one."""
     named = [rollup(1 + number % 7, name=f"name-{number}") for number in range(1000)]
     found = figures(*named, rollup(3, name=OTHER), rollup(1000, name="Purchase"))
 
@@ -133,7 +133,7 @@ _ROLLUPS = st.lists(
 
 @given(_ROLLUPS, st.integers(HOUR - 60, HOUR + 5))
 def test_parts_say_what_the_whole_says(rollups: list[Rollup], hour: int) -> None:
-    """Wherever a period is parted, its parts together have the same figures, to the last bucket."""
+    """If a period is read in two parts, split anywhere, the figures are the same, in every bucket too."""
     wanted = wanted_sums(DAY)
     parts = [part_of(DAY, part, summed(part, rollups)) for part in wanted.split(hour)]
 
@@ -142,7 +142,7 @@ def test_parts_say_what_the_whole_says(rollups: list[Rollup], hour: int) -> None
 
 @given(_ROLLUPS)
 def test_every_table_adds_up_to_the_total(rollups: list[Rollup]) -> None:
-    """By hour, site, pixel and name: each is another way to cut the same events."""
+    """The tables by hour, site, pixel and name each add up to the total."""
     found = figures(*rollups)
     for parts in (found.sites, found.pixels, found.names, found.buckets):
         cut = [part.figures for part in parts]
@@ -153,7 +153,7 @@ def test_every_table_adds_up_to_the_total(rollups: list[Rollup]) -> None:
         for member in ("fired", "blocked", "not_known", "pairs", "recovered", "lost"):
             assert sum(getattr(each.copies, member) for each in cut) == getattr(found.total.copies, member)
         assert sum(each.lag.events for each in cut if each.lag) == (found.total.lag.events if found.total.lag else 0)
-        # By name each has the values of its own.
+        # In the table by name each name has its own values, so their sum is not the total's.
         if parts is not found.names:
             for member in ("sold", "recovered_value"):
                 money = [amount for each in cut for amount in getattr(each, member)]

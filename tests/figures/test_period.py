@@ -11,7 +11,7 @@ MIDNIGHT = 20_000 * DAY_MS
 
 
 def test_a_period_is_widened_to_the_hours_it_touches() -> None:
-    """A second of an hour is all of that hour, since rollups know no less."""
+    """A period is widened to whole hours, since rollups are no finer."""
     period = period_of(MIDNIGHT + HOUR_MS - 1, MIDNIGHT + 2 * HOUR_MS + 1)
 
     assert (period.since_ms, period.until_ms) == (MIDNIGHT, MIDNIGHT + 3 * HOUR_MS)
@@ -22,7 +22,7 @@ def test_a_period_is_widened_to_the_hours_it_touches() -> None:
     ("hours", "step", "buckets"), [(1, "hour", 1), (24, "hour", 24), (72, "hour", 72), (73, "day", 4), (168, "day", 7)]
 )
 def test_the_step_follows_from_the_length(hours: int, step: str, buckets: int) -> None:
-    """Up to three days are cut into hours, and more into days."""
+    """Periods up to three days are divided into hours, longer ones into days."""
     period = period_of(MIDNIGHT, MIDNIGHT + hours * HOUR_MS)
 
     assert (period.step, len(list(period.buckets()))) == (step, buckets)
@@ -32,7 +32,7 @@ def test_the_step_follows_from_the_length(hours: int, step: str, buckets: int) -
     ("offset", "first"), [(60, -1), (-300, -19), (330, -5.5), (0, 0), (840, -14), (-840, -10)], ids=str
 )
 def test_days_begin_at_the_askers_midnight(offset: int, first: float) -> None:
-    """In each time zone the first day of the period is the one that its first hour lies in."""
+    """In each time zone the first bucket is the asker's day that contains the first hour."""
     period = period_of(MIDNIGHT, MIDNIGHT + 4 * DAY_MS, step="day", offset=offset)
     begins = list(period.buckets())
 
@@ -41,7 +41,7 @@ def test_days_begin_at_the_askers_midnight(offset: int, first: float) -> None:
 
 
 def test_a_long_period_is_of_whole_days_of_utc() -> None:
-    """Beyond eight days sums of days are read, whose bounds are not the asker's to choose."""
+    """A period over eight days is widened to UTC days, since it is read from daily sums."""
     period = period_of(MIDNIGHT + 5 * HOUR_MS, MIDNIGHT + 9 * DAY_MS + 5 * HOUR_MS, offset=120)
 
     assert period.is_long
@@ -50,7 +50,7 @@ def test_a_long_period_is_of_whole_days_of_utc() -> None:
 
 
 def test_the_period_before_ends_where_this_one_begins() -> None:
-    """It is as long, and is not asked for where rollups of it cannot be kept any more."""
+    """The period before is as long as this one, and is left out if it would exceed the retention of rollups."""
     period = period_of(MIDNIGHT, MIDNIGHT + 7 * DAY_MS)
 
     assert (period.before.since_ms, period.before.until_ms) == (MIDNIGHT - 7 * DAY_MS, MIDNIGHT)
@@ -73,7 +73,7 @@ def test_the_period_before_ends_where_this_one_begins() -> None:
 def test_what_is_no_period_is_refused_with_what_is_accepted(
     since: int, until: int, more: dict[str, int | str], accepted: str
 ) -> None:
-    """A wrong bound, length, step or offset is named."""
+    """A wrong bound, length, step or offset is named, with what is accepted."""
     with pytest.raises(BadPeriodError, match=accepted):
         period_of(since, until, **more)  # type: ignore[arg-type]
 
@@ -85,7 +85,7 @@ def test_what_is_no_period_is_refused_with_what_is_accepted(
     st.sampled_from(["", "day"]),
 )
 def test_each_hour_has_its_bucket(since: int, length: int, offset: int, step: str) -> None:
-    """Of any period each hour, the first and the last too, falls into one of the buckets, which lie in order."""
+    """In any period each hour, the first and last included, belongs to one bucket, and buckets are in order."""
     period = period_of(since, since + length, step=step, offset=offset)
     buckets = list(period.buckets())
     hours = range(period.since_hour, period.until_hour, 7)

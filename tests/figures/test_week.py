@@ -1,8 +1,8 @@
-"""A scripted week: what the proxy says of it is what happened, to the last event, what is not known included.
+"""A scripted week: every figure that the proxy shows equals what happened, to the last event.
 
-A thousand visitors, of whom 30 % block the Pixel, 10 % are offline for hours, 5 % are machines and 8 % send Global
-Privacy Control; a page that a cache holds with its ids; orders opened on two devices; a club whose server tells of
-orders too; an hour in which Graph fails; events that Graph refuses. It is lived on both engines.
+A thousand visitors, of whom 30 % block the Pixel, 10 % are offline for hours, 5 % are bots and 8 % send Global Privacy
+Control; a page that is cached with its ids; orders opened on two devices; a club whose server sends orders too; three
+hours in which Graph fails; events that Graph refuses. The week runs on both engines.
 """
 
 import asyncio
@@ -40,16 +40,16 @@ OUTAGE_DAY = Question(MONDAY + 2 * DAY, MONDAY + 3 * DAY, step="hour")
 
 
 class Lived(NamedTuple):
-    """The week behind us."""
+    """A finished week: a client of its figures, and the events that were to be expected."""
 
     client: TestClient[web.Request, web.Application]
     truth: list[Ended]
     settings: str
-    """Of a configuration, where the queue is."""
+    """The part of a configuration that names the queue."""
 
 
 class Place(NamedTuple):
-    """Where the week is lived."""
+    """The engine on which the week runs."""
 
     open: Callable[[Clock], Awaitable[WholeQueue]]
     settings: str
@@ -68,7 +68,7 @@ def _place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 async def _open_hasty(directory: Path, clock: Clock) -> LocalQueue:
-    """Open a queue in a file that need not survive the machine, as the tests' PostgreSQL need not."""
+    """Open a queue without fsync: it need not survive a power failure, as the tests' PostgreSQL need not."""
     queue = open_queue(directory, clock)
     queue._store.tables.db.pragma("synchronous", "off")
     return queue
@@ -83,10 +83,10 @@ async def _lived(place: Place) -> AsyncIterator[Lived]:
     queue = await place.open(clock)
     await Run(queue, clock, script.poisoned).go(requests, looks)
     await queue.close()
-    # A restart changes no figure.
+    # The queue is opened again, as after a restart, which must change no figure.
     queue = await place.open(clock)
     with pytest.MonkeyPatch.context() as patch:
-        # What two transactions missed in each other is moved a minute later; all of them have ended.
+        # Corrections of copies that two transactions missed wait a minute for open ones; here all have ended.
         patch.setattr(copy_moves, "_BEHIND_US", 0)
         await tidy(queue)
     app = web.Application()
@@ -98,7 +98,7 @@ async def _lived(place: Place) -> AsyncIterator[Lived]:
 
 async def _said(lived: Lived, question: Question) -> dict[str, Any]:
     async def answered() -> dict[str, Any] | None:
-        # A busy machine may say that its disk is slow; the listener makes a 503 of that.
+        # On a busy machine the disk may count as slow, for which the listener answers 503.
         async with lived.client.get("/api/overview", params=question.parameters) as response:
             return await response.json() if response.status == 200 else None
 
@@ -127,7 +127,7 @@ async def _said(lived: Lived, question: Question) -> dict[str, Any]:
     ids=["week", "Berlin", "Marquesas", "pixel", "name", "club", "seen", "hours", "outage", "cached", "before"],
 )
 async def test_every_figure_is_what_happened(lived: Lived, question: Question) -> None:
-    """Totals, the period before, every bucket, site, pixel and name, what was left out, match quality: all of it."""
+    """Totals, the period before, every bucket, site, pixel and name, drops and match quality are all as expected."""
     said, truth = await _said(lived, question), answer(question, lived.truth)
 
     for member, expected in truth.items():
@@ -136,7 +136,7 @@ async def test_every_figure_is_what_happened(lived: Lived, question: Question) -
 
 
 async def test_the_script_is_what_it_is_said_to_be(lived: Lived) -> None:
-    """Everything that the week is about happens in it, so that the test above cannot pass for want of events."""
+    """Each thing that the week is about happens in it, so the test above cannot pass for lack of events."""
     del lived
     script = Script(seed=16)
     counts = [
@@ -164,7 +164,7 @@ async def test_the_script_is_what_it_is_said_to_be(lived: Lived) -> None:
 
 @pytest.mark.parametrize("question", [WEEK, WEEK._replace(pixel=FEW)], ids=["week", "pixel"])
 async def test_the_command_says_the_same(lived: Lived, question: Question, tmp_path: Path) -> None:
-    """``stats`` beside the same queue prints what the page shows, as JSON, and the main figures as tables."""
+    """``stats`` on the same queue prints the page's figures as JSON, and the main ones as tables."""
     config = tmp_path / "config.toml"
     config.write_text(
         f'{lived.settings}[[site]]\nname = "shop"\ndomains = ["shop.example"]\n'

@@ -1,6 +1,6 @@
-"""Drives the script of a week through the real rules and a real queue; Graph answers in process, as the simulator does.
+"""Runs the script of a week through the real rules and a real queue; the simulator's Graph answers in the process.
 
-Time is what the script says; no clock of the machine is asked.
+The time is that of the script; no clock of the machine is used.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ SITES = {
 
 
 def moments(requests: Sequence[Request]) -> list[int]:
-    """Return when delivery looks for work: behind each slot in which anything came, in some behind each request."""
+    """Return when delivery looks for events: after each slot with requests, and in some slots after each request."""
     found = set()
     for request in requests:
         slot = request.at // SLOT
@@ -67,11 +67,11 @@ def moments(requests: Sequence[Request]) -> list[int]:
 
 
 def ended(requests: Sequence[Request], looks: Sequence[int]) -> list[Ended]:
-    """Return what must have become of everything, and how long it took.
+    """Return how each event must have ended, and its lag.
 
     Args:
-        requests: All that arrived.
-        looks: When delivery looked for work; within the outage it found Graph failing.
+        requests: All requests.
+        looks: When delivery looked for events; during the outage Graph failed.
     """
     well = [look for look in looks if not OUTAGE[0] <= look < OUTAGE[1]]
     found = []
@@ -85,17 +85,17 @@ def ended(requests: Sequence[Request], looks: Sequence[int]) -> list[Ended]:
 
 
 class FakeGraph:
-    """Answers batches as the simulator does, in process: it judges each event, and fails while the script says so."""
+    """Answers batches in the process as the simulator does: it judges each event, and fails during the outage."""
 
     def __init__(self, clock: Clock, poisoned: set[str]) -> None:
-        """Take the clock, and the ids of events that are refused."""
+        """Take the script's clock, and the ids of the events to refuse."""
         self._clock = clock
         self._poisoned = poisoned
         self.memory = Memory()
         self._edge = EventsEdge(None, {}, self.memory, lambda: clock.now / 1000)
 
     async def send(self, pixel: Pixel, records: Sequence[Record]) -> Verdict:
-        """Return what the answer to a batch means."""
+        """Return the verdict for a batch."""
         if OUTAGE[0] <= self._clock.now < OUTAGE[1]:
             return Retry("http 500")
         body = payload.body((record.whole for record in records), access_token=_TOKEN)
@@ -110,7 +110,7 @@ class Run:
     """The week in a proxy without sockets."""
 
     def __init__(self, queue: WholeQueue, clock: Clock, poisoned: set[str]) -> None:
-        """Take where events rest.
+        """Prepare the proxy on a queue.
 
         Args:
             queue: The queue.
@@ -124,7 +124,7 @@ class Run:
         news = StoredNews(queue, metrics=metrics, conditions=conditions, reused_ids=ReusedIds(conditions), wakes={})
         self._store = DecisionStore(
             queue,
-            admission=cast("Admission", None),  # nothing is charged to anybody here
+            admission=cast("Admission", None),  # no limits: all requests are admitted
             news=news,
             metrics=metrics,
             conditions=conditions,
@@ -145,9 +145,9 @@ class Run:
         )
 
     async def go(self, requests: Sequence[Request], looks: Sequence[int]) -> None:
-        """Let everything arrive, and deliver whenever the script says so."""
+        """Receive all requests, and deliver at each moment of ``looks``."""
         start = 0
-        # As the lanes of a proxy do when they start: who never claimed leads no lane, and hears of nothing held there.
+        # As lanes do at their start: only a claim makes the proxy the leader of a lane, which hears of held events.
         for delivery in self._deliveries:
             await delivery.deliver_fresh(newest=False)
         for look in looks:
@@ -194,18 +194,18 @@ class Run:
                 pass
 
     def _is_due(self, delivery: SegmentDelivery) -> bool:
-        """Tell whether a claim may find anything, which the queue says at no cost."""
+        """Tell whether a claim may find events, by a look at the queue's statistics, which costs nothing."""
         next_due = self._queue.stats().next_due
         return delivery.fresh_events() > 0 or (next_due is not None and next_due <= self._clock.now)
 
 
 def _went_on(wait: Wait) -> bool:
-    """Tell whether an attempt decided something, so that there may be more to do at once."""
+    """Tell whether an attempt settled some events, so that the next can follow at once."""
     return isinstance(wait, Cooldown) and wait.seconds >= 0
 
 
 def _groups(requests: Sequence[Request]) -> Iterator[list[Request]]:
-    """Yield requests that are stored together: news of copies behind the events, and of the club each by itself."""
+    """Yield groups of requests to store together; updates begin a new group, and the club's are stored one by one."""
     group: list[Request] = []
     for request in requests:
         if group and ("club" in {request.site, group[-1].site} or not request.expected):

@@ -1,8 +1,8 @@
-"""The script of a week of a shop: who comes, what each page sends and when, and what must become of every event.
+"""The script of a week of a shop: who comes, what each page sends and when, and how every event must end.
 
 More than 250 lines: the whole week stands in one place, as a table of what visitors do.
 
-It knows nothing of the proxy's rules and figures: what it expects is written down as it is made up.
+The script does not use the proxy's rules and figures: it notes what it expects as it makes up the events.
 """
 
 import random
@@ -15,14 +15,14 @@ import orjson
 
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 MONDAY = 1_790_553_600_000
-"""A midnight of UTC."""
+"""A Monday's midnight in UTC."""
 VISITORS, BLOCKED, OFFLINE, BOTS, GPC = 1000, 300, 100, 50, 80
 SLOT = 30 * MINUTE
-"""What comes within one is stored together; behind it is delivered."""
+"""The requests of one slot are stored together; delivery follows."""
 OUTAGE = (MONDAY + 2 * DAY + 9 * HOUR, MONDAY + 2 * DAY + 12 * HOUR)
-"""When Graph answers 500."""
+"""When Graph answers 500: from its begin to before its end."""
 SHOP, FEW, CLUB, STRANGERS = "1111", "2222", "3333", "9999"
-"""Pixels: of the shop, of the shop for few names, of the club, of nobody here."""
+"""Pixels: of the shop, of the shop for a few event names, of the club, and of no site here."""
 FEW_NAMES = frozenset({"PageView", "Purchase"})
 ORDER_WAIT = 10 * SECOND
 _LAST_START = 7 * DAY - 16 * HOUR
@@ -32,7 +32,7 @@ _CURRENCIES = ("EUR", "EUR", "EUR", "USD", "SEK")
 
 @dataclass
 class Visitor:
-    """Somebody with a browser, and what is the matter with it."""
+    """A person with a browser, and what is special about it."""
 
     number: int
     is_blocked: bool = False
@@ -55,7 +55,7 @@ class Visitor:
 
 
 class Expected(NamedTuple):
-    """What must become of one event for one pixel."""
+    """How one event must end for one pixel."""
 
     site: str
     pixel: str
@@ -65,21 +65,21 @@ class Expected(NamedTuple):
     reason: str = ""
     browser_copy: str = ""
     cents: int | None = None
-    """Its value in hundredths."""
+    """Its value in hundredths of the currency."""
     currency: str = ""
     keys: frozenset[str] = frozenset()
     due: int | None = None
-    """When it may be delivered at the earliest, if that is not at once."""
+    """The earliest time of its delivery; None if it may be delivered at once."""
 
 
 @dataclass
 class Request:
-    """Something that arrives."""
+    """A request that the proxy receives."""
 
     at: int
     site: str
     visitor: Visitor | None
-    """None: it comes from the shop's server."""
+    """None if the shop's server sends it."""
     body: dict[str, Any]
     expected: list[Expected] = field(default_factory=list)
 
@@ -89,7 +89,7 @@ class Request:
 
 
 class Call(NamedTuple):
-    """A call of ``fbq`` in a page."""
+    """A call of ``fbq`` on a page."""
 
     at: int
     name: str
@@ -105,10 +105,10 @@ class Call(NamedTuple):
 
 
 class Script:
-    """Makes up the week."""
+    """Makes up the requests of the week."""
 
     def __init__(self, seed: int) -> None:
-        """Begin with a thousand visitors, whose troubles fall on whom they may, several on some."""
+        """Make up a thousand visitors, with randomly chosen troubles; some have several."""
         self._chance = random.Random(seed)  # noqa: S311 - chance of a test
         self._numbers = count(1)
         self.poisoned: set[str] = set()
@@ -125,7 +125,7 @@ class Script:
                 setattr(visitor, trouble, True)
 
     def requests(self) -> list[Request]:
-        """Return all that arrives within the week, in order."""
+        """Return all requests of the week, in order."""
         found = [request for visitor in self.visitors for request in self._visits(visitor)]
         found += [*self._cached(), *self._two_devices(), *self._club()]
         return sorted(found, key=lambda request: request.at)
@@ -163,14 +163,17 @@ class Script:
                 yield Call(at + 150 * SECOND, "Purchase", f"order-shop-{order}", cents_paid, currency, order)
 
     def _match(self, visitor: Visitor, calls: Sequence[Call]) -> dict[str, str]:
-        """Return what the pages tell of the visitor: whoever goes to the checkout may have given an address."""
+        """Return the contact data that the page has: of those who reach the checkout, some give an address."""
         if not any(call.name == "InitiateCheckout" for call in calls) or self._chance.random() < 0.3:
             return {}
         phone = {"ph": f"+4930{1_000_000 + visitor.number}"} if self._chance.random() < 0.5 else {}
         return {"em": f"visitor{visitor.number}@mail.example", **phone}
 
     def _told(self, visitor: Visitor, call: Call, match: dict[str, str]) -> Iterator[Request]:
-        """Yield what a page says of a call: its copy at once, or first that it does not know, and later or never."""
+        """Yield a page's requests for a call.
+
+        The page reports the browser copy at once, or "pending" first and the rest later or never.
+        """
         copy, told = self._copy(visitor), self._chance.random()
         at_once = told < 0.7 or visitor.is_bot or visitor.has_gpc
         known = copy if at_once or told < 0.93 else "pending"
@@ -184,7 +187,7 @@ class Script:
         return "blocked" if visitor.is_blocked else "fired"
 
     def _offline(self, visitor: Visitor, calls: Sequence[Call], match: dict[str, str]) -> Iterator[Request]:
-        """Yield what the tag brings when the browser is online again: all at once, hours later."""
+        """Yield the requests of a browser that was offline: all events at once, hours later."""
         at = calls[-1].at + self._chance.randrange(HOUR, 9 * HOUR)
         knows = self._chance.random() < 0.5 and not (visitor.is_bot or visitor.has_gpc)
         known = self._copy(visitor) if knows else "pending"
@@ -204,17 +207,17 @@ class Script:
         known: str,
         site: str = "shop",
     ) -> Request:
-        """Return what a page posts, and what must become of it.
+        """Return what a page posts, with how each event must end.
 
         Args:
-            visitor: Whose page it is.
+            visitor: The page's visitor.
             at: When it arrives.
-            calls: What it tells of.
-            match: What it tells of the visitor.
-            pixels: For which pixels.
-            told: What it says of the browser copies.
-            known: What is known of them in the end.
-            site: Whose page it is.
+            calls: Its events.
+            match: The contact data that it has.
+            pixels: The pixels of its events.
+            told: The status of the browser copies that it sends.
+            known: The status of the browser copies in the end.
+            site: The page's site.
         """
         events = [
             {"name": call.name, "id": call.id, "at": call.at, "pixels": pixels, "data": call.data, "pixel": told}
@@ -246,7 +249,7 @@ class Script:
         }
 
     def _fate(self, visitor: Visitor, call: Call, pixel: str) -> tuple[str, str]:
-        """Return status and reason; the first objection decides, in the order of the page that explains them."""
+        """Return status and reason; the first applicable reason wins, in the order of the documentation."""
         if pixel == STRANGERS:
             return "dropped", "unknown_pixel"
         if visitor.has_gpc:
@@ -266,11 +269,11 @@ class Script:
     # -- what goes wrong in pages
 
     def _honest(self, most: int) -> list[Visitor]:
-        """Return some visitors of whom all events are taken."""
+        """Return some visitors whose events are all accepted."""
         return self._chance.sample([each for each in self.visitors if not (each.is_bot or each.has_gpc)], most)
 
     def _cached(self) -> Iterator[Request]:
-        """Yield visits of a page that a cache holds with its ids: only its reloads by the same visitor are repeats."""
+        """Yield visits of a page that is cached with its ids; only a reload by the same visitor is a repeat."""
         at = MONDAY + 4 * DAY
         for number, visitor in enumerate(self._honest(40)):
             call = Call(at + number * 3 * MINUTE, "PageView", "cached-with-the-page")
@@ -295,11 +298,11 @@ class Script:
             yield self._page(first, at, [call], match=match, told="pending", known=self._copy(first))
             later = call._replace(at=at + 20 * MINUTE)
             yield self._page(second, later.at, [later], told="pending", known=self._copy(second))
-            # News of both devices, under one id, after both have told of it.
+            # Updates of both devices under one id, after both events have arrived.
             yield self._news(first, later.at + 30 * SECOND, [call], self._copy(first))
             yield self._news(second, later.at + 40 * SECOND, [later], self._copy(second))
 
-    # -- a club, whose server tells of orders too
+    # -- a club, whose server sends orders too
 
     def _club(self) -> Iterator[Request]:
         for place, visitor in enumerate(self._honest(60)):
@@ -311,24 +314,24 @@ class Script:
             yield from self._order(place % 5, page, call)
 
     def _order(self, kind: int, page: Request, call: Call) -> Iterator[Request]:
-        """Yield what arrives of an order, in one of five ways."""
+        """Yield the requests for an order, in one of five ways."""
         own = page.expected[0]
         in_place = own._replace(status="duplicate", reason="server_copy")
-        if kind == 0:  # the page alone: its event waits for the server's, in vain
+        if kind == 0:  # only the page: its event waits for the server's, which never comes
             page.expected = [own._replace(due=page.at + ORDER_WAIT)]
             yield page
-        elif kind == 1:  # the server a moment later: its event goes out in place of the page's
+        elif kind == 1:  # the server shortly after the page: its event replaces the page's
             page.expected = [in_place]
             yield page
             yield self._backend(call, page.at + 3 * SECOND, own.keys)
-        elif kind == 2:  # the server a moment before
+        elif kind == 2:  # the server shortly before the page
             later = self._backend(call, page.at - 3 * SECOND, own.keys)
             page.expected = [in_place]
             yield later
             yield page
-        elif kind == 3:  # the server alone
+        elif kind == 3:  # only the server
             yield self._backend(call, page.at, frozenset())
-        else:  # the server an hour later, when the page's event is long delivered
+        else:  # the server an hour later, when the page's event has been delivered
             page.expected = [own._replace(due=page.at + ORDER_WAIT)]
             yield page
             late = self._backend(call, page.at + HOUR, frozenset())
@@ -336,12 +339,12 @@ class Script:
             yield late
 
     def _backend(self, call: Call, at: int, joined: frozenset[str]) -> Request:
-        """Return what the server tells of an order.
+        """Return the server's request for an order.
 
         Args:
-            call: What its page calls.
+            call: The page's call for the order.
             at: When it arrives.
-            joined: Match keys that the event takes from its visitor.
+            joined: The match keys that the event gets from its visitor.
         """
         event = {
             "event_name": "Purchase",

@@ -2,7 +2,7 @@
 
 More than 250 lines: one independent count of every figure.
 
-Written without a look at how the proxy makes its figures: plain loops over a list of what must have happened.
+Written independently of the proxy's figures: plain loops over a list of the expected events.
 """
 
 import re
@@ -27,14 +27,14 @@ _OUT_OF_HAND = {"fbc", "fb_login_id", "lead_id"}
 
 
 class Ended(NamedTuple):
-    """An event for one pixel, and how long it took to its end."""
+    """An event for one pixel, with its lag in milliseconds."""
 
     what: Expected
     lag: int
 
 
 class Question(NamedTuple):
-    """Which figures are wanted."""
+    """The period, division and filters of the figures."""
 
     since: int
     until: int
@@ -51,7 +51,7 @@ class Question(NamedTuple):
 
 
 def answer(question: Question, everything: Sequence[Ended]) -> dict[str, Any]:
-    """Return what ``/api/overview`` must say, but for the words of its advice."""
+    """Return the answer that ``/api/overview`` must give, without the texts of its advice."""
     length = question.until - question.since
     wanted = [each for each in everything if _is_wanted(question, each.what)]
     found = [each for each in wanted if question.since <= each.what.arrived < question.until]
@@ -91,7 +91,7 @@ def _cut(question: Question, found: Iterable[Ended]) -> list[tuple[int, list[End
     ahead, size = question.offset * MINUTE, HOUR if question.step == "hour" else DAY
 
     def begin(moment: int) -> int:
-        # What is counted is counted by hours of UTC, each of which is of the day that it begins in.
+        # Figures are counted by hours of UTC; an hour belongs to the day in which it begins.
         return (moment // HOUR * HOUR + ahead) // size * size - ahead
 
     buckets: dict[int, list[Ended]] = {

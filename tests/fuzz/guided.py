@@ -1,9 +1,9 @@
-"""Let coverage guide the fuzzer (atheris, libFuzzer): the bytes it makes are the choices that make a request.
+"""Let coverage guide the fuzzer (atheris, libFuzzer): its bytes are the choices from which a request is made.
 
     python guided.py CORPUS -atheris_runs=100000
 
-It ends with the first request that is answered wrongly; libFuzzer writes its choices to ``crash-…``. What an answer
-costs is not looked at here, since counting coverage costs more: ``run.py --choices CORPUS`` does that afterwards.
+It ends with the first request that is answered wrongly; libFuzzer writes that request's choices to ``crash-…``. Costs
+are not checked here, since counting coverage costs more: ``run.py --choices CORPUS`` does that afterwards.
 """
 
 import random
@@ -31,7 +31,7 @@ def once(data: bytes) -> None:
 
 
 def sown(corpus: Path) -> None:
-    """Begin with choices that are long enough for whole requests; from nothing, libFuzzer takes long to get there."""
+    """Fill the corpus with choices long enough for whole requests; without them libFuzzer takes long to get there."""
     corpus.mkdir(parents=True, exist_ok=True)
     for number in range(100):
         (corpus / f"sown-{number}").write_bytes(random.Random(number).randbytes(1500))  # noqa: S311 - repeatable

@@ -1,6 +1,6 @@
-"""What is made to be dear: texts of which each unit, repeated, looks like many secrets; and custom data of many events.
+"""Expensive inputs: texts that, repeated, look like many secrets, and custom data for many events.
 
-The custom data of a burst differ from event to event, so that nothing read of one helps with the next.
+The custom data of a burst differs from event to event, so that reading one does not help with the next.
 """
 
 from collections.abc import Callable

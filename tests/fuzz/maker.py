@@ -1,6 +1,6 @@
-"""Makes requests to the browser's door: the wire and the headers as they are, but for what a stranger would try.
+"""Makes requests to the collect endpoint: bodies and headers as they usually are, with what a stranger might try.
 
-Everything is drawn from ``Choices``, so that the same generator serves plain chance and a coverage-guided fuzzer.
+Everything is drawn from ``Choices``, so that the same generator serves a random and a coverage-guided fuzzer.
 
 More than 250 lines: most are samples, and what is drawn for one part of a request decides what is left for the next.
 """
@@ -21,32 +21,32 @@ _T = TypeVar("_T")
 
 
 class Choices(Protocol):
-    """What decides."""
+    """The source of all decisions."""
 
     def below(self, most: int) -> int:
-        """Return a number from 0, below another."""
+        """Return a number from 0 to ``most - 1``."""
 
 
 class Chance:
-    """Decides by chance, the same way for the same seed."""
+    """Random decisions, the same for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - repeatable
 
     def below(self, most: int) -> int:
-        """Return a number from 0, below another."""
+        """Return a number from 0 to ``most - 1``."""
         return int(self._random.random() * most)
 
 
 class Bytes:
-    """Decides by bytes that a fuzzer has found; at their end always for the first."""
+    """Decisions by bytes that a fuzzer found; after their end always 0."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
 
     def below(self, most: int) -> int:
-        """Return a number from 0, below another."""
+        """Return a number from 0 to ``most - 1``."""
         size = ((most - 1).bit_length() + 7) // 8
         number = int.from_bytes(self._data[self._at : self._at + size], "little")
         self._at += size
@@ -177,7 +177,7 @@ class Maker:
         self._room = MOST_BODY
 
     def facts(self) -> Received:
-        """Return a request with all that a rule reads of it."""
+        """Return a request with everything that a rule reads of it."""
         maybe = self._maybe
         return Received(
             now=NOW,
@@ -200,7 +200,7 @@ class Maker:
             body=self._body(),
         )
 
-    # What decides
+    # -- decisions
 
     def _maybe(self, one_in: int) -> bool:
         return self._choices.below(one_in) == 0
@@ -209,7 +209,7 @@ class Maker:
         return among[self._choices.below(len(among))]
 
     def _size(self, most: int) -> int:
-        """Return a size: small ones as often as large ones, up to what the body has room for."""
+        """Return a size, as often small as large, at most what the body has room for."""
         bits = self._choices.below(max(1, min(most, self._room)).bit_length() + 1)
         return min(self._choices.below(2**bits) + 1, most, max(1, self._room))
 

@@ -1,10 +1,10 @@
-"""Send many made-up requests through the browser's door: no exception, no fault, no 5xx, none too long.
+"""Sends many random requests to the collect endpoint: none may raise, cause a fault, get a 5xx or take too long.
 
-No part of an answer, before others have their turn, may take more than 5 ms of processor time, and no answer more than
-10 ms in all. Measure on an idle machine: where others work beside it, processor time itself grows to twice as much.
+No part of an answer, before other requests have their turn, may take more than 5 ms of processor time, and no answer
+more than 10 ms in all. Measure on an idle machine: next to other work, processor time itself grows to twice as much.
 
-Each number of a request is its seed, so ``--from`` and ``--count`` repeat it. What is found is written to ``--found``;
-put it among the seeds once it is mended.
+The number of a request is its seed, so ``--from`` and ``--count`` repeat it. Findings are written to ``--found``; put
+them among the seeds once they are fixed.
 """
 
 import gc
@@ -57,7 +57,7 @@ def main(
 
 
 def requests(choices: Path | None, numbers: range) -> Iterator[Request]:
-    """Yield the seeds, the bursts, what guided.py found, and made-up requests."""
+    """Yield the seeds, the bursts, the requests that guided.py found, and random requests."""
     yield from (unpacked(path.read_bytes()) for path in SEEDS)
     yield from map(burst, BURSTS)
     yield from (drawn(Bytes(path.read_bytes())) for path in (sorted(choices.iterdir()) if choices else ()))

@@ -1,4 +1,4 @@
-"""The servers' door without its socket: what the rules make of a body, and bodies that were damaged on their way."""
+"""The servers' endpoint without its socket: what the rules make of bodies, and of damaged ones."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from proxy.rules.server_wire.claim import claim_of
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "server"
 _TYPES = ("application/json", "application/x-www-form-urlencoded", "text/plain", "", "multipart/form-data; boundary=7")
-# What parsers stumble over, put anywhere.
+# What parsers may stumble over, inserted anywhere.
 _ODD = (
     *(
         b"\x00",
@@ -41,20 +41,20 @@ _ODD = (
 
 
 class ServerDoor:
-    """A proxy of several sites."""
+    """The rules' policies of several sites, for servers' bodies."""
 
     def __init__(self) -> None:
         tables.prepare()
 
     def answer(self, body: ServerBody, site: int = 0, *, is_graph: bool = False) -> ServerDecision:
-        """Judge a body as the doors do."""
+        """Judge a body as the endpoints do."""
         policy = POLICIES[site % len(POLICIES)]
         pixel = policy.pixel_ids[0]
         return whole(ingest_claim(claim_of(body), policy, pixel=pixel, now=NOW, is_all_or_nothing=is_graph))
 
 
 class Damaged(NamedTuple):
-    """A body that something happened to, and who takes it."""
+    """A damaged body, and the site and endpoint that get it."""
 
     body: ServerBody
     site: int
@@ -62,13 +62,13 @@ class Damaged(NamedTuple):
 
 
 def golden_bodies() -> list[ServerBody]:
-    """The bodies of the golden files."""
+    """Return the bodies of the golden files."""
     told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(GOLDEN.glob("*.request.json"))]
     return [ServerBody(each["body"].encode(), each.get("content_type", ""), each.get("query", "")) for each in told]
 
 
 def damaged(bodies: list[ServerBody], choices: Choices) -> Damaged:
-    """Make a body from one of a client: cut, doubled, with something odd in it, or under another type."""
+    """Return a client's body that was cut, doubled, mixed with odd bytes, or given another content type."""
     body = bodies[choices.below(len(bodies))]
     content = body.content
     for _ in range(1 + choices.below(4)):

@@ -1,4 +1,4 @@
-"""The browser's door without its socket: what routes, rules and answers make of a request, and what that costs."""
+"""The browser endpoints without sockets: routes, rules and answers for a request, and their cost."""
 
 import base64
 import math
@@ -27,14 +27,14 @@ from proxy.rules.request.routes import Routes
 from proxy.rules.request.sites import belongs, host_of
 
 STATUSES = {200, 204, 400, 413}
-"""What the door may answer to what anybody sends; never a 5xx."""
+"""The statuses that the endpoint may answer with; never a 5xx."""
 _AGAIN = 40
 _PREFIX = "/k7f2q9w3"
 _DOOR: dict[str, object] = {
     "access_keys": ["c3a5e1f09b7d42688e0fa2b4d6c81357"],
     "orders": {"hold_until_paid": True},
 }
-# Settings that lead through different rules, with the header that names the visitor's address.
+# The header with the visitor's address, and settings that lead through different rules.
 _SITES: tuple[tuple[str, dict[str, object]], ...] = (
     ("X-Forwarded-For", {}),
     (
@@ -56,14 +56,14 @@ class Request(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A request that was not answered as it must be, and how."""
+    """A request that was answered wrongly, and what was wrong."""
 
     what: str
     request: Request
 
 
 def drawn(choices: Choices) -> Request:
-    """Make a request."""
+    """Return a request made of these choices."""
     site, kind = choices.below(len(_SITES)), choices.below(20)
     facts = Maker(choices).facts()
     if choices.below(4) == 0:
@@ -75,7 +75,7 @@ def drawn(choices: Choices) -> Request:
 
 
 def burst(kind: str) -> Request:
-    """Make a request with as many events as a body may have, each for two pixels, each with custom data of its own."""
+    """Return a request with as many events as a body may have, each for two pixels and with different custom data."""
     events = [
         {"name": "Purchase", "id": f"id-{number}", "at": NOW, "pixels": PIXELS[:2], "data": BURSTS[kind](number)}
         for number in range(limits.EVENTS)
@@ -92,10 +92,10 @@ def burst(kind: str) -> Request:
 
 
 class Cost(NamedTuple):
-    """Seconds of processor time that an answer takes."""
+    """Processor time of an answer, in seconds."""
 
     longest: float
-    """Of its longest part, before others have their turn."""
+    """The time of its longest part, before other requests have their turn."""
     whole: float
 
 
@@ -103,7 +103,7 @@ ANY_COST = Cost(math.inf, math.inf)
 
 
 class Door:
-    """A proxy of several sites."""
+    """The public endpoints of a proxy with several sites."""
 
     def __init__(self) -> None:
         tables.prepare()
@@ -116,7 +116,7 @@ class Door:
         return self._answer(request)[0]
 
     def _answer(self, request: Request) -> tuple[Decision, Cost]:
-        """Return the answer, and what it cost."""
+        """Return the answer, and its cost."""
         start, costs = time.thread_time(), []
         parts = self._parts(request)
         while True:
@@ -139,11 +139,11 @@ class Door:
         return (yield from ingest_parts(arrived, policy))
 
     def wrong(self, request: Request, most: Cost = ANY_COST) -> str:
-        """Return what is wrong with the answer to a request, or nothing.
+        """Return what is wrong with the answer to a request; empty if nothing is.
 
         Args:
             request: What a stranger sends.
-            most: What an answer may cost; the least of several counts, if the first costs more.
+            most: The highest cost; if the first answer costs more, the least of several counts.
         """
         try:
             outcome, cost = self._answer(request)
@@ -162,7 +162,7 @@ class Door:
         return ""
 
     def _least(self, request: Request) -> Cost:
-        """Return the least that an answer costs, of several answers."""
+        """Return the least cost of several answers."""
         costs = [self._answer(request)[1] for _ in range(_AGAIN)]
         return Cost(min(cost.longest for cost in costs), min(cost.whole for cost in costs))
 
@@ -184,7 +184,7 @@ def _settings(changes: dict[str, object]) -> Settings:
 
 _KEYS = VisitorCookieKeys("a secret that is long enough for tests")
 POLICIES = [Policy(_settings(changes).site[0], _KEYS, (b"k" * 32,)) for _, changes in _SITES]
-"""Of the sites."""
+"""The policies of the sites."""
 _VISITOR_COOKIE = VisitorCookie(
     visitor="1" * 32, since=NOW, fbp="fb.1.1763000000000.1", match={"em": ("a" * 64,)}, match_seen=NOW
 )
@@ -195,7 +195,7 @@ _VISITOR_COOKIES = [
 
 
 def packed(request: Request) -> bytes:
-    """Write a request as a seed."""
+    """Return a request as a seed file's content."""
     facts = request.facts._asdict()
     body = facts.pop("body")
     return orjson.dumps(
@@ -209,7 +209,7 @@ def _small(body: bytes) -> str:
 
 
 def unpacked(seed: bytes) -> Request:
-    """Read a seed."""
+    """Return the request in a seed file."""
     raw = orjson.loads(seed)
     facts = Received(**raw["facts"], body=zlib.decompress(base64.b85decode(raw["body"])))
     return Request(raw["site"], facts, raw["path"], is_image=raw["image"])

@@ -1,4 +1,4 @@
-"""What strangers make up is answered: a small part of ``make fuzz``, and everything it ever found."""
+"""Random requests of strangers are answered correctly: a small part of ``make fuzz``, and everything it ever found."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def door() -> Door:
 
 
 def test_no_made_up_request_leads_to_an_error(door: Door) -> None:
-    """Thousands of odd bodies and headers: no exception, no fault of ours, no 5xx."""
+    """Thousands of odd bodies and headers cause no exception, no fault of ours and no 5xx."""
     wrong = {number: found for number in range(COUNT) if (found := door.wrong(drawn(Chance(number))))}
 
     assert wrong == {}
@@ -28,13 +28,13 @@ def test_no_made_up_request_leads_to_an_error(door: Door) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda path: path.stem)
 def test_what_was_found_once_is_mended(door: Door, seed: Path) -> None:
-    """Each request that was answered wrongly, or took too long, is answered."""
+    """Each request that was once answered wrongly, or took too long, is answered correctly."""
     assert door.wrong(unpacked(seed.read_bytes())) == ""
 
 
 @pytest.mark.parametrize("kind", BURSTS)
 def test_a_burst_of_dear_events_is_taken(door: Door, kind: str) -> None:
-    """As many events as a body may have, each with other odd custom data for two pixels, are all stored."""
+    """As many events as a body may have, with different odd custom data for two pixels, are all stored."""
     request = burst(kind)
     outcome = door.answer(request)
 
@@ -44,7 +44,7 @@ def test_a_burst_of_dear_events_is_taken(door: Door, kind: str) -> None:
 
 
 def test_the_requests_are_worth_sending(door: Door) -> None:
-    """They are taken, refused and dropped in turn, and most of them get as far as the rules."""
+    """The random requests cover accepted, refused and dropped events, and most reach the rules."""
     outcomes = [door.answer(drawn(Chance(number))) for number in range(600)]
 
     assert {tag_answer(outcome).status for outcome in outcomes} >= {200, 204, 400}
@@ -54,6 +54,6 @@ def test_the_requests_are_worth_sending(door: Door) -> None:
 
 
 def test_a_seed_is_the_request() -> None:
-    """What is written down is sent again as it was, whoever decided."""
+    """A request that is written as a seed is read as the same request."""
     for request in (drawn(Chance(1)), drawn(Bytes(bytes(range(256)) * 20))):
         assert unpacked(packed(request)) == request

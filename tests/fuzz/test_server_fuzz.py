@@ -1,4 +1,4 @@
-"""Bodies of servers, damaged in every way, are answered: no fault of ours, and nothing that Graph would not take."""
+"""Damaged bodies of servers cause no fault of ours, and nothing is sent that Graph would refuse."""
 
 import orjson
 import pytest
@@ -16,7 +16,7 @@ def door() -> ServerDoor:
 
 
 def test_no_damaged_body_leads_to_an_error(door: ServerDoor) -> None:
-    """Thousands of them: each is unreadable, refused, dropped or sent in a form that the simulator of Graph takes."""
+    """Each body is unreadable, refused, dropped, or sent in a form that the simulator of Graph accepts."""
     bodies, outcomes = golden_bodies(), set()
     for number in range(COUNT):
         body, site, is_graph = damaged(bodies, Chance(number))

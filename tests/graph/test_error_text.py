@@ -1,4 +1,4 @@
-"""Graph's words, as they are kept and shown: never a token, never anything of a person."""
+"""Graph's error texts, as stored and shown, contain no token and nothing about a person."""
 
 import pytest
 
@@ -19,13 +19,13 @@ TOKEN = "EAAB-short-token"
     ids=lambda verdict: type(verdict).__name__,
 )
 def test_no_verdict_repeats_the_token(verdict: Verdict) -> None:
-    """Whatever Graph says, the token that it repeats is left out before anybody keeps it, however short it is."""
+    """Graph may repeat the token, which is removed before the verdict is stored, however short it is."""
     assert TOKEN not in repr(without_secret(verdict, TOKEN))
     assert without_secret(verdict, "another") is verdict
 
 
 def test_a_delivered_batch_has_no_words() -> None:
-    """A verdict without an error stays as it is."""
+    """A verdict without an error stays unchanged."""
     assert without_secret(Delivered(1, 1), TOKEN) == Delivered(1, 1)
 
 
@@ -43,7 +43,7 @@ def test_a_delivered_batch_has_no_words() -> None:
     ],
 )
 def test_words_that_are_kept_are_bounded_and_say_nothing_of_people(words: str, kept: str | None) -> None:
-    """What looks like an address, a number or a token of somebody is replaced; codes stay readable."""
+    """Addresses, numbers and tokens are replaced, codes stay readable, and the text has at most 200 characters."""
     found = meta_words(GraphError(100, None, words))
     assert len(found) <= 200
     assert kept is None or found == kept

@@ -1,4 +1,4 @@
-"""Graph's language: payloads as Meta documents them, and a verdict for every answer it may give."""
+"""Graph's interface: payloads as Meta documents them, and a verdict for every answer."""
 
 import json
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ def received(count: Any) -> bytes:
 
 
 def brief(verdict: Verdict) -> str:
-    """The verdict in a word or two."""
+    """Return the verdict in a word or two."""
     match verdict:
         case Delivered():
             return f"delivered {verdict.received}"
@@ -49,7 +49,7 @@ def brief(verdict: Verdict) -> str:
             assert_never(verdict)
 
 
-# Status, answer, size of the batch; verdict.
+# Status, answer, size of the batch; the verdict.
 ANSWERS = [
     # Counted
     (200, received(1), 1, "delivered 1"),
@@ -170,7 +170,7 @@ ANSWERS = [
     (200, error(100, 2804050), 1, "dead rejected"),
     (404, error(100, 34), 2, "split"),
     (400, error(100, 38), 1, "dead rejected"),
-    # Codes that nobody has told us about
+    # Undocumented codes
     (400, error(9999), 2, "split"),
     (400, error(9999), 1, "dead rejected"),
     (400, error(506), 2, "split"),
@@ -184,7 +184,7 @@ ANSWERS = [
     (400, orjson.dumps({"error": {}}), 1, "dead rejected"),
     (400, b'{"error": null}', 2, "retry http_400"),
     (400, b'{"error": ["text"]}', 2, "retry http_400"),
-    # Members that must not matter
+    # Members that must make no difference
     (400, error(100, 2804003, error_data='{"blame_field_specs":[["data"]]}'), 2, "split"),
     (400, error(100, 2804003, error_data={"blame_field_specs": [["custom_data", "currency"]]}), 1, "dead rejected"),
     (400, error(190, error_data="text", error_user_title="Jeton expiré"), 2, "pause token"),
@@ -195,7 +195,7 @@ ANSWERS = [
     (400, error(100, is_transient=1), 2, "split"),
 ]
 
-# Code, subcode; verdict, whatever the HTTP status.
+# Code, subcode; the verdict, whatever the HTTP status.
 WHATEVER_THE_STATUS = [
     (190, None, "pause token"),
     (102, None, "pause token"),
@@ -222,7 +222,7 @@ def usage(*entries: Any) -> str:
     return orjson.dumps({"1234567890": list(entries)}).decode()
 
 
-# Headers; seconds that they ask to wait before the next request.
+# Headers; seconds to wait before the next request.
 USAGE: list[tuple[dict[str, str], float]] = [
     ({}, 0),
     ({APP: HALF}, 0),
@@ -307,7 +307,7 @@ PAYLOAD = {
     "custom_data": {"value": 9.5, "currency": "EUR"},
 }
 LDU = "data_processing_options"
-# Changes of the event; the payload's members that change, None for those that go.
+# Changes of the event; the members of the payload that change, None for those that are missing.
 PAYLOADS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {}),
     ({"url": ""}, {"event_source_url": None}),
@@ -335,12 +335,12 @@ def test_every_answer_has_its_verdict(status: int, answer: bytes, size: int, exp
 def test_a_known_code_means_the_same_with_any_status(
     status: int, code: int, subcode: int | None, expected: str
 ) -> None:
-    """The HTTP status is no class of its own: codes have been seen with several."""
+    """The HTTP status makes no difference for a known code, as codes have been seen with several."""
     assert brief(judge(status, error(code, subcode), {}, 2)) == expected
 
 
 def test_a_verdict_keeps_graphs_words() -> None:
-    """Code, subcode, the text meant for people and the trace id go with the verdict."""
+    """Code, subcode, the text for users and the trace id are part of the verdict."""
     answer = error(100, 2804003, error_user_msg="Trop vieux")
 
     assert judge(400, answer, {}, 1) == Dead("rejected", GraphError(100, 2804003, "Trop vieux", "Atrace"))
@@ -364,12 +364,12 @@ def test_a_verdict_keeps_graphs_words() -> None:
     ],
 )
 def test_odd_words_are_shortened_or_left_out(answer: bytes, graph_error: GraphError) -> None:
-    """Nobody fills our memory or breaks our types with an error text."""
+    """An error text cannot fill the memory or have a wrong type."""
     assert judge(400, answer, {}, 1) == Dead("rejected", graph_error)
 
 
 def test_a_delivery_keeps_count_trace_and_cooldown() -> None:
-    """What Graph counted is kept, even where it is not what was sent."""
+    """The number that Graph counted is kept, even if it is not the number sent."""
     assert judge(200, received(2), {APP: FULL}, 3) == Delivered(2, 3, "Atrace", 60.0)
 
 
@@ -382,7 +382,7 @@ def test_a_delivery_keeps_count_trace_and_cooldown() -> None:
     ],
 )
 def test_an_answer_that_counts_nothing_says_what_was_counted(answer: bytes, message: str) -> None:
-    """A 2xx that counted nothing is not yet the end, and says why it is none."""
+    """A 2xx answer that counted nothing is tried again, with the reason."""
     assert judge(200, answer, {}, 2) == Retry("not_received", uncounted=True, graph_error=GraphError(message=message))
 
 
@@ -398,7 +398,7 @@ def test_an_answer_that_counts_nothing_says_what_was_counted(answer: bytes, mess
     ],
 )
 def test_an_answer_tells_how_wrong_our_clock_is(date: str, ahead: float | None) -> None:
-    """The Date of an answer against our time, in seconds; an answer without one tells nothing."""
+    """The Date of an answer, compared with our clock, gives the seconds by which ours is ahead; without one, None."""
     now = int(datetime(2026, 9, 17, 19, 33, 20, tzinfo=UTC).timestamp() * 1000)
 
     assert clock_ahead({"Date": date}, now) == ahead
@@ -406,13 +406,13 @@ def test_an_answer_tells_how_wrong_our_clock_is(date: str, ahead: float | None) 
 
 @pytest.mark.parametrize(("headers", "seconds"), USAGE, ids=[str(number) for number in range(len(USAGE))])
 def test_usage_headers_ask_to_wait(headers: dict[str, str], seconds: float) -> None:
-    """From 95 percent on a minute, or the minutes Graph estimates, an hour at most; garbage asks for nothing."""
+    """From 95 percent on they ask for a minute, or Graph's estimate, an hour at most; unreadable ones for nothing."""
     assert cooldown(headers) == seconds
 
 
 @pytest.mark.parametrize(("answer", "headers", "seconds"), WAITS, ids=[str(number) for number in range(len(WAITS))])
 def test_a_retry_waits_as_long_as_it_is_asked_to(answer: bytes, headers: dict[str, str], seconds: float) -> None:
-    """Retry-After in seconds, the usage headers and a policy block set the least wait, an hour at most."""
+    """The least wait is that of Retry-After, the usage headers or a policy block, an hour at most."""
     verdict = judge(503, answer, headers, 1) if b"events_received" not in answer else judge(200, answer, headers, 1)
 
     assert (type(verdict), getattr(verdict, "after", None)) == (Retry, seconds)
@@ -434,7 +434,7 @@ def test_a_retry_waits_as_long_as_it_is_asked_to(answer: bytes, headers: dict[st
 )
 @settings(deadline=None)
 def test_no_answer_breaks_the_judge(status: int, answer: bytes, headers: dict[str, str], size: int) -> None:
-    """Any status, body and headers give a verdict; only whole batches are split, only single events die."""
+    """Any status, body and headers give a verdict; only a batch is split, and only a single event is dead."""
     verdict = judge(status, answer, headers, size)
 
     assert isinstance(verdict, Delivered | Pause | Retry | Split | Dead)
@@ -446,18 +446,18 @@ def test_no_answer_breaks_the_judge(status: int, answer: bytes, headers: dict[st
     [(2804000, True), (2804050, True), (2804099, True), (2804100, False), (33, False), (None, False)],
 )
 def test_content_subcodes_are_a_block_of_a_hundred(subcode: int | None, *, expected: bool) -> None:
-    """28040xx speaks of one event's content, anything else may mean the whole pixel."""
+    """A subcode 28040xx concerns one event's content; any other may concern the whole pixel."""
     assert is_content_subcode(subcode) is expected
 
 
 def test_the_proof_is_an_hmac_of_the_token() -> None:
-    """The check value computed from Meta's description comes out."""
+    """The result is the check value computed from Meta's description."""
     assert proof("token", "app_secret") == PROOF
 
 
 @pytest.mark.parametrize(("changes", "members"), PAYLOADS)
 def test_a_record_has_the_payload_as_graph_takes_it(changes: dict[str, Any], members: dict[str, Any]) -> None:
-    """Every member has its documented name; what is empty is left out, and no options means none."""
+    """Every member has its documented name; empty members are left out, and so are options that are not set."""
     written = record(Event(**(EVENT | changes)))
 
     expected = {key: value for key, value in (PAYLOAD | members).items() if value is not None}
@@ -466,7 +466,7 @@ def test_a_record_has_the_payload_as_graph_takes_it(changes: dict[str, Any], mem
 
 
 def test_a_record_says_outside_what_the_queue_must_know() -> None:
-    """Pixel, name, id, time, visitor, browser copy and bot reason can be read without opening the payload."""
+    """Pixel, name, id, time, visitor, browser copy and bot reason are members of the record itself."""
     written = record(Event(**EVENT))
 
     assert written == Record(
@@ -478,7 +478,7 @@ def test_a_record_says_outside_what_the_queue_must_know() -> None:
 
 
 def test_events_of_one_visitor_share_all_but_their_own() -> None:
-    """Name, time, id and custom data are the event's; the rest is written once and serves all of them."""
+    """Name, time, id and custom data are the event's own; the rest is written once for all."""
     alike = shared(Event(**EVENT))
     first, second = (record(Event(**EVENT | {"id": identity})) for identity in ("order-1", "order-2"))
 
@@ -487,7 +487,7 @@ def test_events_of_one_visitor_share_all_but_their_own() -> None:
     assert orjson.loads(second.whole) == orjson.loads(first.whole) | {"event_id": "order-2"}
 
 
-# Name and custom data of an event; whether it is worth the same as a Purchase of 9.5 euros, None: worth nothing.
+# Name and custom data; whether the worth equals that of a Purchase of 9.5 euros, None: no worth.
 WORTHS: list[tuple[str, dict[str, Any], bool | None]] = [
     ("Purchase", {"value": 9.5, "currency": "EUR"}, True),
     ("Purchase", {"value": 9.50, "currency": "EUR", "order_id": "1"}, True),
@@ -501,7 +501,7 @@ WORTHS: list[tuple[str, dict[str, Any], bool | None]] = [
 
 @pytest.mark.parametrize(("name", "data", "same"), WORTHS)
 def test_a_purchase_is_told_by_its_value(name: str, data: dict[str, Any], *, same: bool | None) -> None:
-    """Four bytes of value and currency tell two Purchases of one id apart; other events have none."""
+    """Four bytes distinguish Purchases of different value or currency; other events have none."""
     worth = record(Event(**EVENT | {"name": name, "custom_data": data})).worth
 
     assert (len(worth), worth == record(Event(**EVENT)).worth) == (0 if same is None else 4, same is True)
@@ -527,5 +527,5 @@ def test_a_purchase_is_told_by_its_value(name: str, data: dict[str, Any], *, sam
 def test_a_body_carries_the_payloads_byte_for_byte(
     payloads: list[bytes], extras: dict[str, Any], expected: bytes
 ) -> None:
-    """What was committed is what is sent; token and proof ride in the body, the app's secret never."""
+    """The stored payloads are sent byte for byte; the body has token and proof, but never the app's secret."""
     assert body(payloads, access_token="token", **extras) == expected

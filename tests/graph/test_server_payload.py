@@ -1,4 +1,4 @@
-"""Server events as Graph takes them, and how old they may be."""
+"""Servers' events in the form that Graph accepts, and how old they may be."""
 
 from typing import Any
 
@@ -63,12 +63,15 @@ USUAL = {
     ],
 )
 def test_a_servers_event_is_written_whole(changes: dict[str, Any], members: dict[str, Any]) -> None:
-    """What stands beside is sent as it is, and never in the place of what every event has."""
+    """Further members are sent unchanged, and never replace those that every event has."""
     assert orjson.loads(server_record(event(**changes), NO_FIELDS).whole) == USUAL | members
 
 
 def test_a_servers_record_says_outside_what_the_queue_must_know() -> None:
-    """Request fields and source, by which it is batched and ages; it has no browser's copy and no visitor."""
+    """The record has the request fields and the source, which decide its batch and its age limit, as attributes.
+
+    It has no browser's copy and no visitor.
+    """
     record = server_record(event(person_digests=(b"d" * 16,), findings=("value:doubtful",)), FIELDS)
 
     assert (record.action_source, record.fields, record.shared) == ("app", FIELDS, b"")
@@ -80,5 +83,5 @@ def test_a_servers_record_says_outside_what_the_queue_must_know() -> None:
 
 @pytest.mark.parametrize("source", ACTION_SOURCES)
 def test_a_shop_of_bricks_has_longer(source: str) -> None:
-    """62 days, as Meta says of physical_store alone; 7 for all else."""
+    """The limit is 62 days, as Meta says of ``physical_store`` alone, and 7 for every other source."""
     assert max_age_ms(source) == (62 if source == "physical_store" else 7) * DAY_MS

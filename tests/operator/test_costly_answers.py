@@ -1,4 +1,4 @@
-"""Answers of the operator API that take long: made once at a time, and given again for a while."""
+"""Slow answers of the operator API are made once for simultaneous requests, and kept for a while."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -12,7 +12,7 @@ from proxy.operator.costly_answers import CostlyAnswers
 
 
 class Work:
-    """Makes an answer that takes so long, by a clock that only this moves."""
+    """Makes an answer that takes a given time on a clock that only this class moves."""
 
     def __init__(self, seconds: float) -> None:
         self.now = 100.0
@@ -34,7 +34,7 @@ class Work:
     [(0.05, 0.0, b"1"), (0.5, 9.0, b"0"), (0.5, 10.5, b"1"), (30.0, 59.0, b"0"), (30.0, 61.0, b"1")],
 )
 async def test_an_answer_is_given_again_for_as_long_as_it_cost(seconds: float, later: float, expected: bytes) -> None:
-    """A quick one is always new; a slow one is the same for twenty times what it took, and for a minute at the most."""
+    """A quick answer is never kept; a slow one is kept for twenty times as long as it took, but at most a minute."""
     work = Work(seconds)
     assert await work.ask() == b"0"
     work.now += later
@@ -43,7 +43,7 @@ async def test_an_answer_is_given_again_for_as_long_as_it_cost(seconds: float, l
 
 
 async def test_an_answer_is_made_once_at_a_time() -> None:
-    """Whoever asks meanwhile waits for the same; another question has an answer of its own."""
+    """Requests during the work wait for the same answer; another query has an answer of its own."""
     work = Work(0.01)
 
     assert list(await asyncio.gather(work.ask(), work.ask(), work.ask("other"))) == [b"0", b"0", b"1"]
@@ -51,7 +51,7 @@ async def test_an_answer_is_made_once_at_a_time() -> None:
 
 
 async def test_whoever_goes_away_takes_it_from_nobody() -> None:
-    """A tab that is closed while it waits leaves the others their answer."""
+    """If one waiting request is cancelled, as by a closed tab, the others still get the answer."""
     work = Work(1.0)
     gone, stays = asyncio.create_task(work.ask()), asyncio.create_task(work.ask())
     await asyncio.sleep(0)
@@ -63,7 +63,7 @@ async def test_whoever_goes_away_takes_it_from_nobody() -> None:
 
 
 async def test_a_failure_is_told_and_not_remembered() -> None:
-    """Those who asked hear of it, and the next question is answered anew."""
+    """All waiting requests get the error, and the next request starts the work again."""
     work = Work(1.0)
 
     async def fail() -> bytes:
@@ -76,7 +76,7 @@ async def test_a_failure_is_told_and_not_remembered() -> None:
 
 
 async def test_a_bounded_number_is_remembered() -> None:
-    """Whoever asks for ever other periods fills no memory: the oldest answers go."""
+    """The number of kept answers is bounded: for further queries the oldest are dropped."""
     work = Work(3.0)
     for question in range(100):
         await work.ask(question)

@@ -1,4 +1,4 @@
-"""Events over the operator API: searched, waiting, and the story of a single event."""
+"""Events over the operator API: search, waiting events, and the story of one event."""
 
 import time
 from collections.abc import AsyncIterator
@@ -72,7 +72,7 @@ async def test_pages_of_a_search_hold_each_event_once(shop: Installation) -> Non
     ],
 )
 async def test_each_filter_counts(shop: Installation, query: str, finds: object) -> None:
-    """Each parameter leaves out what it does not name."""
+    """Each parameter excludes the events that do not match it."""
     await shop.post(wire({"name": "Search", "id": "found", "pixel": "fired"}))
     await _delivered(shop, "found")
 
@@ -113,7 +113,7 @@ async def test_a_story_needs_an_event(shop: Installation, query: str) -> None:
 
 
 async def test_of_an_unknown_event_there_is_no_story(shop: Installation) -> None:
-    """What nobody knows of is 404, however odd its id."""
+    """The story of an unknown event is 404, however odd its id is."""
     for identity in ("nothing", "%00", "x" * 3000):
         async with shop.session.get(f"{shop.operator}/api/event?pixel={PIXEL}&name=PageView&id={identity}") as answer:
             assert answer.status == 404
@@ -124,7 +124,7 @@ async def _story(shop: Installation, name: str, identity: str) -> dict[str, Any]
 
 
 async def test_the_story_of_a_delivered_event(shop: Installation) -> None:
-    """From the call in the page to Meta's answer, in the order in which it happened, with what proves it."""
+    """The story goes from the call in the page to Meta's answer, in order, with the proof of the delivery."""
     data = {"value": 12.5, "currency": "EUR", "content_ids": ["a"], "note": "anna@mail.example"}
     await shop.post(wire({"name": "Purchase", "id": "story-1", "data": data, "pixel": "blocked"}))
     await _delivered(shop, "story-1")
@@ -142,7 +142,7 @@ async def test_the_story_of_a_delivered_event(shop: Installation) -> None:
 
 
 async def test_two_visitors_with_one_id_have_a_copy_each(shop: Installation) -> None:
-    """The browser copies of two visitors under one id do not overwrite each other; a repeat is the same visitor's."""
+    """Browser copies of two visitors under one id are kept apart; a repeat by one of them adds no copy."""
     first, second = ({"name": "Lead", "id": "both", "pixel": word} for word in ("fired", "blocked"))
     await shop.post(wire(first))
     await shop.post(wire(second, fbp=OTHER_VISITOR))
@@ -160,7 +160,7 @@ async def test_two_visitors_with_one_id_have_a_copy_each(shop: Installation) -> 
 
 
 async def test_the_story_of_a_waiting_event_has_metas_words(shop: Installation) -> None:
-    """An event of a paused pixel is listed as waiting, and its story says what Meta refuses."""
+    """An event of a paused pixel is listed as waiting, and its story has Meta's reason."""
     await shop.fault(mode="190", **{"for": 60})
     await shop.post(page_views(["held-up"]))
 
@@ -186,7 +186,7 @@ async def test_the_story_of_a_waiting_event_has_metas_words(shop: Installation) 
 
 
 async def test_a_dead_letter_is_saved_without_match_values(shop: Installation) -> None:
-    """Saved dead letters are lines of JSON with Meta's words, and of match keys the names alone."""
+    """Exported dead letters are JSON Lines with Meta's message, and with only the names of match keys."""
     await shop.fault(mode="poison", match="bad", **{"for": 60})
     await shop.post(page_views(["bad-1", "bad-2"]))
 
@@ -210,7 +210,7 @@ async def test_a_dead_letter_is_saved_without_match_values(shop: Installation) -
 async def test_a_file_of_dead_letters_that_ends_early_looks_broken(
     shop: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the queue fails within a saved list the connection breaks, so that nobody takes a part for the whole."""
+    """If the queue fails during an export, the connection is aborted, so that a part is not taken for the whole."""
     queue = local(shop.proxy.queue)
     dead, asked = queue.dead, [0]
 

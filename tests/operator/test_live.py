@@ -1,4 +1,4 @@
-"""The stream: what happens shows within a second, to few and quick readers, and costs nothing while nobody reads."""
+"""The event stream: news within a second, a bounded number of readers, and no cost without a reader."""
 
 import asyncio
 import base64
@@ -48,7 +48,7 @@ class Page:
 
 @asynccontextmanager
 async def listening(shop: Installation, **headers: str) -> AsyncIterator[Page]:
-    """Listen, from the word on how all stands: what happens after that is told."""
+    """Connect, and wait for the first message, on the state of all; later events then reach the page."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     async with shop.session.get(f"{shop.operator}/api/stream", headers=sent) as answer:
         assert answer.status == 200, await answer.text()
@@ -67,7 +67,7 @@ def told(page: Page, identity: str, status: str) -> Callable[[], bool]:
 
 
 async def test_an_event_is_told_as_it_waits_and_as_it_ends(shop: Installation) -> None:
-    """While Graph fails an event shows as waiting, and with Meta's answer as delivered; within the reading time."""
+    """While Graph fails an event is shown as waiting, after Meta's answer as delivered; two reads fit into a second."""
     async with listening(shop) as page:
         await shop.fault(mode="500", **{"for": 30})
         await shop.post(page_views(["live-1"]))
@@ -80,7 +80,7 @@ async def test_an_event_is_told_as_it_waits_and_as_it_ends(shop: Installation) -
 
 
 async def test_each_event_is_told_once_to_all_pages(shop: Installation) -> None:
-    """Two pages hear the same, each event once, drops and repeats too."""
+    """Two pages get the same messages, with each event once, drops and repeats included."""
     async with listening(shop) as first, listening(shop) as second:
         await shop.post(page_views([f"once-{number}" for number in range(20)]))
         await shop.post(page_views(["once-0"]))
@@ -97,7 +97,7 @@ async def test_each_event_is_told_once_to_all_pages(shop: Installation) -> None:
 
 
 async def test_a_page_that_comes_again_misses_nothing(shop: Installation) -> None:
-    """Last-Event-ID brings what ended meanwhile, in order, and nothing that was told."""
+    """A page that sends Last-Event-ID gets the events that ended meanwhile, in order, and none again."""
     async with listening(shop) as page:
         await shop.post(page_views(["before"]))
         await until(told(page, "before", "delivered"), what="the first event")
@@ -117,7 +117,7 @@ async def test_a_page_that_comes_again_misses_nothing(shop: Installation) -> Non
 
 
 async def test_a_paused_pixel_is_told(shop: Installation) -> None:
-    """A change of how a pixel stands is told without being asked for."""
+    """A change of a pixel's state is sent without a request for it."""
     async with listening(shop) as page:
         async with shop.session.post(f"{shop.operator}/api/pixels/{PIXEL}/pause", json={}) as answer:
             assert answer.status == 200
@@ -131,7 +131,7 @@ async def test_a_paused_pixel_is_told(shop: Installation) -> None:
 
 
 async def test_nothing_is_read_while_nobody_listens(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One reader serves all pages, and ends with the last of them."""
+    """One reader of the queue serves all pages, and stops with the last of them."""
     readings: list[object] = []
     queue = local(shop.proxy.queue)
     waiting = queue.waiting
@@ -152,7 +152,7 @@ async def test_nothing_is_read_while_nobody_listens(shop: Installation, monkeypa
 
 
 async def test_while_events_rain_pages_are_told_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More events than are told leave a gap, and the next look comes later: nobody could follow them by eye."""
+    """With more events than the stream sends at once, it reports a gap and waits longer before the next look."""
     monkeypatch.setattr(feed, "_ROWS", 5)
     monkeypatch.setattr(feed, "EVERY_S", 0.01)
     monkeypatch.setattr(feed, "RAIN_S", 3600.0)
@@ -173,7 +173,7 @@ async def _is_delivered(shop: Installation, identity: str) -> bool:
 
 
 async def test_few_may_listen(shop: Installation) -> None:
-    """Beyond the bound a page is sent away, and the listener goes on to answer."""
+    """Beyond the bound a page is refused, and the listener still answers other requests."""
     pages = [await shop.session.get(f"{shop.operator}/api/stream") for _ in range(feed.MOST_SUBSCRIBERS)]
     async with shop.session.get(f"{shop.operator}/api/stream") as answer:
         assert (answer.status, "Retry-After" in answer.headers) == (503, True)
@@ -188,13 +188,13 @@ async def test_few_may_listen(shop: Installation) -> None:
 
 
 async def test_a_bad_number_is_explained(shop: Installation) -> None:
-    """A Last-Event-ID that is none gets 400."""
+    """A malformed Last-Event-ID gets 400."""
     async with shop.session.get(f"{shop.operator}/api/stream", headers={"Last-Event-ID": "x"}) as answer:
         assert answer.status == 400
 
 
 def test_who_reads_too_slowly_is_hung_up_on() -> None:
-    """A page that does not read holds up nobody and fills no memory: it is cut off."""
+    """A page that does not read holds up no other and fills no memory: its connection is closed."""
     cuts: list[bool] = []
     slow = feed.Subscriber(lambda: False, lambda: cuts.append(True))
     for _ in range(5000):
@@ -205,7 +205,7 @@ def test_who_reads_too_slowly_is_hung_up_on() -> None:
 
 
 async def test_the_stream_ends_with_the_session_and_with_the_proxy(tmp_path: Path) -> None:
-    """Who logs out hears nothing more; and a proxy that stops does not wait for its listeners."""
+    """After a logout nothing more is sent to the session; and a proxy that stops does not wait for its readers."""
     password = "the right one of the owner"
     async with installation(tmp_path, more={"server": {"operator_password": password}}) as shop:
         same = {"Sec-Fetch-Site": "same-origin"}
@@ -223,7 +223,7 @@ async def test_the_stream_ends_with_the_session_and_with_the_proxy(tmp_path: Pat
         assert open_stream.status == 200
         reading = asyncio.create_task(open_stream.content.read())
         await until(lambda: not reading.done(), what="an open stream")
-    # The session of the test is closed by now, and with it the connection; the proxy has not waited for either.
+    # The test's session is closed by now, and with it the connection; the proxy has waited for neither.
     await asyncio.wait_for(asyncio.gather(reading, return_exceptions=True), 10)
     open_stream.close()
 
@@ -231,7 +231,7 @@ async def test_the_stream_ends_with_the_session_and_with_the_proxy(tmp_path: Pat
 async def test_a_fault_of_the_reader_ends_connections_and_the_next_page_is_served(
     shop: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After an error that nobody foresaw pages are hung up on, and find the stream at work when they come again."""
+    """After an unforeseen error connections are closed, and the stream works for pages that reconnect."""
     queue = local(shop.proxy.queue)
     waiting, broken = queue.waiting, [False]
 

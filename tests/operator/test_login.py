@@ -1,4 +1,4 @@
-"""Logging in: a session for a browser, and no way in, nor any write, for a page of somebody else."""
+"""Logging in: a browser gets a session, and pages of other sites can neither read nor write."""
 
 import asyncio
 import re
@@ -47,7 +47,7 @@ async def _status(shop: Installation, browser: aiohttp.ClientSession, path: str 
 async def test_whoever_knows_the_password_has_a_session_until_logging_out(
     shop: Installation, browser: aiohttp.ClientSession
 ) -> None:
-    """A login opens the listener for this browser by a cookie that no script reads; after logging out it is no use."""
+    """A login gives this browser a cookie that no script can read; after a logout the cookie is useless."""
     before = await _status(shop, browser)
     status, cookies = await _log_in(shop, browser)
     inside = await _status(shop, browser)
@@ -68,7 +68,7 @@ async def test_whoever_knows_the_password_has_a_session_until_logging_out(
 async def test_the_cookie_stays_on_https_where_the_page_came_by_it(
     shop: Installation, browser: aiohttp.ClientSession, origin: str, secure: object
 ) -> None:
-    """Behind a server that speaks https the cookie is never sent without it."""
+    """If the page came by https, from a server in front, the cookie is Secure."""
     address = shop.operator.replace("http", origin, 1)
     _, cookies = await _log_in(shop, browser, Origin=address)
 
@@ -78,14 +78,14 @@ async def test_the_cookie_stays_on_https_where_the_page_came_by_it(
 async def test_two_proxies_on_one_host_leave_each_others_session_alone(
     shop: Installation, browser: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    """A browser keeps no cookies apart by port, so each proxy has a name of its own for its cookie."""
+    """Browsers do not separate cookies by port, so each proxy has its own cookie name."""
     async with installation(tmp_path, more={"server": {"operator_password": PASSWORD}}) as other:
         logins = [(await _log_in(each, browser))[0] for each in (shop, other)]
         assert (logins, [await _status(each, browser) for each in (shop, other)]) == ([200, 200], [200, 200])
 
 
 async def test_each_login_makes_a_new_session(shop: Installation, browser: aiohttp.ClientSession) -> None:
-    """A token that somebody planted, or that was there before, opens nothing after a login."""
+    """A token that somebody planted, or an earlier one, is useless after a login."""
     _, earlier = await _log_in(shop, browser)
     (name,) = earlier
     browser.cookie_jar.update_cookies({name: "planted"})
@@ -119,7 +119,7 @@ async def test_each_login_makes_a_new_session(shop: Installation, browser: aioht
 async def test_only_a_page_of_ours_writes_with_a_session(
     shop: Installation, browser: aiohttp.ClientSession, headers: dict[str, str], status: int
 ) -> None:
-    """A write with the cookie has to say that it comes from a page of this listener."""
+    """A write with the session cookie needs an Origin or Sec-Fetch-Site that shows a page of this listener."""
     await _log_in(shop, browser)
     sent = {name: value.replace("SELF", shop.operator) for name, value in headers.items()}
     async with browser.post(f"{shop.operator}/api/dead/discard", json={"ids": []}, headers=sent) as answer:
@@ -127,7 +127,7 @@ async def test_only_a_page_of_ours_writes_with_a_session(
 
 
 async def test_a_program_needs_no_session(shop: Installation) -> None:
-    """Basic credentials of the user operator go on working, for writes without an origin too."""
+    """Basic credentials of the user operator work, also for writes without an Origin."""
     auth = {"Authorization": aiohttp.encode_basic_auth("operator", PASSWORD, encoding="utf-8")}
     async with aiohttp.ClientSession(headers=auth) as program:
         async with program.post(f"{shop.operator}/api/dead/discard", json={"ids": []}) as answer:
@@ -147,7 +147,7 @@ async def test_a_program_needs_no_session(shop: Installation) -> None:
     ],
 )
 async def test_a_person_is_led_to_the_login(shop: Installation, path: str, location: str) -> None:
-    """Whoever follows a link without a session comes to the login, which is of this listener, and back from there."""
+    """A link without a session leads to the login page of this listener, and from there back to the link's target."""
     accept = {"Accept": "text/html,application/xhtml+xml"}
     async with shop.session.get(shop.operator + path, headers=accept, allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (303, location)
@@ -159,7 +159,7 @@ async def test_a_person_is_led_to_the_login(shop: Installation, path: str, locat
 
 
 async def test_a_script_without_a_session_makes_no_browser_ask(shop: Installation) -> None:
-    """The dashboard's own questions get 401 without a Basic challenge, at which a browser would show a window."""
+    """API requests get 401 without a Basic challenge, which would make a browser ask for a password."""
     for accept, scheme in (("application/json", "Session"), ("text/event-stream", "Session"), ("*/*", "Basic")):
         async with shop.session.get(f"{shop.operator}/api/status", headers={"Accept": accept}) as answer:
             assert (answer.status, answer.headers["WWW-Authenticate"].split()[0]) == (401, scheme)
@@ -179,7 +179,7 @@ async def test_a_script_without_a_session_makes_no_browser_ask(shop: Installatio
 async def test_what_is_not_the_password_lets_nobody_in(
     shop: Installation, body: dict[str, object], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong password, and what is none, opens no session."""
+    """A wrong or malformed password starts no session."""
     monkeypatch.setattr("proxy.operator.wrong_passwords.FIRST_DELAY_S", 0.0)
     monkeypatch.setattr("proxy.operator.wrong_passwords.LONGEST_DELAY_S", 0.0)
     async with shop.session.post(f"{shop.operator}/api/session", json=body) as answer:
@@ -190,7 +190,7 @@ async def test_what_is_not_the_password_lets_nobody_in(
 async def test_every_answer_carries_what_protects_it(
     shop: Installation, browser: aiohttp.ClientSession, path: str
 ) -> None:
-    """Pages, answers and errors forbid frames, sniffing and anything from elsewhere; nothing inline runs."""
+    """All answers have headers against framing, sniffing and foreign or inline content."""
     await _log_in(shop, browser)
     async with browser.get(shop.operator + path) as answer:
         headers = answer.headers
@@ -205,7 +205,7 @@ async def test_every_answer_carries_what_protects_it(
 
 
 async def test_without_a_password_there_is_nothing_to_log_in_to(tmp_path: Path) -> None:
-    """On loopback without a password everything is open to this machine, and a login says so."""
+    """On loopback without a password everything is open to this machine, and a login request is told so."""
     async with installation(tmp_path) as shop:
         async with shop.session.get(f"{shop.operator}/api/session") as answer:
             assert await answer.json() == {"password": False, "until": None}
@@ -217,7 +217,7 @@ async def test_without_a_password_there_is_nothing_to_log_in_to(tmp_path: Path) 
 
 
 def test_sessions_end_and_are_few() -> None:
-    """A session ends after 12 hours, and of more than 64 the oldest ends."""
+    """A session ends after 12 hours, and the oldest ends when there are more than 64."""
     now = 0.0
     sessions = Sessions(lambda: now)
     first = sessions.open()
@@ -244,13 +244,13 @@ def test_sessions_end_and_are_few() -> None:
     ],
 )
 def test_a_hash_that_is_none_is_refused(text: str) -> None:
-    """A hash that cannot be checked, costs too little or takes too much memory is a mistake of the configuration."""
+    """A password hash that is malformed, too cheap or needs too much memory is an error of the configuration."""
     with pytest.raises(ValueError, match="hash"):
         read_hash(text)
 
 
 def test_a_hash_tells_its_password_and_no_other() -> None:
-    """What is written down opens with its password alone, and is another text each time."""
+    """A hash accepts its own password only, and differs each time it is made."""
     first, second = hash_of(PASSWORD, b"a" * 16), hash_of(PASSWORD, b"b" * 16)
 
     assert read_hash(str(first)).matches(PASSWORD)
@@ -260,7 +260,7 @@ def test_a_hash_tells_its_password_and_no_other() -> None:
 
 
 async def test_a_crowd_of_guesses_is_turned_away_before_it_costs_anything() -> None:
-    """While several passwords wait for the costly check of a hash, further ones get 429 unread, and sessions go on."""
+    """While several passwords wait for the slow hash check, further ones get 429 unread, but sessions work."""
     password = OperatorPassword(str(hash_of(PASSWORD, b"0123456789abcdef")))
     checks = [asyncio.create_task(password.is_right(f"guess {number}")) for number in range(8)]
     await asyncio.sleep(0)

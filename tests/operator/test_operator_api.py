@@ -1,4 +1,4 @@
-"""The operator listener: closed to strangers, honest about health."""
+"""The operator listener: closed to strangers, and truthful about health."""
 
 import base64
 import traceback
@@ -23,7 +23,7 @@ async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Insta
 
 
 async def test_metrics_count_what_happened(shop: Installation) -> None:
-    """Counters rise by what was stored, dropped, refused, repeated and delivered, and hold nothing of visitors."""
+    """The counters of stored, dropped, refused, repeated and delivered events rise, without any visitor's data."""
     await shop.post(page_views(["m-1", "m-2"]))
     await shop.post(page_views(["m-1"]))
     await shop.post(wire({"name": "Lead", "id": "m-3", "pixels": ["55"]}, {"name": ""}))
@@ -54,16 +54,16 @@ async def test_metrics_count_what_happened(shop: Installation) -> None:
 async def test_who_looks_asks_the_thread_that_acknowledges_for_a_sign_of_life_at_most(
     shop: Installation, path: str, writes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Readiness commits something small, as it vouches for commits; all else is read on the reading thread."""
+    """Only readiness commits something small, to prove that commits work; all other answers use the reading thread."""
     asked: list[str] = []
     writer = local(shop.proxy.queue)._writer
     submit = writer._submit
 
     def counted(line: Any, call: Any) -> None:
-        # Lanes and housekeeping go on meanwhile; what an answer waits for has the operator's code on its stack.
+        # Lanes and housekeeping write too; a write that an answer waits for has operator code on its stack.
         in_answer = any("/proxy/operator/" in frame.filename for frame in traceback.extract_stack())
         name = getattr(call.work, "__name__", "group")
-        if in_answer or name == "touch":  # the sign of life has a task, and so a stack, of its own
+        if in_answer or name == "touch":  # readiness commits in a task of its own, with its own stack
             asked.append(name)
         submit(line, call)
 
@@ -79,7 +79,7 @@ async def _text(shop: Installation, path: str) -> str:
 
 
 async def test_findings_are_counted_and_listed_with_their_event(shop: Installation) -> None:
-    """What was wrong with an event stands in its row and in a counter by field and word, and no value does."""
+    """The findings about an event are in its row, and in a counter by field and kind, without any value."""
     data = {"value": "1.299,00", "currency": "Zloty-KEEP-OUT", "contents": [{"id": "a"}]}
     match = {PIXEL: {"em": "nobody-KEEP-OUT"}}
     await shop.post(wire({"name": "AddToCart", "id": "odd", "data": data}, match=match))
@@ -101,7 +101,7 @@ async def test_findings_are_counted_and_listed_with_their_event(shop: Installati
 
 
 async def test_dropped_machines_are_counted_by_what_gave_them_away(shop: Installation) -> None:
-    """Each way of knowing a machine has its own count and stands in the row of the drop."""
+    """Each way to recognise a bot has its own count, and is a finding in the row of the drop."""
     chromium = '"Chromium";v="156"'
     await shop.post(wire({"name": "Lead", "id": "bot-1"}, webdriver=True))
     await shop.post(wire({"name": "Lead", "id": "bot-2"}), User_Agent="curl/8.5.0")
@@ -125,7 +125,7 @@ async def test_dropped_machines_are_counted_by_what_gave_them_away(shop: Install
 
 
 async def test_metrics_count_what_would_have_leaked(shop: Installation) -> None:
-    """What was taken out is counted by what it was and where, and is seen neither there nor at Graph."""
+    """Removed contact data is counted by kind and place, and its value is neither in the metrics nor at Graph."""
     event = {"name": "Lead", "id": "r-1", "data": {"note": ["+49 30 1234567"]}}
     await shop.post(wire(event, url="https://shop.example/u/anna@mail.example?x=1"))
     await shop.counted(1)
@@ -142,13 +142,13 @@ async def test_metrics_count_what_would_have_leaked(shop: Installation) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/api/events", "/api/status", "/readyz"])
 async def test_a_rebound_host_name_is_refused(shop: Installation, path: str) -> None:
-    """Without a password only loopback names are answered, so that no web page can reach the port by DNS rebinding."""
+    """Without a password only loopback host names are answered, so that DNS rebinding gives no web page access."""
     async with shop.session.get(shop.operator + path, headers={"Host": "evil.example"}) as answer:
         assert answer.status == 403
 
 
 async def test_writes_need_json(shop: Installation) -> None:
-    """A form of a foreign page cannot replay or discard: writes need a content type that browsers ask about first."""
+    """A form on another site cannot replay or discard: writes need a content type that triggers a preflight."""
     for kind, expected in (("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("application/json", 200)):
         headers = {"Content-Type": kind}
         async with shop.session.post(
@@ -191,7 +191,7 @@ async def test_a_bad_write_is_explained(shop: Installation, body: bytes) -> None
 
 
 async def test_a_password_is_asked_for(tmp_path: Path) -> None:
-    """With a password everything needs Basic credentials of the user operator, and nothing else will do."""
+    """With a password everything needs Basic credentials of the user operator."""
     raw = raw_config("http://127.0.0.1:9", tmp_path / "data")
     raw["server"]["operator_password"] = "pass word"
     right = base64.b64encode(b"operator:pass word").decode()
@@ -207,7 +207,7 @@ async def test_a_password_is_asked_for(tmp_path: Path) -> None:
 
 
 async def test_readiness_names_a_paused_pixel(tmp_path: Path) -> None:
-    """A dead token pauses the pixel, readiness says so, and a mended token resumes without loss."""
+    """A refused token pauses the pixel, and readiness says so; with a valid token delivery resumes without loss."""
     async with installation(tmp_path) as shop:
         await shop.fault(mode="190", **{"for": 3})
         await shop.post(page_views(["p-1"]))
@@ -229,7 +229,7 @@ async def test_readiness_names_a_paused_pixel(tmp_path: Path) -> None:
 
 
 async def test_readiness_tells_of_an_untrusted_forwarding_header(tmp_path: Path) -> None:
-    """A forwarding header from a private peer that nobody trusts shows as degraded, and is not believed."""
+    """A forwarding header from a private address that is no trusted proxy makes readiness degraded, and is ignored."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, tmp_path / "data")
         raw["server"]["trusted_proxies"] = []
@@ -272,7 +272,7 @@ async def test_a_dead_letter_is_listed_replayed_and_delivered(tmp_path: Path) ->
 
 
 async def test_a_lone_proxy_tells_of_no_replicas(shop: Installation) -> None:
-    """Where the queue is this proxy's own there is nobody else to tell of."""
+    """With a local queue the answer lists no replicas."""
     status = await get_json(shop.session, f"{shop.operator}/api/status")
 
     assert status["replicas"] == []

@@ -1,4 +1,4 @@
-"""The figures of a period over the operator API: which one is asked for, and what is refused."""
+"""The figures of a period over the operator API: which period is read, and which queries are refused."""
 
 import math
 from collections.abc import AsyncIterator, Sequence
@@ -23,7 +23,7 @@ NOW = 20_000 * DAY_MS + 13 * HOUR_MS + 1
 
 @dataclass
 class FewRollups:
-    """Has some rollups, and remembers what it was asked."""
+    """A queue with some rollups, which notes the queries it gets."""
 
     found: Sequence[Rollup]
     asked: list[PeriodQuery] = field(default_factory=list)
@@ -35,7 +35,7 @@ class FewRollups:
 
 @asynccontextmanager
 async def served(few: FewRollups) -> AsyncIterator[TestClient[web.Request, web.Application]]:
-    """Answer questions about some rollups."""
+    """Serve the overview API on a queue with some rollups."""
     app = web.Application()
     OverviewApi(few, lambda: NOW).add_to(app)
     async with TestClient(TestServer(app)) as client:
@@ -53,7 +53,7 @@ async def served(few: FewRollups) -> AsyncIterator[TestClient[web.Request, web.A
     ],
 )
 def test_without_bounds_it_is_a_day(query: dict[str, str], since: int, until: int) -> None:
-    """The last one, or the one behind or before the bound that was given; widened to whole hours."""
+    """Without both bounds the period is the last day, or the day after or before the given bound, in whole hours."""
     period = asked_of(query, NOW).period
 
     assert period.since_ms == since // HOUR_MS * HOUR_MS
@@ -77,13 +77,13 @@ def test_without_bounds_it_is_a_day(query: dict[str, str], since: int, until: in
     ],
 )
 def test_what_cannot_be_used_is_named(query: dict[str, str], named: str) -> None:
-    """A wrong parameter is a 400 of the listener, which says what is accepted, and never a fault."""
+    """A wrong parameter is a 400 that says what is accepted, and never an internal error."""
     with pytest.raises(BadQueryError, match=named):
         asked_of(query, NOW)
 
 
 async def test_one_question_to_the_queue_answers_all() -> None:
-    """The period and the one before are read at once, with what was asked for, and only rollups."""
+    """One query to the queue reads the period and the one before, with the filters, and nothing but rollups."""
     hour = NOW // HOUR_MS
     few = FewRollups(
         [rollup(3, hour=hour), rollup(2, hour=hour, status=Status.DROPPED, reason="bot"), rollup(5, hour=hour - 30)]
@@ -107,7 +107,7 @@ async def test_one_question_to_the_queue_answers_all() -> None:
 
 
 async def test_long_periods_are_of_whole_days() -> None:
-    """Of more than eight days days are read, and of more than 200 nothing before, as nothing of it is kept."""
+    """Periods over eight days are read by days; over 200 days the period before is omitted, as it is not kept."""
     few = FewRollups([])
     async with served(few) as client:
         for days in (7, 9, 400):
@@ -121,7 +121,7 @@ async def test_long_periods_are_of_whole_days() -> None:
 
 
 async def test_what_is_long_over_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Days of which nothing is told any more are remembered for a while, those of the last weeks are not."""
+    """Days that are long past are kept in memory for a while; those of the last weeks are read each time."""
     monkeypatch.setattr(costly_answers, "_QUICK_S", math.inf)  # no whole answer is
     today, old = NOW // HOUR_MS, NOW // HOUR_MS - 100 * 24
     few = FewRollups([rollup(1, hour=today), rollup(2, hour=old)])

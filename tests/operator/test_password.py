@@ -1,4 +1,4 @@
-"""Guessing the operator's password: late, told, and no way to lock the owner out."""
+"""Guessing the operator's password: answers are delayed, guesses are reported, and the owner is not locked out."""
 
 import asyncio
 import base64
@@ -32,7 +32,7 @@ async def asked(shop: Installation, headers: dict[str, str] | None) -> int:
 async def test_wrong_passwords_are_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Some wrong passwords make a condition, and one line that holds neither address nor password."""
+    """Several wrong passwords cause a condition and one log line, without address or password."""
     monkeypatch.setattr(wrong_passwords, "FIRST_DELAY_S", 0.0)
     async with closed_shop(tmp_path) as shop:
         statuses = [await asked(shop, WRONG) for _ in range(7)]
@@ -46,7 +46,7 @@ async def test_wrong_passwords_are_told_once(
 
 
 async def test_the_owner_gets_in_while_somebody_guesses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While as many guesses as may wait are waiting, a stranger is not looked at, and who was in before is served."""
+    """While the most guesses wait, a new address gets 429 unread, and one that logged in before is served."""
     gate = asyncio.Event()
     monkeypatch.setattr(WrongPasswords.__init__, "__defaults__", (lambda _: gate.wait(),))
     async with closed_shop(tmp_path) as shop:
@@ -72,7 +72,7 @@ async def test_the_owner_gets_in_while_somebody_guesses(tmp_path: Path, monkeypa
 
 
 async def test_asking_without_a_password_is_no_guess(tmp_path: Path) -> None:
-    """A browser's first request, which has no password yet, is answered at once and counts for nothing."""
+    """A request without a password, as a browser's first, is answered at once and does not count as a guess."""
     async with closed_shop(tmp_path) as shop:
         for _ in range(30):
             assert await asked(shop, None) == 401
@@ -107,7 +107,7 @@ async def test_each_wrong_password_is_answered_later() -> None:
 
 
 async def test_many_addresses_guess_no_faster_than_one() -> None:
-    """After some wrong passwords in all, an address that was never seen waits as long as can be; memory is bounded."""
+    """After some wrong passwords from any addresses, a new address gets the longest delay too; memory is bounded."""
     wrong_passwords, delays, _ = recorded()
     for number in range(3000):
         await wrong_passwords.wrong(f"192.0.{number // 250}.{number % 250}")

@@ -1,4 +1,4 @@
-"""Pixels over the operator API: the operator's own pause, test codes that end, and what Meta says of a token."""
+"""Pixels over the operator API: the operator's pause, test codes that expire, and Meta's facts about a token."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,7 +28,7 @@ async def _sent(shop: Installation) -> list[dict[str, Any]]:
 
 
 async def test_a_pause_of_the_operator_outlives_a_restart(tmp_path: Path) -> None:
-    """A pixel that the operator paused sends nothing, through a restart and whatever comes, until it is resumed."""
+    """A pixel that the operator paused sends nothing, also after a restart and with new events, until it is resumed."""
     async with installation(tmp_path) as shop:
         status, pixel = await _order(shop, "pause")
         assert (status, pixel["state"]) == (200, "stopped")
@@ -58,7 +58,7 @@ async def test_a_pause_of_the_operator_outlives_a_restart(tmp_path: Path) -> Non
 
 
 async def test_a_second_pause_changes_nothing(shop: Installation) -> None:
-    """Two tabs that pause tell the same moment; two that resume are both right."""
+    """A second pause reports the moment of the first; a second resume succeeds and changes nothing."""
     (_, first), (_, second) = await _order(shop, "pause"), await _order(shop, "pause")
     (_, third), (_, fourth) = await _order(shop, "resume"), await _order(shop, "resume")
 
@@ -67,7 +67,7 @@ async def test_a_second_pause_changes_nothing(shop: Installation) -> None:
 
 
 async def test_a_pause_of_meta_is_probed_when_the_operator_resumes(shop: Installation) -> None:
-    """After a mended token nobody waits for the next probe."""
+    """If Meta paused the pixel, the operator's resume sends a probe at once, so a repaired token works at once."""
     await shop.fault(mode="190", **{"for": 300})
     await shop.post(page_views(["probe"]))
 
@@ -84,7 +84,7 @@ async def test_a_pause_of_meta_is_probed_when_the_operator_resumes(shop: Install
 
 
 async def test_a_test_code_goes_with_events_until_it_ends(shop: Installation) -> None:
-    """Events carry the code that was ordered, and none once it was ended."""
+    """Events carry the ordered test code, and none after its end."""
     status, ordered = await _order(shop, "test", {"code": "TEST77", "minutes": 5})
     await shop.post(page_views(["with-code"]))
 
@@ -118,14 +118,14 @@ async def test_a_test_code_goes_with_events_until_it_ends(shop: Installation) ->
 async def test_an_order_that_is_none_is_explained(
     shop: Installation, word: str, order: dict[str, Any], pixel: str
 ) -> None:
-    """An order about no pixel, or with what is accepted nowhere, is a 400 that says what is."""
+    """An order for an unknown pixel or with an invalid value is a 400 that says what is accepted."""
     status, answer = await _order(shop, word, order, pixel)
 
     assert (status, "accepted" in answer["error"]) == (400, True)
 
 
 async def test_what_meta_says_of_a_token_is_shown_without_it(shop: Installation) -> None:
-    """Asked about its token, Meta tells whether it is good, until when and for what; the token is in no answer."""
+    """On request Meta's answer about the token is shown: validity, end and scopes. The token is in no answer."""
     _, pixel = await _order(shop, "token")
     await shop.post(page_views(["success"]))
 
@@ -159,7 +159,7 @@ async def test_what_meta_says_of_a_token_is_shown_without_it(shop: Installation)
     ],
 )
 def test_answers_about_tokens(body: bytes, expected: tuple[Any, ...] | None) -> None:
-    """Graph's words are read as they are meant; what is no answer says so, and nothing is made up."""
+    """Graph's answers about tokens are read correctly; an unreadable answer is reported as such."""
     health = token_health(200, body, 1)
 
     assert health.asked_at == 1
@@ -171,7 +171,7 @@ def test_answers_about_tokens(body: bytes, expected: tuple[Any, ...] | None) -> 
 
 
 def test_metas_words_about_a_token_never_quote_it() -> None:
-    """An error that repeats the token is shown without it."""
+    """An error message that contains the token is shown without it."""
     token = "EAAB" + "x" * 180
     body = f'{{"error": {{"code": 190, "message": "Malformed access token {token}"}}}}'.encode()
 

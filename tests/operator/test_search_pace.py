@@ -1,4 +1,4 @@
-"""A search goes on at once in an idle process, and leaves a busy one to its events."""
+"""A search runs at full speed in an idle process, and leaves most of a busy one to its events."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from proxy.operator.search_pace import SearchPace
 
 @dataclass
 class Machine:
-    """A clock that only rests move, and a processor of which so much is used meanwhile."""
+    """A clock on which only rests take time, and a processor with a given load meanwhile."""
 
     load: float
     now: float = 0.0
@@ -25,7 +25,7 @@ class Machine:
 
 
 async def rested(machine: Machine, pace: SearchPace, took: float, most: float) -> float:
-    """Return how long a step rests."""
+    """Return how many seconds a search rests after a step that took ``took``."""
     before = machine.now
     await pace.rest(took, most)
     return round(machine.now - before, 6)
@@ -33,7 +33,7 @@ async def rested(machine: Machine, pace: SearchPace, took: float, most: float) -
 
 @pytest.mark.parametrize(("load", "seconds"), [(0.0, 0.003), (0.2, 0.003), (0.65, 1.0), (1.0, 2.0), (1.9, 2.0)])
 async def test_the_busier_the_process_the_longer_the_rest(load: float, seconds: float) -> None:
-    """A full core makes it a hundred times the step."""
+    """With a fully used core the rest is a hundred times as long as the step."""
     machine = Machine(load)
     pace = machine.pace
 
@@ -41,7 +41,7 @@ async def test_the_busier_the_process_the_longer_the_rest(load: float, seconds: 
 
 
 async def test_a_rest_is_never_longer_than_it_may_be() -> None:
-    """What is left of the time of an answer bounds it."""
+    """A rest is no longer than the time that is left for the answer."""
     machine = Machine(1.0)
     pace = machine.pace
 
@@ -49,7 +49,7 @@ async def test_a_rest_is_never_longer_than_it_may_be() -> None:
 
 
 async def test_work_that_is_soon_over_holds_no_search_up() -> None:
-    """A rest that began beside other work ends when a look finds none."""
+    """A rest that began under load ends early when a measurement finds none."""
     machine = Machine(1.0)
     pace = machine.pace
     await pace.rest(0.02, 5.0)
@@ -60,7 +60,7 @@ async def test_work_that_is_soon_over_holds_no_search_up() -> None:
 
 
 async def test_a_look_that_is_too_short_tells_nothing() -> None:
-    """Where the time of an answer leaves less than a look takes, what was seen before counts on."""
+    """If the time left is too short to measure the load, the last measurement still counts."""
     machine = Machine(1.0)
     pace = machine.pace
     await pace.rest(0.02, 5.0)

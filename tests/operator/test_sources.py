@@ -1,4 +1,4 @@
-"""Sources over the operator API: sites, builds of the tag, refused origins, consent and signals."""
+"""Sources over the operator API: sites, tag builds, refused origins, consent and privacy signals."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ async def _tag(shop: Installation, **headers: str) -> str:
 
 
 async def test_sources_tell_who_sends_and_who_is_refused(tmp_path: Path) -> None:
-    """What came, from which build of the tag, with which consent and signals, and which host is missing in domains."""
+    """The answer has the events, tag builds, consent and signals of each site, and the host missing in domains."""
     async with installation(tmp_path) as shop:
         await shop.post(page_views(["s-1", "s-2"]))
         await shop.post(wire({"name": "Lead", "id": "s-3"}, gpc=True))
@@ -35,7 +35,7 @@ async def test_sources_tell_who_sends_and_who_is_refused(tmp_path: Path) -> None
         await _tag(shop, If_None_Match='"0123456789abcdef0123-br"')
         await _tag(shop, If_None_Match='"<script>"')
         await shop.counted(2)
-    # What was counted is brought at the latest at the end, so the next process knows of it.
+    # Counts are stored at the end at the latest, so the next process has them.
     async with installation(tmp_path) as shop:
 
         async def counted() -> dict[str, Any] | None:
@@ -65,7 +65,7 @@ async def test_sources_tell_who_sends_and_who_is_refused(tmp_path: Path) -> None
 
 
 async def test_tallies_are_brought_once_and_again_after_a_failure() -> None:
-    """What the queue did not take is brought the next time, and what it took is not brought again."""
+    """Counts that the queue did not store are sent again, and stored ones are not."""
     brought: list[Tally] = []
     failing = [True]
 
@@ -94,7 +94,7 @@ async def test_tallies_are_brought_once_and_again_after_a_failure() -> None:
 
 
 def test_subjects_of_strangers_are_bounded() -> None:
-    """A hundred thousand made-up origins take no more memory than some hundreds."""
+    """A hundred thousand made-up origins take no more memory than a few hundred do."""
     counters = TallyCounters(LoopCounters())
     for number in range(100_000):
         counters.count(REFUSED, "foreign_origin", f"host-{number}.example")
@@ -106,7 +106,7 @@ def test_subjects_of_strangers_are_bounded() -> None:
 
 
 def test_fronts_tell_the_back_what_they_tallied() -> None:
-    """What fronts count is added up at the back, each once."""
+    """The back adds up the counts of the fronts, each once."""
     back = Metrics()
     watch = ConnectedFronts(2, back, Conditions(lambda: 0))
     for number in (1, 2):

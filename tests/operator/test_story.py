@@ -1,4 +1,4 @@
-"""The story of an event, from rows alone: its state, its visitors, and words that say nothing twice."""
+"""The story of an event, made from rows alone: its state, its visitors, and texts without repetition."""
 
 from typing import Any
 
@@ -31,14 +31,14 @@ def _story(*rows: LedgerRow) -> dict[str, Any]:
     ],
 )
 def test_a_repeat_does_not_hide_how_the_event_ended(statuses: tuple[Status, ...], state: Status) -> None:
-    """The state is that of the latest row that repeats nothing; of nothing but a dead letter it is dead."""
+    """The state is that of the latest row that is no repeat; an event that is only a dead letter is dead."""
     rows = [_row(10_000 + 1000 * place, status) for place, status in enumerate(statuses)]
 
     assert _story(*rows)["state"] == state
 
 
 def test_a_page_whose_server_spoke_for_it_keeps_its_browser_copy() -> None:
-    """Where a server's event is sent in place of the page's, the page's browser copy is told; a repeat has none."""
+    """If a server's event was sent in place of the page's, the story has the page's browser copy, not a repeat's."""
     page = _row(10_000, Status.DUPLICATE, reason=REPEATS_SERVER, browser_copy=BrowserCopy.BLOCKED)
     server = _row(11_000, Status.DELIVERED, browser_copy=None)
     repeat = _row(12_000, Status.DUPLICATE, browser_copy=BrowserCopy.FIRED)
@@ -53,7 +53,7 @@ def test_a_page_whose_server_spoke_for_it_keeps_its_browser_copy() -> None:
 
 @pytest.mark.parametrize("status", [Status.DEAD, Status.REPLAYED, Status.DROPPED])
 def test_words_say_neither_code_nor_metas_message(status: Status) -> None:
-    """Reason and message stand beside the words of a moment, so the words repeat neither."""
+    """The reason and the message are shown beside the text of a step, so the text contains neither."""
     told = _story(_row(10_000, status, reason="some_reason", message="Meta's own words"))["timeline"]
 
     (moment,) = [moment for moment in told if "reason" in moment]

@@ -1,4 +1,4 @@
-"""Made-up people, their browsers and their orders: households, guests, and what is told of each order when."""
+"""Made-up people, their browsers and orders: households, guests, and what pages and servers report, and when."""
 
 import random
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Browser:
 
     @property
     def data(self) -> dict[str, str]:
-        """What events of it carry."""
+        """Return what events of this browser have."""
         return dict(zip(BROWSER_KEYS, (self.fbp, self.fbc, self.address, self.user_agent), strict=True))
 
 
@@ -39,7 +39,7 @@ class Person:
 
 @dataclass
 class Order:
-    """An order, and when what of it arrives; None where it never does."""
+    """An order, and when its reports arrive; None for one that never does."""
 
     id: str
     person: Person
@@ -50,11 +50,11 @@ class Order:
     page_id: str
     page_tells_email: bool
     server_at: tuple[int, ...]
-    """The first time, and repeats."""
+    """The time of the first report, and of repeats."""
 
 
 def people(chance: random.Random, most: int) -> list[Person]:
-    """Return people of households, of whom some share an address of mail, and all that of their connection."""
+    """Return people in households; some households share an e-mail address, and each shares an IP address."""
     found: list[Person] = []
     numbers = count(1)
     while len(found) < most:
@@ -67,7 +67,7 @@ def people(chance: random.Random, most: int) -> list[Person]:
                 Browser(
                     fbp=f"fb.1.{NOON - DAY + next(numbers)}.{chance.randrange(10**9)}",
                     fbc=f"fb.1.{NOON - DAY}.click{house}x{member}x{device}",
-                    # Some thousands of customers of a carrier, or a household, behind one address.
+                    # Some thousand customers of a carrier, or one household, have the same address.
                     address=f"93.184.{house % 40}.{house % 7}",
                     user_agent=f"Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.{house}.{member * 10 + device}",
                     gpc=gpc,
@@ -80,7 +80,10 @@ def people(chance: random.Random, most: int) -> list[Person]:
 
 
 def orders(chance: random.Random, buyers: Sequence[Person], number: int, days: float = 6) -> list[Order]:
-    """Return orders of some days: one in ten lacks its page's copy, one in ten the server's, one in twenty repeats."""
+    """Return a number of orders that were placed within some days.
+
+    One in ten lacks the page's copy, one in ten lacks the server's, and the server reports one in twenty twice.
+    """
     found = []
     for place in range(number):
         person = chance.choice(buyers)
@@ -101,7 +104,7 @@ def orders(chance: random.Random, buyers: Sequence[Person], number: int, days: f
                 id=str(10_000 + place),
                 person=person,
                 browser=browser,
-                # The server can tell of an order 20 s before the page that thanks for it, never before the checkout.
+                # The server may report an order 20 s before its thank-you page, but never before the checkout.
                 checkout_at=bought_at - chance.randrange(30, 1800) * SECOND,
                 checkout_tells_email=chance.random() < 0.8,
                 page_at=page_at,

@@ -1,8 +1,8 @@
-"""A process that may be killed at any moment: takes a shop's messages one after another, and writes down what it sent.
+"""A process that may be killed at any time: it takes a shop's messages one by one, and writes down what it sent.
 
-Run as ``python shop_process.py DIRECTORY SEED ORDERS DELIVERIES``. The journal has a line for each message that was
-acknowledged; started again, it goes on behind the last. What goes to Graph is on disk before it is settled, as it would
-be at Graph. After so many deliveries it kills itself between the two; with 0 it never does.
+Run as ``python shop_process.py DIRECTORY SEED ORDERS DELIVERIES``. The journal has a line for each acknowledged
+message; after a restart the process continues behind the last. What goes to Graph is on disk before it is settled, as
+it would be at Graph. After ``DELIVERIES`` deliveries the process kills itself between the two; with 0 it never does.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ JOURNAL, SENT, DONE = "journal", "sent", "done"
 
 
 class JournalingWorld(World):
-    """Writes down what was sent, by one line a record."""
+    """A world that writes down what was sent, one record a line."""
 
     file: IO[bytes]
     deliveries: int
-    """Before it kills itself."""
+    """How many deliveries remain before it kills itself."""
 
     def write_down(self, records: Iterable[Record]) -> None:
-        """Note what goes to Graph, durably."""
+        """Write down what goes to Graph, durably; then kill the process if this was the last delivery."""
         self.file.write(b"".join(record.whole + b"\n" for record in records))
         self.file.flush()
         self.deliveries -= 1
@@ -41,7 +41,7 @@ class JournalingWorld(World):
 
 
 async def run(directory: Path, seed: int, number: int, deliveries: int) -> None:
-    """Take what was not acknowledged yet."""
+    """Take the messages that were not acknowledged yet."""
     chance = random.Random(seed)  # noqa: S311 - a made-up shop, no secret
     clock = Clock()
     queue = open_queue(directory / "data", clock)

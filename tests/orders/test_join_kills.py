@@ -1,4 +1,4 @@
-"""The process dies at any moment while orders are joined; each is counted once all the same, and as its buyer's."""
+"""The process is killed at any time while orders are joined; each is still counted once, with its buyer's data."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ PLACES = [ROOT, *(ROOT / "tests" / name for name in ("", "orders"))]
 
 @asynccontextmanager
 async def _running(place: Path, deliveries: int = 0) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the process until the block ends; then kill it, if it still runs."""
+    """Run the process until the context ends; then kill it, if it still runs."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, PLACES))}
     script = ROOT / "tests" / "orders" / "shop_process.py"
     process = await asyncio.create_subprocess_exec(
@@ -53,7 +53,7 @@ async def _reached(place: Path, process: asyncio.subprocess.Process, goal: int) 
 
 @pytest.mark.timeout(600)
 async def test_the_join_survives_kill_9_at_any_moment(tmp_path: Path, say: Say) -> None:
-    """What is sent twice around a kill is the same both times, so Meta counts it once; nothing is lost or mixed up."""
+    """Events that are sent twice because of a kill are equal, so Meta counts them once; nothing is lost or mixed up."""
     (tmp_path / "data").mkdir()
     chance = random.Random(SEED)  # noqa: S311 - moments, not secrets
     for _ in range(KILLS):
@@ -75,7 +75,7 @@ async def test_the_join_survives_kill_9_at_any_moment(tmp_path: Path, say: Say) 
 
 
 def _account(place: Path) -> tuple[list[str], int]:
-    """Return the orders that were not counted once, as their buyer's, and how many events were sent again."""
+    """Return the orders not counted once with their buyer's data, and how many events were sent again."""
     chance = random.Random(SEED)  # noqa: S311 - the same made-up shop
     found = {order.id: order for order in orders(chance, people(chance, ORDERS // 3), ORDERS)}
     copies: defaultdict[str, list[bytes]] = defaultdict(list)

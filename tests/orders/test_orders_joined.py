@@ -1,4 +1,4 @@
-"""Thousands of orders, told by pages and by a backend in any order of arrival: each is counted once, as its buyer's."""
+"""Thousands of orders, reported by pages and a backend in any order, are each counted once, with their buyer's data."""
 
 import os
 import random
@@ -15,23 +15,26 @@ from queues import open_queue
 from world import WAIT_S, Sent, World, policy
 
 ORDERS = int(os.environ.get("CAPI_PROXY_ORDERS", "2500"))
-"""Of ``make faults`` ten thousand."""
-# Other worlds have two guests of one address whom nobody can tell apart: docs/server-events.md names them.
+"""The number of orders; ``make faults`` uses ten thousand."""
+# With other seeds two guests share an address, and no program can distinguish them: see docs/server-events.md.
 SEED = 15 if ORDERS < 10_000 else 14
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a directory of the test's own is made there
 
 
 class Run:
-    """What went in and what came out."""
+    """The orders that went in, and the events that came out."""
 
     def __init__(self, world: World, found: Sequence[Order], refusals: Mapping[str, int]) -> None:
         self.orders = found
         self.sent = world.purchases()
         self.refusals = refusals
-        """Since when each browser that withdrew is suppressed, by its id."""
+        """The time from which each browser that withdrew is suppressed, by its browser id."""
 
     def refuses(self, person: Person) -> bool:
-        """Tell whether somebody refused who may be this person: nobody can tell people of one address apart."""
+        """Tell whether this person, or somebody with the same e-mail address, refused.
+
+        The proxy cannot distinguish people who share an e-mail address.
+        """
         return person.email in self._refusing
 
     @cached_property
@@ -46,7 +49,7 @@ class Run:
 
 @pytest.fixture(name="run", scope="module")
 async def _run() -> AsyncIterator[Run]:
-    # In memory where that is possible: tens of thousands of commits say nothing of the join.
+    # In memory if possible: the durability of tens of thousands of commits does not matter for the join.
     place = TemporaryDirectory(dir=MEMORY)
     chance = random.Random(SEED)  # noqa: S311 - a made-up shop, no secret
     clock = Clock()
@@ -61,7 +64,7 @@ async def _run() -> AsyncIterator[Run]:
 
 
 async def _told(world: World, found: Sequence[Order], chance: random.Random) -> dict[str, int]:
-    """Let all arrive; let some visitors withdraw their consent behind an event of theirs."""
+    """Let all messages arrive; let some visitors withdraw their consent after an event of theirs."""
     refusals: dict[str, int] = {}
     for message in world.messages(found):
         await world.arrive(message)
@@ -74,7 +77,7 @@ async def _told(world: World, found: Sequence[Order], chance: random.Random) -> 
 
 
 def test_each_order_is_counted_once(run: Run) -> None:
-    """Whichever copies arrive, and however often, one Purchase leaves for an order of whoever refused nothing."""
+    """One Purchase is sent for each order of a person who refused nothing, whichever copies arrive, and how often."""
     permitted = [order for order in run.orders if not run.refuses(order.person)]
     wrong = [order for order in permitted if len(run.sent.get(order.id, ())) != 1]
 
@@ -83,12 +86,12 @@ def test_each_order_is_counted_once(run: Run) -> None:
 
 
 def test_no_order_of_whoever_refused_is_counted_twice(run: Run) -> None:
-    """A refusal between the copies takes one of them away, or both."""
+    """If a visitor refuses between the copies, one of them is dropped, or both."""
     assert [identity for identity, sent in run.sent.items() if len(sent) > 1] == []
 
 
 def test_nobody_elses_data_is_ever_attached(run: Run) -> None:
-    """What of a browser leaves with an order is of one browser, and of its buyer's."""
+    """All browser data sent with an order is of one browser, which belongs to its buyer."""
     by_id = {order.id: order for order in run.orders}
     foreign = [
         (identity, sent.browser_data)
@@ -105,7 +108,7 @@ def _is_of(sent: Sent, browsers: Iterable[Browser]) -> bool:
 
 
 def test_a_copy_that_comes_while_the_other_waits_makes_one_event_of_both(run: Run) -> None:
-    """The server's event leaves, with the id of the page's and all that its browser said."""
+    """The server's event is sent, with the id of the page's event and all data of its browser."""
     pairs = [
         order
         for order in run.orders
@@ -128,7 +131,7 @@ def _is_union(sent: Sent, order: Order) -> bool:
 
 
 def test_every_joinable_order_that_only_the_server_told_carries_its_browser(run: Run) -> None:
-    """Its buyer was at the checkout with an address or account that nobody else brought, and ordered nothing else."""
+    """It does if its buyer gave an address or account at the checkout, as no other did, and ordered nothing else."""
     by_key: defaultdict[str, set[str]] = defaultdict(set)
     bought: defaultdict[str, set[str]] = defaultdict(set)
     for order in run.orders:
@@ -155,7 +158,7 @@ def test_every_joinable_order_that_only_the_server_told_carries_its_browser(run:
 
 
 def test_nothing_of_whoever_refused_is_attached(run: Run) -> None:
-    """An order of a browser under GPC, or after its withdrawal, never carries what the browser is known by."""
+    """An order of a browser under GPC, or sent after its withdrawal, never has that browser's data."""
     wrong = [
         order.id
         for order in run.orders
@@ -171,7 +174,7 @@ def _had_refused(run: Run, browser: Browser, at: int) -> bool:
 
 
 def test_a_refusal_that_was_told_before_binds_the_servers_event(run: Run) -> None:
-    """Where the page of an order came under GPC before the server's event was delivered, nothing of it leaves."""
+    """If an order's page came under GPC before the server's event was sent, no event of the order is sent."""
     bound = [
         order
         for order in run.orders
@@ -186,7 +189,7 @@ def test_a_refusal_that_was_told_before_binds_the_servers_event(run: Run) -> Non
 
 
 def test_guests_and_shared_addresses_were_among_them(run: Run) -> None:
-    """The world is one in which a naive join would go wrong."""
+    """The made-up shop has guests and shared addresses, with which a naive join would fail."""
     guests = [order for order in run.orders if order.person.account == "0"]
     addresses: defaultdict[str, set[str]] = defaultdict(set)
     mails: defaultdict[str, set[str]] = defaultdict(set)

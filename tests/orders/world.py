@@ -1,6 +1,6 @@
-"""A shop's orders as pages and backends tell of them, in any order of arrival, and what of that reaches Graph.
+"""A shop's orders as reported by pages and backends, in any order of arrival, and what of them reaches Graph.
 
-Real rules and a real queue, with a clock that the world sets. What is delivered is written down instead of sent.
+Rules and queue are real, with a clock that the world sets. Deliveries are written down instead of sent.
 """
 
 import heapq
@@ -45,17 +45,17 @@ def policy(**changes: Any) -> Policy:
 
 
 class Message(NamedTuple):
-    """Something that arrives."""
+    """A message that arrives, from a page or a backend."""
 
     at: int
     tie: int
     browser: Browser | None
-    """None when it comes from the server."""
+    """The browser that sent it; None for the backend."""
     body: bytes
 
 
 class Sent(NamedTuple):
-    """What went to Graph."""
+    """An event that was sent to Graph, and when."""
 
     at: int
     is_servers: bool
@@ -71,7 +71,7 @@ class Sent(NamedTuple):
 
 
 class World:
-    """The shop, its visitors, its backend, and a proxy with a real queue."""
+    """A shop, its visitors and backend, and a proxy with a real queue."""
 
     def __init__(self, queue: LocalQueue, clock: Clock, rules: Policy) -> None:
         self.queue, self.clock, self.rules = queue, clock, rules
@@ -79,7 +79,7 @@ class World:
         self._ties = count()
 
     def messages(self, found: Iterable[Order]) -> Iterator[Message]:
-        """Yield what arrives, in the order of its arrival."""
+        """Yield the messages of orders, in the order of their arrival."""
         waiting: list[Message] = []
         for order in found:
             page = partial(self._page, order)
@@ -115,7 +115,7 @@ class World:
         return Message(at, next(self._ties), order.browser, orjson.dumps(body))
 
     def withdrawal(self, at: int, browser: Browser) -> Message:
-        """Return what the page says when its visitor withdraws consent."""
+        """Return the message of a page whose visitor withdraws consent."""
         body = {"v": 1, "sent": at, "url": "https://shop.example/", "consent": "revoked", "events": []}
         return Message(at, next(self._ties), browser, orjson.dumps(body))
 
@@ -131,12 +131,12 @@ class World:
         return Message(at, next(self._ties), None, orjson.dumps({"data": [event]}))
 
     async def arrive(self, message: Message) -> None:
-        """Deliver what is due before a message, then take it."""
+        """Deliver what is due before a message arrives, then take the message."""
         await self.deliver_until(message.at)
         await self.take(message)
 
     async def take(self, message: Message) -> None:
-        """Judge a message and store what comes of it."""
+        """Judge a message, and store its events and sightings."""
         self.clock.now = max(self.clock.now, message.at)
         if message.browser is None:
             claim = claim_of(ServerBody(message.body, "application/json"))
@@ -168,26 +168,26 @@ class World:
             browser.cookies[name] = text
 
     async def deliver_until(self, moment: int) -> None:
-        """Deliver whatever is due, each when it is, up to a moment."""
+        """Deliver everything that becomes due up to a time, each at its due time."""
         while (due := self.queue.stats().next_due) is not None and due <= moment:
-            # What is due within some seconds goes out together, as behind a busy lane.
+            # Events due within some seconds leave together, as they would in a busy lane.
             self.clock.now = max(self.clock.now, min(moment, due + _LATE_MS))
             await self.deliver()
 
     async def deliver(self) -> None:
-        """Deliver what may leave at this moment."""
+        """Deliver what may leave now."""
         while segments := await self.queue.claim(PIXEL, most=500):
             self.write_down(record for segment in segments for record in segment.records)
             await self.queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments)))
 
     def write_down(self, records: Iterable[Record]) -> None:
-        """Note what would have gone to Graph."""
+        """Record what would have been sent to Graph."""
         for record in records:
             assert record.pending is None
             self.sent.append(Sent(self.clock.now, record.browser_copy is None, orjson.loads(record.whole)))
 
     def purchases(self) -> dict[str, list[Sent]]:
-        """Return the Purchases that were sent, by order."""
+        """Return the Purchases that were sent, by order id."""
         found: defaultdict[str, list[Sent]] = defaultdict(list)
         for sent in self.sent:
             if sent.event["event_name"] == "Purchase":

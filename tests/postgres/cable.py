@@ -1,4 +1,4 @@
-"""A cable to a server, which can stop forwarding without ending a connection: a cable that is cut."""
+"""A relay to a server that can stop forwarding without ending connections, as if its cable were cut."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,11 +17,11 @@ class Cable:
         self.accepted = 0
 
     def cut(self) -> None:
-        """Forward nothing more; what is open stays open."""
+        """Stop forwarding; open connections stay open."""
         self._connected.clear()
 
     def mend(self) -> None:
-        """Forward again, also what was held up."""
+        """Forward again, including the bytes that were held up."""
         self._connected.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,7 +53,7 @@ class Cable:
                 writer.write(data)
 
     async def end(self) -> None:
-        """End what is open."""
+        """End all open connections."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -62,7 +62,7 @@ class Cable:
 
 @asynccontextmanager
 async def cabled(port: int) -> AsyncIterator[Cable]:
-    """Run a cable to a port of loopback."""
+    """Run a relay to a port of loopback."""
     cable = Cable(port)
     server = await asyncio.start_server(cable.serve, "127.0.0.1", 0)
     cable.port = server.sockets[0].getsockname()[1]

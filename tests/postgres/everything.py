@@ -1,4 +1,4 @@
-"""Something of everything that the contract of a queue offers: the life of a small shop in a few calls."""
+"""A run through the contract of a queue: every method, with most kinds of arguments."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ _ERROR = GraphError(100, 2804017, "Graph's words", "trace")
 
 
 async def everything(queue: WholeQueue, clock: Clock) -> None:
-    """Call every method of a queue, with whatever makes it take another way."""
+    """Call every method of a queue, with arguments that make it take its different ways."""
     await _stores(queue, clock)
     await _suppresses(queue)
     await _delivers(queue, clock)
@@ -68,7 +68,7 @@ async def _stores(queue: WholeQueue, clock: Clock) -> None:
 
 
 async def _suppresses(queue: WholeQueue) -> None:
-    """Suppress people, refuse what is about them, and let one of them come back."""
+    """Suppress people, have their events refused, and lift one suppression."""
     await queue.append(_records(100, person_digests=(OPTED_OUT,)), sightings=[left("o", order(7))])
     await queue.suppress([OPTED_OUT], SuppressionKind.OPT_OUT, NOON)
     await queue.suppress([BUYER], SuppressionKind.WITHDRAWAL, NOON)
@@ -90,7 +90,7 @@ async def _delivers(queue: WholeQueue, clock: Clock) -> None:
     suspects = await queue.claim(PIXEL, most=1000, suspect=True)
     await queue.settle(suspects, _partial(suspects))
     await queue.settle(suspects, _partial(suspects))
-    # Names and kinds of events are new at first, then found, then remembered.
+    # Names and kinds of events are new at first, then found in tables, then known from memory.
     for start in (200, 207, 214):
         await queue.append(_records(*range(start, start + 6)))
         rest = await _claimed(queue)
@@ -116,7 +116,7 @@ async def _claimed(queue: WholeQueue, *, newest: bool = False) -> Sequence[Segme
 
 
 def _partial(segments: Sequence[Segment]) -> Settlement:
-    """Return an attempt after which some events are delivered, some wait, and some are dead."""
+    """Return the settlement of an attempt after which some events are delivered, some wait, and some are dead."""
     records = [each for segment in segments for each in segment.records]
     delivered, waiting, dead = records[::3], records[1::3], records[2::3]
     return Settlement(
@@ -133,7 +133,7 @@ def _row(each: Record) -> LedgerRow:
 
 
 async def _joins(queue: WholeQueue, clock: Clock) -> None:
-    """Let servers' events find their visitors, or refusals, or nobody; and pages' events wait for their copies."""
+    """Let servers' events find a sighting, a refusal or nothing, and let pages' events wait for their copies."""
     numbers = itertools.count(300)
     known = (order(1), key(JoinKind.EMAIL, "a@shop"), key(JoinKind.BROWSER, "fb.1"))
     await queue.append(_records(next(numbers)), sightings=[left("anna", *known), left("bert", order(2))])
@@ -157,7 +157,7 @@ def _twins(numbers: Iterator[int], now: int) -> Iterator[Record]:
 
 
 async def _keeps_books(queue: WholeQueue, clock: Clock) -> None:
-    """Note, read, replay, discard and erase."""
+    """Note rows and updates; read, replay, discard and erase."""
     update = BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)
     queue.note([_row(each) for each in _records(1, 2)], [update], [PIXEL], [b"abcd", b""])
     queue.note((), [update], [PIXEL], [b"nobo"])

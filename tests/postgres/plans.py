@@ -1,7 +1,7 @@
-"""How the server carries out our statements: which there are, tables as large as wanted, and plans that read too much.
+"""Query plans of our statements: finds all statements, fills the tables, and reports plans that read too much.
 
-Statements are found by themselves: whatever a session is asked is recorded while something works with the queue, and
-``unseen`` names the texts in the source that were in none of it.
+Statements are found automatically: those that sessions execute while something works with the queue are recorded, and
+``unseen`` names the texts in the source that are part of none of them.
 """
 
 import ast
@@ -18,9 +18,9 @@ from proxy.queue.postgres.session import Session
 
 PACKAGE = Path(__file__).resolve().parent.parent.parent / "proxy" / "queue" / "postgres"
 SMALL_TABLES = {"lane", "meta", "pixel_order", "replica"}
-"""A row for each pixel, fact and process: reading all of them is what their statements are for."""
+"""Tables with a row for each pixel, fact or process; their statements are meant to read all of them."""
 COUNTS = {"SELECT count(*) AS letters FROM dead", "SELECT kind, count(*) AS count FROM mark GROUP BY kind"}
-"""Once a minute somebody counts dead letters and suppressions, by an index but for all of it."""
+"""Statements that count dead letters and suppressions once a minute, which read the whole of an index."""
 _NOT_OURS = {
     "look.py",
     "look_texts.py",
@@ -30,7 +30,7 @@ _NOT_OURS = {
     "server_facts.py",
     "session.py",
 }
-"""Files whose statements are about the catalogue, make our tables, or are asked of an old SQLite file."""
+"""Files whose statements concern the catalogue, create our tables, or run on an old SQLite file."""
 _SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b")
 _EXPLAINED = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 _SCANS = {"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan"}
@@ -38,13 +38,13 @@ _SCANS = {"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan"}
 
 @dataclass
 class Recorder:
-    """What sessions were asked."""
+    """The statements that sessions executed."""
 
     statements: dict[str, None] = field(default_factory=dict)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Record what any session is asked until the context ends."""
+        """Record what any session executes until the context ends."""
         fetch, execute = Session.fetch, Session.execute
 
         async def heard_fetch(session: Session, statement: str, *arguments: object) -> Any:
@@ -62,7 +62,7 @@ class Recorder:
             Session.fetch, Session.execute = fetch, execute  # type: ignore[method-assign]
 
     def explicable(self) -> list[str]:
-        """Return the statements that have a plan."""
+        """Return the recorded statements that have a query plan."""
         return [each for each in self.statements if _EXPLAINED.match(each)]
 
 
@@ -70,7 +70,7 @@ class Recorder:
 
 
 def texts(package: Path = PACKAGE) -> dict[str, str]:
-    """Return each text of SQL in the source, as a pattern, by where it stands; what is put in matches anything."""
+    """Return each SQL text in the source as a pattern, by file and line; placeholders match anything."""
     found: dict[str, str] = {}
     for path in sorted(package.glob("*.py")):
         if path.name not in _NOT_OURS:
@@ -88,7 +88,7 @@ def _patterns(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _no_statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield strings that are parts of another one, or documentation."""
+    """Yield strings that are parts of another string, or documentation."""
     if isinstance(node, ast.JoinedStr):
         yield from (part for value in node.values for part in ast.walk(value))
     if isinstance(node, ast.Expr):
@@ -114,7 +114,7 @@ def _in_one_line(text: str) -> str:
 
 
 def constants(package: Path = PACKAGE) -> list[str]:
-    """Return the statements that stand in the source whole, as their modules put them together."""
+    """Return the complete statements among the modules' constants."""
     found = [
         value
         for path in sorted(package.glob("*.py"))
@@ -126,7 +126,7 @@ def constants(package: Path = PACKAGE) -> list[str]:
 
 
 def unseen(patterns: dict[str, str], statements: list[str]) -> list[str]:
-    """Return where texts stand that are in none of the statements."""
+    """Return file and line of the texts that are part of none of the statements."""
     lines = [_in_one_line(statement) for statement in statements]
     return [
         place for place, pattern in patterns.items() if not any(re.search(pattern, line, re.DOTALL) for line in lines)
@@ -155,11 +155,11 @@ async def tables(session: Session) -> list[str]:
 
 
 async def fill(session: Session, rows: int, *, lane: str) -> None:
-    """Put so many rows into each table, whatever its columns are; a tenth of them concern one lane.
+    """Insert rows into each table, with values for all its columns; a tenth of them concern one lane.
 
     Args:
-        session: Of a server of the tests.
-        rows: How many.
+        session: A session with a server of the tests.
+        rows: How many rows.
         lane: The id of a pixel.
     """
     for table in await tables(session):
@@ -184,7 +184,7 @@ def _value(column: str, kind: str, lane: str) -> str:
 
 # -- the plans
 
-# An index helps when its first column is known; by another one it is read from end to end as well.
+# An index helps only if its first column is known; otherwise it is read from end to end as well.
 _LEADING = """
 SELECT indexrelid::regclass::text AS name, indrelid::regclass::text AS table, attname::text AS column
 FROM pg_index JOIN pg_attribute ON attrelid = indexrelid AND attnum = 1
@@ -195,7 +195,7 @@ async def offences(session: Session, statement: str) -> list[str]:
     """Return the large tables that a statement's plan reads from end to end.
 
     Args:
-        session: Plans as the proxy's own do: once for all arguments.
+        session: One that plans like the proxy's own, once for all arguments.
         statement: With its parameters.
     """
     count = max([0, *map(int, re.findall(r"\$(\d+)", statement))])
@@ -211,7 +211,7 @@ async def offences(session: Session, statement: str) -> list[str]:
 
 
 def _offending(node: dict[str, Any], indexes: dict[str, tuple[str, str]], *, bounded: bool) -> Iterator[str]:
-    """Yield large tables that are read from end to end; below a LIMIT an index may be followed from its beginning."""
+    """Yield large tables that are read from end to end; below a LIMIT an index may be read from its beginning."""
     kind = node["Node Type"]
     table, column = indexes.get(node.get("Index Name", ""), (node.get("Relation Name", ""), ""))
     guided = column and re.search(rf"\b{column}\b", node.get("Index Cond", ""))

@@ -1,4 +1,4 @@
-"""The two engines answer alike, and give out the same, whatever groups come: random appends to both, side by side."""
+"""Random appends to both engines, in parallel, get the same answers and lead to the same claims."""
 
 import asyncio
 import itertools
@@ -28,7 +28,7 @@ PIXELS = itertools.count(1)
 
 
 class Event(NamedTuple):
-    """What a caller brings."""
+    """The properties of an event that matter for an append."""
 
     identity: str
     visitor: bytes
@@ -38,7 +38,7 @@ class Event(NamedTuple):
     waits: bool
 
     def made(self, pixel: str) -> Record:
-        """Return it as a record of a pixel."""
+        """Return the event as a record of a pixel."""
         base = server_record() if self.is_of_server else record(visitor=self.visitor)
         order = order_key("shop", "Purchase", self.order) if self.order else b""
         pending = Twin(order) if self.waits and order and not self.is_of_server else None
@@ -60,7 +60,7 @@ GROUPS = st.lists(st.lists(APPENDS, min_size=1, max_size=3), min_size=1, max_siz
 
 
 async def told(queue: WholeQueue, pixel: str, groups: Sequence[Sequence[Sequence[Event]]]) -> tuple[Any, ...]:
-    """Store groups; return what their callers were told, and what is given out then."""
+    """Store groups; return the callers' answers, and the records that are then claimed."""
     answers: list[Stored] = []
     for group in groups:
         appends = [queue.append([event.made(pixel) for event in events]) for events in group]
@@ -83,7 +83,7 @@ async def _both(tmp_path: Path, postgres: Cluster, schema: str, clock: Clock) ->
 async def test_both_engines_answer_alike(
     both: Sequence[WholeQueue], groups: Sequence[Sequence[Sequence[Event]]]
 ) -> None:
-    """Repeats, reused ids, conflicts, contradictions and takeovers are told alike, and the same records are sent."""
+    """Repeats, reused ids, conflicts and replacements are answered alike, and the same records are claimed."""
     pixel = str(next(PIXELS))
     in_file, shared = [await told(queue, pixel, groups) for queue in both]
 

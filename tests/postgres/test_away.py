@@ -1,4 +1,4 @@
-"""When the database does not answer, or its answer must not be relied on: nothing is cancelled, nothing is believed."""
+"""If the database does not answer, or its answer is not reliable, no commit is cancelled and none is believed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ _WAITING = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 @contextmanager
 def without_standbys(cluster: Cluster) -> Iterator[None]:
-    """Let every commit wait for a standby that does not come."""
+    """Make every commit wait for a standby that does not exist."""
     configure(cluster, "synchronous_standby_names", "nobody")
     try:
         yield
@@ -39,7 +39,7 @@ def configure(cluster: Cluster, name: str, value: str) -> None:
 
 
 def keys(cluster: Cluster, schema: str) -> set[str]:
-    """Return what others see."""
+    """Return the test keys that other sessions see."""
     found = f"SELECT substr(key, 6) FROM {schema}.meta WHERE key LIKE 'test %'"
     return set(psql(cluster, found, database="capi").split())
 
@@ -65,7 +65,7 @@ async def here(database: Database) -> None:
 
 
 async def test_a_commit_without_a_standby_is_neither_believed_nor_cancelled(postgres: Cluster, schema: str) -> None:
-    """Whoever waits is answered in time; nobody sees the row, until a standby has it and the commit ends by itself."""
+    """The caller gets an error in time; the row becomes visible once a standby has it and the commit ends by itself."""
     async with opened(postgres.url(), schema) as database:
         with without_standbys(postgres):
             with pytest.raises(DatabaseAwayError, match=r"no answer within 0\.3 seconds"):
@@ -81,7 +81,7 @@ async def test_a_commit_without_a_standby_is_neither_believed_nor_cancelled(post
 async def test_one_write_at_a_time_looks_for_a_standby(
     postgres: Cluster, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long it takes, no further process of the server waits; callers are answered at once meanwhile."""
+    """Only one probe waits at the server, however long it takes, while callers get errors at once."""
     async with opened(postgres.url(), schema) as database:
         monkeypatch.setattr(comeback, "_PATIENCE_S", 0.05)
         looks = 0
@@ -106,9 +106,9 @@ async def test_one_write_at_a_time_looks_for_a_standby(
 
 @pytest.mark.parametrize("defaults", ["", "client_min_messages = error", "synchronous_commit = off"])
 async def test_a_success_with_a_warning_is_none(postgres: Cluster, schema: str, defaults: str) -> None:
-    """A person ends the wait for a standby, the server says it is done, and nobody is told so.
+    """If a person ends the wait for a standby, the server reports success with a warning, and the caller gets an error.
 
-    What the role has as its defaults changes nothing: without ours the warning, or the wait, would be lost.
+    The role's default settings change nothing; without ours they would suppress the warning or the wait.
     """
     if defaults:
         psql(postgres, f"ALTER ROLE {USER} SET {defaults}")
@@ -128,7 +128,7 @@ async def test_a_success_with_a_warning_is_none(postgres: Cluster, schema: str, 
 
 
 async def test_a_caller_that_goes_away_cancels_nothing(postgres: Cluster, schema: str) -> None:
-    """Whoever asked may be cancelled: the commit goes on, and is there; the connection serves the next."""
+    """A cancelled caller does not cancel the commit, which takes place, and the connection serves the next caller."""
     async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
         with without_standbys(postgres):
             asked = asyncio.ensure_future(database.run(Role.APPEND, INSERT, "a"))
@@ -145,7 +145,7 @@ async def test_a_caller_that_goes_away_cancels_nothing(postgres: Cluster, schema
 
 
 async def test_a_body_that_is_cancelled_leaves_nothing(postgres: Cluster, schema: str) -> None:
-    """A transaction whose caller goes away in the midst of a statement is rolled back; the next has the connection."""
+    """A transaction whose caller is cancelled during a statement is rolled back, and the connection is used again."""
     async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
         begun = asyncio.Event()
 
@@ -167,7 +167,7 @@ async def test_a_body_that_is_cancelled_leaves_nothing(postgres: Cluster, schema
 
 
 async def test_a_backend_that_a_person_ends_is_noticed_at_once(postgres: Cluster, schema: str) -> None:
-    """Connections that are terminated while nothing is asked are replaced before the next is asked."""
+    """Connections that are terminated while idle are replaced before the next statement."""
     async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
         went = asyncio.Event()
         database.watchers.append(went.set)
@@ -180,7 +180,7 @@ async def test_a_backend_that_a_person_ends_is_noticed_at_once(postgres: Cluster
 
 
 async def test_a_server_without_free_connections_still_stores(postgres: Cluster, schema: str) -> None:
-    """Whoever finds no connection is told, and no append waits for it."""
+    """A caller that finds no connection gets an error, while appends keep theirs and go on."""
     async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
         try:
             psql(postgres, f"ALTER ROLE {USER} CONNECTION LIMIT 1")
@@ -195,7 +195,7 @@ async def test_a_server_without_free_connections_still_stores(postgres: Cluster,
 
 @pytest.mark.parametrize("role", Role)
 async def test_a_server_that_takes_no_writes_is_away(postgres: Cluster, schema: str, role: Role) -> None:
-    """A primary that became a standby, or was made read-only since its disk is full, is not used."""
+    """A primary that became a standby, or was made read-only because its disk is full, is not used."""
     async with opened(postgres.url(), schema, commit_timeout=60.0) as database:
         await database.run(role, "SELECT 1")
         try:
@@ -208,7 +208,7 @@ async def test_a_server_that_takes_no_writes_is_away(postgres: Cluster, schema: 
 
 
 async def test_a_cable_that_is_cut_costs_no_more_than_the_limit(postgres: Cluster, schema: str) -> None:
-    """A server that cannot be reached any more is answered for in time, and used again when it can."""
+    """If the server is cut off, the caller gets an error within the limit, and the server is used again later."""
     async with cabled(postgres.port) as relay:
         url = postgres.url().replace(str(postgres.port), str(relay.port))
         async with opened(url, schema) as database:
@@ -223,7 +223,7 @@ async def test_a_cable_that_is_cut_costs_no_more_than_the_limit(postgres: Cluste
 
 
 async def test_a_server_that_hangs_costs_the_others_nothing(postgres: Cluster, schema: str) -> None:
-    """Of several hosts one accepts connections and says nothing, one refuses them, and the third is used."""
+    """If one of several hosts accepts connections but is silent, and one refuses them, the third is used."""
     async with cabled(postgres.port) as silent:
         silent.cut()
         hosts = f"127.0.0.1:{silent.port},127.0.0.1:1,127.0.0.1:{postgres.port}"
@@ -234,7 +234,7 @@ async def test_a_server_that_hangs_costs_the_others_nothing(postgres: Cluster, s
 
 
 async def test_it_may_come_later(postgres: Cluster, schema: str) -> None:
-    """A start without the database is one that is away; once it can be reached, it is made ready and is here."""
+    """A start without the database is allowed; once the database can be reached, it is prepared and used."""
     async with cabled(postgres.port) as relay:
         relay.cut()
         url = postgres.url().replace(str(postgres.port), str(relay.port))
@@ -256,9 +256,9 @@ def has_more(found: set[str], than: int) -> bool:
 async def test_however_often_it_comes_and_goes_nobody_waits_for_ever(
     postgres: Cluster, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under load, with connections ended and commits hung again and again, each call ends, and no connection is left.
+    """If connections end and commits hang again and again under load, each call ends and no connection is left over.
 
-    What was answered is there, once; of what was not answered nobody knows.
+    What was acknowledged is in the database; the rest may be or not.
     """
     monkeypatch.setattr(comeback, "_MOST_HOLD_S", 0.0)
     terminate = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{USER}'"
@@ -297,7 +297,7 @@ async def test_however_often_it_comes_and_goes_nobody_waits_for_ever(
 
 
 def test_what_comes_and_goes_is_held_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wait before it may come back grows while it leaves soon after, and is none again after a steady time."""
+    """The wait before the database is used again grows while it stays only briefly, and ends after a steady time."""
     now = [1000.0]
     monkeypatch.setattr(comeback, "_loop_time", lambda: now[0])
     held = comeback.HoldOff()
@@ -311,5 +311,5 @@ def test_what_comes_and_goes_is_held_off(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_the_first_start_waits_for_nothing() -> None:
-    """Before it ever came there is nothing to hold off."""
+    """There is no wait before the first connection."""
     assert [comeback.HoldOff().next() for _ in range(3)] == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""What is gone costs a claim nothing, though a transaction open elsewhere keeps the database from forgetting it."""
+"""Delivered segments cost a claim nothing, even if an open transaction elsewhere keeps their dead rows."""
 
 import json
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ async def elsewhere(postgres: Cluster) -> AsyncIterator[Any]:
 
 
 async def pages_read(proxy: Proxy, floor: tuple[int, bytes]) -> int:
-    """Return how many pages the database looks at for a claim of what is fresh."""
+    """Return how many pages the database reads for a claim of fresh events above a floor."""
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claim_texts.OLDEST}"
     rows = await proxy.ids(explain, PIXEL, b"", 1000, [], 32, *floor)
     plan: Any = json.loads(rows[0][0])[0]["Plan"]
@@ -39,7 +39,7 @@ async def pages_read(proxy: Proxy, floor: tuple[int, bytes]) -> int:
 
 @pytest.mark.long
 async def test_a_claim_reads_nothing_of_what_is_gone(postgres: Cluster, schema: str) -> None:
-    """Behind the floor it reads a few pages; from the bottom it would read past all that was ever delivered."""
+    """From the lane's floor a claim reads a few pages; from the bottom it would read past all delivered segments."""
     async with elsewhere(postgres) as held, proxy_on(postgres, schema, Clock()) as proxy:
         assert await proxy.claimed() == []
         await held.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")

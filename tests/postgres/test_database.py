@@ -1,4 +1,4 @@
-"""Connections by role: statements, transactions, limits, and what an error means."""
+"""Connections by role: statements and transactions."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from proxy.queue.postgres.database import Database, Role
 
 
 async def test_a_statement_is_a_transaction(database: Database) -> None:
-    """What one role wrote is there for another, and a uuid is 16 bytes on both ways."""
+    """A row written by one role is visible to another, and a uuid is 16 bytes as argument and as result."""
     rows = await database.run(Role.BOOKS, "SELECT id, layout FROM replica WHERE id = $1", database.replica)
 
     assert [(row["id"], row["layout"]) for row in rows] == [(database.replica, 2)]
@@ -19,7 +19,7 @@ async def failing(database: Database) -> None:
 
 
 async def test_a_transaction_is_whole(database: Database) -> None:
-    """A body that ends in order commits, and one that fails leaves nothing."""
+    """A body that ends normally commits; one that raises leaves nothing."""
     async with database.transaction(Role.APPEND) as run:
         await run("INSERT INTO meta(key, number) VALUES('a', 1)")
     with pytest.raises(ZeroDivisionError):

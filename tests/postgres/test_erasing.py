@@ -1,4 +1,4 @@
-"""Erasures in the shared queue: what waits is written again without one person's events, whoever changes it too."""
+"""Erasures in the shared queue: waiting segments are written again without the person's events."""
 
 import random
 
@@ -21,7 +21,7 @@ def about(number: int, *people: bytes, pixel: str = "1") -> Record:
 
 
 async def test_one_persons_events_are_removed(books: Books, other: Books) -> None:
-    """From segments of any pixel; others' stay, byte for byte, and an empty segment is gone."""
+    """The person's events are removed from segments of any pixel; other events stay as they are, empty segments go."""
     await books.store([about(1, ANNA), about(2, BERT), about(3)])
     await books.store([about(4, ANNA, BERT)])
     await books.store([about(5)])
@@ -37,7 +37,7 @@ async def test_one_persons_events_are_removed(books: Books, other: Books) -> Non
 
 
 async def test_repeats_are_removed_too_and_not_counted(books: Books) -> None:
-    """A record at a skipped position rests in the segment as well; what is counted is what waited."""
+    """Records at skipped positions are removed as well; only those that waited are counted."""
     await books.store([about(1, ANNA), about(2, ANNA), about(3), about(4)], skip=[0, 3])
 
     assert (await books.archive.erase([ANNA], LATER)).waiting == 1
@@ -48,7 +48,7 @@ async def test_repeats_are_removed_too_and_not_counted(books: Books) -> None:
 
 
 async def test_a_segment_of_repeats_of_one_person(books: Books) -> None:
-    """If only skipped records are about the person, the segment is written again and nothing counts."""
+    """If only skipped records are about the person, the segment is written again and nothing is counted."""
     await books.store([about(1, ANNA), about(2)], skip=[0])
 
     assert (await books.archive.erase([ANNA], LATER)).waiting == 0
@@ -56,7 +56,7 @@ async def test_a_segment_of_repeats_of_one_person(books: Books) -> None:
 
 
 async def test_many_segments_are_searched_in_slices(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However the slices fall, every event about the person is found."""
+    """Every event about the person is found, whatever the boundaries of the slices."""
     monkeypatch.setattr(erasing, "_SLICE", erasing._SLICE.replace(f"LIMIT {erasing.SLICE}", "LIMIT 3"))
     chance = random.Random(7)  # noqa: S311 - the same each time
     expected = 0
@@ -73,7 +73,7 @@ async def test_many_segments_are_searched_in_slices(books: Books, monkeypatch: p
 async def test_what_a_leader_changes_meanwhile_is_looked_at_again(
     books: Books, other: Books, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """A segment that is delivered while it is opened is gone, and one that its leader wrote anew is opened again."""
+    """A segment delivered meanwhile is left out, and one that its leader wrote again is opened again."""
     await books.store([about(1, ANNA), about(2)])
     joined = [about(1, ANNA)._replace(bot_reason="x"), about(3)]
     opened = 0
@@ -98,7 +98,7 @@ async def test_what_a_leader_changes_meanwhile_is_looked_at_again(
 
 
 async def test_a_damaged_segment_stops_nobody(books: Books) -> None:
-    """It is left alone, and the others are searched."""
+    """A damaged segment is left alone, and the others are searched."""
     await books.store([about(1, ANNA)])
     await books.database.run(Role.BOOKS, "UPDATE segment SET sealed = '\\x0102'")
     await books.store([about(2, ANNA)])

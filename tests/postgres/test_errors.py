@@ -1,4 +1,4 @@
-"""What an error of the database means to whoever asked, and whether the database still counts as here."""
+"""What a database error means to the caller, and whether the database still counts as available."""
 
 import asyncio
 import logging
@@ -43,7 +43,10 @@ from proxy.queue.seal import Sealer
     ],
 )
 def test_every_code_has_one_meaning(code: str, meaning: type[QueueError]) -> None:
-    """What passes, what somebody must mend, what one caller brought, and what ends the connection are told apart."""
+    """Each error code has one meaning.
+
+    It is a temporary conflict, a lost or faulty database, a bad value of one caller, or another error.
+    """
     error = asyncpg.PostgresError.new({"C": code, "M": "words of the server", "S": "ERROR"})
 
     assert type(translated(error)) is meaning
@@ -51,12 +54,12 @@ def test_every_code_has_one_meaning(code: str, meaning: type[QueueError]) -> Non
 
 @pytest.mark.parametrize("error", [OSError(111, "refused"), ConnectionResetError(), TimeoutError(), EOFError()])
 def test_a_lost_connection_is_an_absence(error: Exception) -> None:
-    """Whatever ends the connection leaves the answer open."""
+    """An error that ends the connection leaves it open whether the statement was executed."""
     assert type(translated(error)) is DatabaseAwayError
 
 
 def test_what_a_statement_carried_is_told_nowhere() -> None:
-    """A server that refuses a value quotes it; its text stays out of ours."""
+    """A server quotes a value that it refuses; our error does not."""
     error = asyncpg.PostgresError.new({"C": "22P02", "M": 'invalid input: "anna@example.org"', "S": "ERROR"})
 
     assert told(error) == "error 22P02 of the database"
@@ -77,12 +80,12 @@ def test_what_a_statement_carried_is_told_nowhere() -> None:
     ],
 )
 def test_the_highest_timeline_wins(servers: list[Facts], highest: int, choice: int | None) -> None:
-    """A primary that a fail-over left behind is never used, alone or beside the new one, once that was seen."""
+    """A primary that a fail-over left behind is never used once a higher timeline was seen, even if it is alone."""
     assert best_of(servers, highest) == choice
 
 
 async def test_what_others_change_at_the_same_time_is_tried_again(database: Database) -> None:
-    """A statement that fails so is run again at once, up to five times, as is the whole of a transaction."""
+    """A statement or transaction that fails because of concurrent changes is tried up to five times."""
     await database.run(Role.BOOKS, "CREATE SEQUENCE tries")
     await database.run(
         Role.BOOKS,
@@ -109,7 +112,7 @@ async def test_what_others_change_at_the_same_time_is_tried_again(database: Data
 
 
 async def test_two_that_wait_for_each_other_both_succeed(database: Database) -> None:
-    """A deadlock ends one of the two, which then begins anew."""
+    """A deadlock ends one of two transactions, which is then tried again."""
     await database.run(Role.BOOKS, "INSERT INTO meta(key, number) VALUES('a', 0), ('b', 0)")
     met = asyncio.Barrier(2)
     tries = 0
@@ -148,7 +151,7 @@ async def test_two_that_wait_for_each_other_both_succeed(database: Database) -> 
 async def test_what_one_caller_brings_costs_nobody_else(
     database: Database, statement: str, value: object, error: type[QueueError]
 ) -> None:
-    """A value or a statement that the server refuses fails alone; the connection serves the next."""
+    """A value or statement that the server refuses fails alone; the connection serves the next one."""
     with pytest.raises(error):
         await database.run(Role.BOOKS, statement, value)
 
@@ -158,13 +161,13 @@ async def test_what_one_caller_brings_costs_nobody_else(
 
 @pytest.mark.parametrize("role", [Role.APPEND, Role.DRAIN])
 async def test_events_wait_where_their_table_is_missing(database: Database, role: Role) -> None:
-    """Where events are stored, a table that somebody dropped makes the database away, so that they are spooled."""
+    """If a table for storing events is missing, the database counts as away, so that events go into the spool."""
     with pytest.raises(DatabaseAwayError, match="nowhere"):
         await database.run(role, "INSERT INTO nowhere VALUES(1)")
 
 
 async def test_a_transaction_that_failed_within_is_no_success(database: Database) -> None:
-    """A body that goes on over an error is told at its end: the server answers its COMMIT, and has rolled back."""
+    """A body that ignores an error is reported as rolled back, though the server answers its COMMIT."""
 
     async def work(run: Run) -> None:
         await run("INSERT INTO meta(key) VALUES('a')")
@@ -182,7 +185,7 @@ async def test_a_transaction_that_failed_within_is_no_success(database: Database
 async def test_a_password_is_told_to_nobody(
     postgres: Cluster, schema: str, problem: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However a connection fails, neither log nor error has the password, and a person learns what to mend."""
+    """However a connection fails, the error says what to fix, and neither log nor error contains the password."""
     caplog.set_level(logging.DEBUG)
     url = postgres.url("secretive").replace("secretive@", "secretive:hunter2@")
     psql(postgres, "DROP ROLE IF EXISTS secretive", "CREATE ROLE secretive LOGIN PASSWORD 'other'")

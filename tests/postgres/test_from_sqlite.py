@@ -1,4 +1,4 @@
-"""The move from SQLite: everything arrives once, whatever ends the process or loses an answer on the way."""
+"""The move from SQLite: everything arrives once, even if the process ends or an answer is lost on the way."""
 
 import asyncio
 import os
@@ -56,7 +56,7 @@ async def shared_segments(books: Books) -> list[tuple[Any, ...]]:
 
 
 async def assert_all_arrived(books: Books, directory: Path, expected_dead: list[Any]) -> None:
-    """Compare the database with the file, which has another name now."""
+    """Compare the database with the file, which has been renamed by then."""
     name = "queue.db.moved"
     assert sorted(path.name for path in directory.glob("queue*")) == [name]  # noqa: ASYNC240 - nobody waits
     assert await shared_segments(books) == old_queue.segments(directory, name)
@@ -72,13 +72,13 @@ async def assert_all_arrived(books: Books, directory: Path, expected_dead: list[
 
 @pytest.fixture(name="old")
 async def _old(tmp_path: Path, clock: Clock) -> Path:
-    """A data_dir with a queue of the SQLite engine."""
+    """Return a data_dir with a queue of the SQLite engine."""
     await old_queue.fill(tmp_path, clock)
     return tmp_path
 
 
 async def test_everything_is_moved_and_the_file_renamed(books: Books, old: Path) -> None:
-    """Segments with all that is said of them, dead letters, suppressions, both memories and sightings."""
+    """Segments with all their columns, dead letters, suppressions, both memories and sightings arrive."""
     expected = await old_queue.dead_letters(old, books.clock)
     before = old_queue.segments(old)
     await moving(books, old).run()
@@ -89,7 +89,7 @@ async def test_everything_is_moved_and_the_file_renamed(books: Books, old: Path)
 
 
 async def test_what_was_moved_is_known(books: Books, old: Path) -> None:
-    """A repeat is recognised as before, an order is met, a sighting is found, and an opt-out holds at every proxy."""
+    """After the move repeats, orders and sightings are found, and suppressions are known."""
     await moving(books, old).run()
     now = books.clock()
 
@@ -115,12 +115,12 @@ async def test_what_was_moved_is_known(books: Books, old: Path) -> None:
         await SharedSightings(books.sealer).erase(run, [BERT])
 
     await books.database.transact(Role.BOOKS, look)
-    # What a refusal left names nobody, so that no erasure finds it.
+    # A forbidden sighting has no person digests, so an erasure does not find it.
     assert (await rows(books, "sighting"), await rows(books, "sighting_slot")) == (1, 2)
 
 
 class Losing:
-    """A database of which any answer may be lost, before or behind the commit."""
+    """A database of which a request or an answer is often lost, before or after the commit."""
 
     def __init__(self, books: Books, chance: random.Random) -> None:
         self._books = books
@@ -141,7 +141,7 @@ class Losing:
 async def test_lost_answers_and_restarts_make_nothing_twice(
     books: Books, old: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """With most answers lost and the program started again and again, each thing arrives once."""
+    """Though most answers are lost and the move is started again and again, each thing arrives once."""
     monkeypatch.setattr("proxy.queue.postgres.from_sqlite._AGAIN_S", 0)
     monkeypatch.setattr("proxy.queue.postgres.old_file._SEALED", 20)
     monkeypatch.setattr("proxy.queue.postgres.old_file._KEYS", 50)
@@ -161,7 +161,7 @@ async def test_lost_answers_and_restarts_make_nothing_twice(
 
 
 async def test_what_was_delivered_meanwhile_does_not_come_back(books: Books, old: Path) -> None:
-    """A segment that left the database while the move went on is not copied again by the next start."""
+    """A segment that was delivered while the move went on is not copied again by the next start."""
     first = moving(books, old)
     first._renamed = lambda: ""  # type: ignore[method-assign]  # as if the process ended here
     await first.run()
@@ -210,7 +210,7 @@ asyncio.run(main(*sys.argv[1:5], int(sys.argv[5])))
 async def test_a_killed_process_loses_nothing_and_makes_nothing_twice(
     books: Books, old: Path, postgres: Cluster, schema: str
 ) -> None:
-    """Kill -9 in the midst, again and again, until a start comes to its end."""
+    """The process is killed in the middle again and again until one start finishes."""
     expected = await old_queue.dead_letters(old, books.clock)
     arguments = (postgres.url(), schema, SECRET, str(old / "queue.db"), str(books.clock()))
     kills = 0
@@ -236,7 +236,7 @@ async def test_a_killed_process_loses_nothing_and_makes_nothing_twice(
 
 
 async def test_two_installations_come_together(books: Books, other: Books, old: Path, tmp_path_factory: Any) -> None:
-    """Two machines with files of their own may move at one moment, and neither hides anything of the other."""
+    """Two machines may move their files at the same time, and neither hides anything of the other's."""
     second = tmp_path_factory.mktemp("second")
     await old_queue.fill(second, books.clock, many=3)
     await asyncio.gather(moving(books, old).run(), moving(other, second).run())
@@ -246,7 +246,7 @@ async def test_two_installations_come_together(books: Books, other: Books, old: 
 
 
 async def test_what_an_old_secret_sealed_is_sealed_with_the_new(books: Books, old: Path) -> None:
-    """Only this machine has the old secret; every proxy can deliver what it brings."""
+    """Only this machine has the old secret, so everything is sealed with the new one, which every proxy has."""
     books.sealer = Sealer("a new secret of thirty-two bytes or more", [SECRET])
     await moving(books, old).run()
     new = Sealer("a new secret of thirty-two bytes or more")
@@ -258,7 +258,7 @@ async def test_what_an_old_secret_sealed_is_sealed_with_the_new(books: Books, ol
 
 
 async def test_a_file_of_another_secret_is_left_alone(books: Books, old: Path) -> None:
-    """The start is refused with a word about it, and the file stays as it is."""
+    """The start is refused with that reason, and the file stays as it is."""
     books.sealer = Sealer("another secret of thirty-two bytes, or more")
     with pytest.raises(QueueBrokenError, match="secret"):
         moving(books, old)
@@ -266,7 +266,7 @@ async def test_a_file_of_another_secret_is_left_alone(books: Books, old: Path) -
 
 
 async def test_a_damaged_segment_is_moved_as_it_is(books: Books, old: Path) -> None:
-    """It holds up nothing, and nothing of it is thrown away."""
+    """A damaged segment stops nothing, and is not thrown away."""
     db = open_writer(old / "queue.db")
     db.execute("UPDATE segment SET sealed = substr(sealed, 1, 60) WHERE id = 3")
     ((damaged,),) = db.execute("SELECT sealed FROM segment WHERE id = 3").fetchall()
@@ -299,7 +299,7 @@ async def test_a_file_that_cannot_be_read_to_its_end_stays(books: Books, old: Pa
 
 
 async def test_an_earlier_file_is_not_overwritten(books: Books, old: Path) -> None:
-    """Who went back to SQLite and comes again keeps both files."""
+    """After a return to SQLite and a second move, both files are kept."""
     (old / "queue.db.moved").write_text("earlier")
     await moving(books, old).run()
 

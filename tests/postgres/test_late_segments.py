@@ -1,4 +1,4 @@
-"""Claims pass over what is gone, and still find what others store, what comes late and what becomes due."""
+"""Claims skip what is gone, and still find segments of other proxies, late ones and those that become due."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -17,7 +17,7 @@ FIELDS = RequestFields(test_event_code="TEST1")
 
 
 class Lane:
-    """Counts how often it was woken."""
+    """A lane that counts how often it was woken."""
 
     def __init__(self) -> None:
         self.wakes = 0
@@ -28,7 +28,7 @@ class Lane:
 
 @pytest.fixture(name="pair")
 async def _pair(postgres: Cluster, schema: str) -> AsyncIterator[tuple[Proxy, Proxy]]:
-    """One that leads, and another that only stores."""
+    """Yield a proxy that leads the lane, and another one that only stores."""
     async with AsyncExitStack() as stack:
         leader = await stack.enter_async_context(proxy_on(postgres, schema, Clock()))
         other = await stack.enter_async_context(proxy_on(postgres, schema, leader.clock))
@@ -47,7 +47,7 @@ async def settle_all(proxy: Proxy) -> None:
 
 
 async def test_what_another_proxy_stores_wakes_the_lane(pair: tuple[Proxy, Proxy]) -> None:
-    """Also servers' events and suspects, which the quick look does not see."""
+    """The lane is also woken for servers' events, which the quick look does not see."""
     leader, other = pair
     lane = Lane()
     leader.outbox.hear_of_work({PIXEL: lane.wake})
@@ -63,7 +63,10 @@ async def test_what_another_proxy_stores_wakes_the_lane(pair: tuple[Proxy, Proxy
 
 @pytest.mark.parametrize("newest", [False, True])
 async def test_what_was_committed_late_is_found(pair: tuple[Proxy, Proxy], *, newest: bool) -> None:
-    """A segment that claims have passed already, as its commit took long or its proxy's clock is behind."""
+    """A segment that claims have already passed is found later.
+
+    Its commit took long, or its proxy's clock is behind.
+    """
     leader, other = pair
     lane = Lane()
     leader.outbox.hear_of_work({PIXEL: lane.wake})
@@ -78,7 +81,7 @@ async def test_what_was_committed_late_is_found(pair: tuple[Proxy, Proxy], *, ne
 
 
 async def test_a_clock_that_is_ahead_hides_nothing(pair: tuple[Proxy, Proxy]) -> None:
-    """What a proxy stamped an hour ahead is claimed at once, and so is what others store after it."""
+    """A segment with a time an hour ahead is claimed at once, and so are those that others store after it."""
     leader, other = pair
     await other.store([record(1)], at=NOON + 3_600_000)
     assert await leader.claimed() == ["id-1"]
@@ -90,7 +93,7 @@ async def test_a_clock_that_is_ahead_hides_nothing(pair: tuple[Proxy, Proxy]) ->
 
 
 async def test_what_this_proxy_stores_late_is_found_at_once(pair: tuple[Proxy, Proxy]) -> None:
-    """Its own clock may step back."""
+    """A segment is found at once even if this proxy's clock stepped back."""
     leader, _ = pair
     await leader.store([record(1)])
     assert await leader.claimed() == ["id-1"]
@@ -100,7 +103,7 @@ async def test_what_this_proxy_stores_late_is_found_at_once(pair: tuple[Proxy, P
 
 
 async def test_what_a_claim_did_not_see_any_more_is_found_by_the_next(pair: tuple[Proxy, Proxy]) -> None:
-    """A segment that arrives while a claim reads, stamped before what that claim takes, is not passed over."""
+    """A segment that arrives while a claim reads, with an earlier time, is found by the next claim."""
     leader, _ = pair
     memory = leader.outbox._claiming.lanes[PIXEL]
     await leader.store([record(1)])
@@ -119,7 +122,7 @@ async def test_what_a_claim_did_not_see_any_more_is_found_by_the_next(pair: tupl
 
 
 async def test_a_claim_reads_nothing_below_its_floor(pair: tuple[Proxy, Proxy]) -> None:
-    """What is claimed and what is gone is not read again, and what is given back is."""
+    """Claimed and removed segments are not read again; released ones are."""
     leader, _ = pair
     for number in range(1, 4):
         leader.clock.now += 1
@@ -137,7 +140,7 @@ async def test_a_claim_reads_nothing_below_its_floor(pair: tuple[Proxy, Proxy]) 
 
 
 async def test_what_a_failed_attempt_leaves_is_claimed_again(pair: tuple[Proxy, Proxy]) -> None:
-    """A segment that was tried, and what is left of one that was decided in part."""
+    """A segment that was tried is claimed again, and so is the remainder of one that was partly settled."""
     leader, _ = pair
     await leader.store([record(1), record(2)])
     leader.clock.now += 1
@@ -158,7 +161,7 @@ async def test_what_a_failed_attempt_leaves_is_claimed_again(pair: tuple[Proxy, 
 
 
 async def test_held_events_of_another_proxy_become_due(pair: tuple[Proxy, Proxy]) -> None:
-    """The leader learns of them, wakes its lane when they are due, and counts them as arrived then."""
+    """The leader learns of them, releases them when they are due, and counts them as arrived then."""
     leader, other = pair
     lane = Lane()
     leader.outbox.hear_of_work({PIXEL: lane.wake})
@@ -174,7 +177,7 @@ async def test_held_events_of_another_proxy_become_due(pair: tuple[Proxy, Proxy]
 
 
 async def test_each_proxy_tells_how_much_waits(pair: tuple[Proxy, Proxy]) -> None:
-    """The leader counts, and the others hear of it with a beat; after a restart it is known at once."""
+    """The leader counts, and the others get its counts at the next heartbeat."""
     leader, other = pair
     leader.outbox.hear_of_work({PIXEL: Lane().wake})
     await other.store([record(1), record(2)])
@@ -186,7 +189,7 @@ async def test_each_proxy_tells_how_much_waits(pair: tuple[Proxy, Proxy]) -> Non
 
 
 async def test_a_damaged_segment_holds_up_no_other(pair: tuple[Proxy, Proxy], caplog: pytest.LogCaptureFixture) -> None:
-    """It stays where it is, is told of once, and is not the oldest that waits."""
+    """It is kept, reported once, and does not count as the oldest waiting event."""
     leader, _ = pair
     await leader.store([record(1)])
     await leader.ids("UPDATE segment SET sealed = substr(sealed, 1, 20)")

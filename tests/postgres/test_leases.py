@@ -1,4 +1,4 @@
-"""Of the processes that share PostgreSQL one leads each lane, and the others take over when it dies."""
+"""Of the processes that share a PostgreSQL database, one leads each lane, and others take over when it dies."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ class Site:
         return await self._stack.enter_async_context(proxy_on(*self._where, self.clock, lease_s))
 
     async def leading(self, lanes: list[str], count: int) -> list[Proxy]:
-        """Start proxies that wish to lead lanes, and wait until each lane is led."""
+        """Start proxies that wish to lead these lanes, and wait until each lane has a leader."""
         proxies = [await self.proxy() for _ in range(count)]
         for proxy in proxies:
             proxy.outbox.hear_of_work(dict.fromkeys(lanes, _nothing))
@@ -39,7 +39,7 @@ class Site:
 
 
 def _nothing() -> None:
-    """Wake nobody."""
+    """Do nothing, in place of waking a lane."""
 
 
 def leaders(lane: str, proxies: list[Proxy]) -> list[Proxy]:
@@ -66,7 +66,7 @@ async def _site(postgres: Cluster, schema: str) -> AsyncIterator[Site]:
 
 
 async def test_only_the_leader_gets_anything(site: Site) -> None:
-    """The other's claim finds nothing, whatever waits."""
+    """A claim at another proxy finds nothing."""
     proxies = await site.leading([PIXEL], 2)
     (leader,) = leaders(PIXEL, proxies)
     (other,) = (proxy for proxy in proxies if proxy is not leader)
@@ -77,7 +77,7 @@ async def test_only_the_leader_gets_anything(site: Site) -> None:
 
 
 async def test_lanes_are_shared_and_handed_over_to_who_joins(site: Site) -> None:
-    """Each lane has one leader at any moment; who comes later gets its share, who stops gives all back at once."""
+    """Each lane has at most one leader at any time; a new proxy gets its share, and one that stops gives all back."""
     lanes = [str(number) for number in range(7)]
     first, second = await site.leading(lanes, 2)
     await until(lambda: loads([first, second]) == [3, 4], what="fair shares")
@@ -95,7 +95,7 @@ async def test_lanes_are_shared_and_handed_over_to_who_joins(site: Site) -> None
 
 
 async def test_a_lane_is_not_given_back_while_an_attempt_is_under_way(site: Site) -> None:
-    """The leader starts nothing new, and the lane is another's once it has settled."""
+    """The leader starts nothing new for the lane, and another proxy leads it once the leader has settled."""
     lanes = [PIXEL, "2"]
     (first,) = await site.leading(lanes, 1)
     await first.store([record(1)])
@@ -115,7 +115,7 @@ async def test_a_lane_is_not_given_back_while_an_attempt_is_under_way(site: Site
 
 
 async def test_a_dead_leader_is_replaced_and_its_claims_come_again(site: Site) -> None:
-    """What it had claimed is claimed by the one that takes over, and nothing else changed."""
+    """The proxy that takes over claims what the dead leader had claimed."""
     proxies = await site.leading([PIXEL], 2)
     (leader,) = leaders(PIXEL, proxies)
     (other,) = (proxy for proxy in proxies if proxy is not leader)
@@ -128,7 +128,7 @@ async def test_a_dead_leader_is_replaced_and_its_claims_come_again(site: Site) -
 
 
 async def test_how_a_lane_stands_is_handed_over(site: Site) -> None:
-    """Pause, back-off and Graph's words are the next leader's; who does not lead can keep nothing."""
+    """Pause, back-off and Graph's message pass to the next leader; a proxy that does not lead cannot change them."""
     proxies = await site.leading([PIXEL], 2)
     (leader,) = leaders(PIXEL, proxies)
     (other,) = (proxy for proxy in proxies if proxy is not leader)
@@ -147,7 +147,7 @@ async def test_how_a_lane_stands_is_handed_over(site: Site) -> None:
 
 
 async def test_who_settles_second_changes_nothing(site: Site) -> None:
-    """Of two that sent the same events only the first writes rows, and the second is told which these were."""
+    """Of two proxies that sent the same events, the first writes the rows; the second learns which were settled."""
     proxies = await site.leading([PIXEL], 2)
     (leader,) = leaders(PIXEL, proxies)
     (other,) = (proxy for proxy in proxies if proxy is not leader)
@@ -166,7 +166,7 @@ async def test_who_settles_second_changes_nothing(site: Site) -> None:
 
 
 async def test_after_an_outage_nobody_takes_lanes_from_the_living(site: Site) -> None:
-    """All were silent: the first who is heard again waits a lease before it counts the others as dead."""
+    """After all were silent, the first to return waits for a lease before it counts the others as dead."""
     proxies = await site.leading([PIXEL], 2)
     (leader,) = leaders(PIXEL, proxies)
     (other,) = (proxy for proxy in proxies if proxy is not leader)
@@ -183,7 +183,7 @@ async def test_after_an_outage_nobody_takes_lanes_from_the_living(site: Site) ->
 
 
 async def test_a_leader_that_is_not_heard_starts_nothing(site: Site) -> None:
-    """Well before its lease is over, by its own clock."""
+    """A leader that cannot renew its lease stops claiming before the lease ends, by its own clock."""
     (leader,) = await site.leading([PIXEL], 1)
     await leader.store([record(1)])
     leader.outbox.leases._task.cancel()  # type: ignore[union-attr] # it does not get to beat
@@ -195,7 +195,7 @@ async def test_a_leader_that_is_not_heard_starts_nothing(site: Site) -> None:
 
 
 async def test_a_process_that_was_forgotten_leads_nothing_until_it_is_known_again(site: Site) -> None:
-    """As after the database was put back to an older state."""
+    """If the database was reset to an older state, a leader that it does not know registers again, with a new term."""
     (leader,) = await site.leading([PIXEL], 1)
     term = leader.outbox.term(PIXEL)
     await leader.ids("UPDATE lane SET leader = NULL")
@@ -204,7 +204,7 @@ async def test_a_process_that_was_forgotten_leads_nothing_until_it_is_known_agai
 
 
 async def test_two_who_beat_at_once_never_lead_the_same(site: Site) -> None:
-    """Both want all lanes at the same moment; each lane is the one's or the other's."""
+    """If several proxies want all lanes at the same moment, each lane still has at most one leader."""
     lanes = [str(number) for number in range(12)]
     proxies = [await site.proxy() for _ in range(3)]
     for proxy in proxies:

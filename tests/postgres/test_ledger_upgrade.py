@@ -1,4 +1,4 @@
-"""The ledger while proxies are upgraded: what layout 1 wrote is read, and its programs go on beside this one."""
+"""The ledger during an upgrade: rows of layout 1 are read, and programs of layout 1 can run in parallel."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -22,7 +22,7 @@ from proxy.queue.postgres.session import Session
 from proxy.queue.seal import Sealer
 
 EVER = RollupQuery(0, 1 << 30)
-# As the program of layout 1 has them.
+# The statements of programs of layout 1.
 _OLD_ROWS = (
     "CREATE TABLE IF NOT EXISTS {schema}.ledger_{day}(number int8 NOT NULL, at int8 NOT NULL, pixel text NOT NULL,"
     " name text NOT NULL, id text NOT NULL, time_s int8 NOT NULL, status text NOT NULL, reason text NOT NULL,"
@@ -59,7 +59,7 @@ def copy_of(identity: str, visitor: bytes = b"") -> int:
 
 
 class OldProgram:
-    """What a program of layout 1 does with the ledger."""
+    """The ledger operations of a program of layout 1."""
 
     def __init__(self, cluster: Cluster, schema: str) -> None:
         self._cluster = cluster
@@ -70,13 +70,13 @@ class OldProgram:
         return psql(self._cluster, *texts, database="capi")
 
     def writes(self, day: int = TODAY) -> None:
-        """Write two rows of one event, and an update of their copy."""
+        """Write two rows, and an update of the browser copy of one of them."""
         self.run(*OLD_TABLES, day=day)
         self.run(OLD_INSERTION, day=day, number=NOON * 1000 + day, at=NOON, copy=copy_of("old-1"))
         self.run(OLD_UPDATE, day=day, copy=copy_of("old-1"))
 
     def reads(self, day: int = TODAY) -> Sequence[str]:
-        """Return ids and statuses of the newest rows."""
+        """Return the ids of the newest rows."""
         rows = [line.split("|") for line in self.run(OLD_READING, day=day).splitlines()]
         assert {fields[6] for fields in rows} <= {"delivered", "dropped", "duplicate", "dead"}
         return [fields[4] for fields in rows]
@@ -84,7 +84,7 @@ class OldProgram:
 
 @pytest.fixture(name="old")
 async def _old(postgres: Cluster, schema: str, database: Database) -> OldProgram:
-    """A database that only programs of layout 1 have seen, with rows of two days."""
+    """Return a program of layout 1 on a database that no later version has seen, with rows of two days."""
     assert database.here
     program = OldProgram(postgres, schema)
     program.run(*SCHEMA_ONE)
@@ -98,7 +98,7 @@ async def _old(postgres: Cluster, schema: str, database: Database) -> OldProgram
 
 @pytest.fixture(name="new")
 async def _new(postgres: Cluster, schema: str, old: OldProgram, clock: Clock) -> AsyncIterator[Books]:
-    """A proxy of this version, started on what the old ones left."""
+    """Yield a proxy of this version, started on the old database."""
     assert old.schema == schema
     database = make_database(postgres.url(), Sealer(SECRET), schema=schema, commit_timeout=30.0)
     await database.start(patience=30.0)
@@ -108,7 +108,7 @@ async def _new(postgres: Cluster, schema: str, old: OldProgram, clock: Clock) ->
 
 
 async def test_what_an_older_version_wrote_is_read(new: Books) -> None:
-    """Rows come with their updates in every list, with nothing in place of what they lack; no rollup counts them."""
+    """Old rows are listed with their updates and without the facts they lack; no rollup counts them."""
     page = (await new.archive.event_page(Filter())).rows
     listed = await new.listed()
 
@@ -119,7 +119,7 @@ async def test_what_an_older_version_wrote_is_read(new: Books) -> None:
 
 
 async def test_two_versions_write_one_table(new: Books, old: OldProgram) -> None:
-    """Each reads what both wrote, and only what this version wrote is counted and moved."""
+    """Each version reads the rows of both; only rows of this version are counted and moved in rollups."""
     await new.write([row(1, visitor=b"anna"), row(2, status=Status.DEAD)])
     old.run(OLD_INSERTION, number=NOON * 1000 + 10, at=NOON, copy=copy_of("old-1"))
     old.run(OLD_UPDATE, copy=copy_of("0:1", b"anna"))
@@ -137,11 +137,11 @@ async def test_two_versions_write_one_table(new: Books, old: OldProgram) -> None
 
 
 async def test_a_table_that_an_older_version_made_beside_is_completed(new: Books, old: OldProgram) -> None:
-    """Tomorrow's may be made by either; this version writes it once it has all columns."""
+    """Either version may make tomorrow's table; this one writes into it once it has added the missing columns."""
     old.writes(TODAY + 1)
     for kind in ("ledger", "fate"):
         old.run(f"ALTER TABLE {{schema}}.{kind}_{TODAY + 1} OWNER TO capi")
-    # Before it is completed, it hinders no page and no update.
+    # An incomplete table hinders no page and no update.
     pending = row(2, at=NOON)._replace(arrived=NOON - DAY_MS)
     await new.write([pending])
     await new.update((NOON, pending.id, b"", BrowserCopy.BLOCKED))
@@ -158,7 +158,7 @@ async def test_a_table_that_an_older_version_made_beside_is_completed(new: Books
 async def test_a_table_that_somebody_reads_for_long_delays_the_start(
     postgres: Cluster, schema: str, old: OldProgram
 ) -> None:
-    """While a dump reads the ledger, the upgrade waits and is tried again; nobody queues up behind it for long."""
+    """While a dump reads the ledger, the upgrade waits and is tried again, and old programs can still read."""
     dump = await Session.open(postgres.url(), schema=schema, name="dump")
     await dump.execute(f"BEGIN; SELECT count(*) FROM ledger_{TODAY}")
     database = make_database(postgres.url(), Sealer(SECRET), schema=schema, commit_timeout=30.0)
@@ -172,7 +172,7 @@ async def test_a_table_that_somebody_reads_for_long_delays_the_start(
 
 
 async def test_tables_of_older_versions_are_completed_at_each_start(new: Books, old: OldProgram, clock: Clock) -> None:
-    """Also those that an upgrade which was taken back left to older programs alone."""
+    """Also tables that were made after an upgrade had been taken back are completed."""
     old.writes(TODAY - 3)
     for kind in ("ledger", "fate"):
         old.run(f"ALTER TABLE {{schema}}.{kind}_{TODAY - 3} OWNER TO capi")

@@ -17,8 +17,8 @@ from proxy.queue.postgres.session import Session
 
 LANE = PIXEL
 TODAY = NOON // DAY_MS
-# Statements that are put together for what a short life does not bring: notes of a spool, a ledger beyond its bounds,
-# a server's event that is not sent, a search that finds nothing among thousands of rows.
+# Statements that ``everything`` does not cause: notes of a spool, a ledger above its bounds, a server's event that is
+# not sent, a search that finds nothing among thousands of rows.
 RARE = (
     search_jump.statement(["name", "browser_copy"]),
     ledger_rows.unknown_of(TODAY),
@@ -30,14 +30,14 @@ RARE = (
 
 @dataclass
 class Used:
-    """A schema in which a queue has lived, and what its sessions were asked."""
+    """A schema that a queue has used, and the statements that its sessions executed."""
 
     session: Session
     asked: list[str]
 
     @property
     def statements(self) -> list[str]:
-        """All statements that have a plan."""
+        """Return all statements that have a query plan."""
         return list(dict.fromkeys([*self.asked, *constants(), *RARE]))
 
 
@@ -59,14 +59,14 @@ async def _used(postgres: Cluster) -> AsyncIterator[Used]:
 
 @pytest.mark.long
 def test_every_statement_of_the_source_is_looked_at(used: Used) -> None:
-    """A statement that is written tomorrow is looked at tomorrow, or this names where it stands."""
+    """Every statement in the source is examined; otherwise this test names its place."""
     assert unseen(texts(), used.statements) == []
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("rows", [0, 10_000])
 async def test_no_statement_reads_a_large_table_from_end_to_end(rows: int, used: Used) -> None:
-    """With the settings of our sessions each statement finds its rows by an index; the counts follow one."""
+    """With our sessions' settings each statement finds its rows by an index; only the counts read a whole one."""
     await used.session.execute(f"TRUNCATE {', '.join(await tables(used.session))}")
     if rows:
         await fill(used.session, rows, lane=LANE)
@@ -77,7 +77,7 @@ async def test_no_statement_reads_a_large_table_from_end_to_end(rows: int, used:
 
 @pytest.fixture(name="session")
 async def _session(postgres: Cluster, schema: str) -> AsyncIterator[Session]:
-    """A session with a table of its own."""
+    """Yield a session with a table of its own."""
     session = await Session.open(postgres.url(), schema=schema, name="plans")
     await session.execute(
         f"CREATE SCHEMA {schema}; CREATE TABLE waits(lane text NOT NULL, id uuid NOT NULL, n int4 NOT NULL,"
@@ -109,7 +109,7 @@ PLANS: dict[str, tuple[str, list[str]]] = {
 @pytest.mark.parametrize("rows", [0, 10_000])
 @pytest.mark.parametrize(("statement", "found"), PLANS.values(), ids=PLANS)
 async def test_reading_all_of_a_table_is_found(statement: str, found: list[str], rows: int, session: Session) -> None:
-    """Whatever reads a table from end to end is named, and a look at an index is not."""
+    """A statement that reads a whole table is reported, and one that looks up an index is not."""
     if rows:
         await fill(session, rows, lane=LANE)
 
@@ -118,7 +118,7 @@ async def test_reading_all_of_a_table_is_found(statement: str, found: list[str],
 
 
 def test_a_text_that_was_never_run_is_found() -> None:
-    """Each piece of SQL in the source is looked for, with whatever is put into it."""
+    """Each SQL text in the source is searched for in the statements, with any values in its placeholders."""
     patterns = {"a": r"SELECT n FROM ledger_.*? WHERE", "b": "DELETE FROM waits"}
 
     assert unseen(patterns, ["SELECT n\n  FROM ledger_20783 WHERE at > $1"]) == ["b"]
@@ -126,7 +126,7 @@ def test_a_text_that_was_never_run_is_found() -> None:
 
 
 def test_the_source_has_texts() -> None:
-    """Statements are found in the source by their words, without its documentation."""
+    """SQL texts are found in the source by their keywords, without docstrings."""
     found = texts()
 
     assert len(found) > 20
@@ -135,7 +135,7 @@ def test_the_source_has_texts() -> None:
 
 
 async def test_what_a_session_is_asked_is_recorded(session: Session) -> None:
-    """Statements with a plan are kept, each once; those without are not explained."""
+    """Statements with a plan are recorded, each once; others are left out."""
     recorder = Recorder()
     with recorder.listening():
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Whole proxies and commands on one shared database: each shows the same books, and says who said what."""
+"""Whole proxies and commands on one shared database all show the same contents, and name their proxy."""
 
 import asyncio
 import uuid
@@ -21,7 +21,7 @@ from proxy.queue.contract import NewDeadLetter, QueueError, Settlement
 
 @pytest.fixture(name="url")
 def _url(postgres: Cluster) -> Iterator[str]:
-    """A database of the test's own."""
+    """Yield the address of a database of the test's own."""
     name = f"t{uuid.uuid4().hex}"
     psql(postgres, f"CREATE DATABASE {name} OWNER {USER}")
     yield postgres.url(database=name)
@@ -42,7 +42,7 @@ async def listed(proxy: Installation, query: str = "") -> list[str]:
 
 
 async def test_a_queue_in_a_file_is_taken_over(tmp_path: Path, url: str) -> None:
-    """What waits in queue.db when the engine is changed is delivered, and its repeat is recognised."""
+    """After a change of the engine, waiting events of queue.db are delivered, and their repeats are recognised."""
     async with installation(tmp_path) as proxy:
         await proxy.fault(mode="500", **{"for": 600})
         assert (await proxy.post(page_views(["a", "b", "c"])))[0] == 204
@@ -59,7 +59,7 @@ async def test_a_queue_in_a_file_is_taken_over(tmp_path: Path, url: str) -> None
 
 
 async def test_two_proxies_tell_the_same_and_who_said_it(tmp_path: Path, url: str) -> None:
-    """Events of one are in the other's list; both name both, and agree on who delivers."""
+    """Each lists the other's events; both list both proxies, and agree on who delivers."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     async with (
@@ -90,7 +90,7 @@ async def test_two_proxies_tell_the_same_and_who_said_it(tmp_path: Path, url: st
 
 
 async def fill(place: Place) -> None:
-    """Leave two dead letters, and an event that waits."""
+    """Store two dead letters, and an event that waits."""
     queue = await open_queue(place, now_ms)
     queue.hear_of_work({PIXEL: lambda: None})
     await queue.append([record(1), record(2)])
@@ -106,7 +106,7 @@ async def fill(place: Place) -> None:
 
 
 async def test_commands_read_the_database_where_no_proxy_runs(tmp_path: Path, url: str, postgres: Cluster) -> None:
-    """Lists, replays, erasures and the export work from a machine whose proxy is stopped, and leave no trace of it."""
+    """Lists, replays, erasures and the export work on a machine whose proxy is stopped, and register no proxy."""
     machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
     with machine.config.open("a") as config:
         config.write(f'[queue]\nengine = "postgres"\nurl = "{url}"\n')
@@ -133,7 +133,7 @@ async def test_commands_read_the_database_where_no_proxy_runs(tmp_path: Path, ur
 
 
 async def test_a_command_without_the_database_says_so(tmp_path: Path) -> None:
-    """A line and exit code 1, not a wait without end."""
+    """A command without the database ends with exit code 1 instead of waiting."""
     machine = Machine(tmp_path, f"http://127.0.0.1:{free_port()}")
     with machine.config.open("a") as config:
         config.write(f'[queue]\nengine = "postgres"\nurl = "postgresql://x@127.0.0.1:{free_port()}/x"\n')

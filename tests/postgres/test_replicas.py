@@ -1,4 +1,4 @@
-"""Which proxies share a queue, as any of them tells it."""
+"""The list of proxies that share a queue, as each of them sees it."""
 
 from postgres_server import Cluster
 from shared_books import Books
@@ -16,7 +16,7 @@ from proxy.queue.postgres.transaction import Run
 
 
 async def test_each_proxy_knows_all(books: Books, other: Books) -> None:
-    """Each is listed, the one that answers is told apart, and how long another was silent is told."""
+    """Every proxy is listed with its silence, and the answering one is marked."""
     rename = "UPDATE replica SET name = $2, version = $3 WHERE id = $1"
     await books.database.run(Role.BOOKS, rename, books.database.replica, "shop-1", "0.2.0")
     await books.database.run(Role.BOOKS, rename, other.database.replica, "shop-2", "0.3.0")
@@ -37,7 +37,7 @@ async def test_each_proxy_knows_all(books: Books, other: Books) -> None:
 
 
 async def test_a_lane_is_told_as_its_leader_knows_it(books: Books, other: Books) -> None:
-    """Who delivers a pixel, and how that stands, is the same at every proxy; the tending lane is nobody's pixel."""
+    """Every proxy reports the same leader and state of a pixel's lane; the tending lane is not reported."""
     state = DeliveryState("token", 3, 17, "http_500", GraphError(190, None, "words", "trace"))
 
     async def lead(run: Run) -> None:
@@ -58,7 +58,7 @@ async def test_a_lane_is_told_as_its_leader_knows_it(books: Books, other: Books)
 async def test_the_check_names_a_proxy_that_fell_silent(
     books: Books, other: Books, postgres: Cluster, schema: str
 ) -> None:
-    """Who crashed is told with its name; who is at work, or was given up a day ago, is not."""
+    """A crashed proxy is named in the findings; one at work is not, nor one that has been silent for a day."""
 
     async def told() -> list[str]:
         (server,) = await look(postgres.url(), schema=schema)

@@ -1,4 +1,4 @@
-"""The schema of the shared queue: made once by however many start, proved to fit, and shared by two versions."""
+"""The schema of the shared queue: created once, checked at each start, and used by two versions in parallel."""
 
 import asyncio
 import uuid
@@ -39,7 +39,7 @@ def listed(cluster: Cluster, schema: str, what: str = "SELECT number FROM {}.met
 
 
 async def test_many_may_start_at_once(postgres: Cluster, schema: str) -> None:
-    """Of processes that meet an empty database each finds all tables in the end, and all are registered."""
+    """If several processes start on an empty database, all tables exist in the end, and all are registered."""
     await asyncio.gather(*(greeted(postgres, schema) for _ in range(8)))
 
     assert listed(postgres, schema, "SELECT count(*) FROM {}.replica") == "8"
@@ -47,7 +47,7 @@ async def test_many_may_start_at_once(postgres: Cluster, schema: str) -> None:
 
 
 async def test_another_secret_is_refused(postgres: Cluster, schema: str) -> None:
-    """Whoever could not open what the others seal does not begin."""
+    """A proxy whose secret could not open the others' texts is refused."""
     await greeted(postgres, schema)
 
     with pytest.raises(MisfitError, match=r"another server\.secret"):
@@ -55,7 +55,7 @@ async def test_another_secret_is_refused(postgres: Cluster, schema: str) -> None
 
 
 async def test_a_secret_is_changed_while_others_run(postgres: Cluster, schema: str) -> None:
-    """First every process lists the new one, then each takes it; one that lists only either is refused."""
+    """First every process lists the new secret, then each changes to it; one that lists only one of them is refused."""
     await greeted(postgres, schema, Sealer(SECRET))
     await greeted(postgres, schema, Sealer(SECRET, [OTHER]))
     await greeted(postgres, schema, Sealer(OTHER, [SECRET]))
@@ -67,7 +67,7 @@ async def test_a_secret_is_changed_while_others_run(postgres: Cluster, schema: s
 
 
 async def test_a_secret_with_which_nothing_is_sealed_any_more_may_go(postgres: Cluster, schema: str) -> None:
-    """Once all that it sealed is over, an old secret need not be listed."""
+    """An old secret need not be listed once everything sealed with it is over."""
     await greeted(postgres, schema, Sealer(SECRET))
     days_ago = f"UPDATE {schema}.meta SET number = number - 101 * 86400000::int8 WHERE key LIKE 'proof %'"
     psql(postgres, days_ago, database="capi")
@@ -87,7 +87,7 @@ AFTER = Layout(NUMBER + 2, NUMBER + 1, NEXT.tables, {**NEXT.steps, NUMBER + 2: (
 
 
 async def test_two_versions_work_side_by_side(postgres: Cluster, schema: str) -> None:
-    """A newer one adds what it needs, once; the older one starts beside it, and undoes nothing."""
+    """The newer version adds its tables, once; the older one can start next to it, and undoes nothing."""
     await greeted(postgres, schema)
     await asyncio.gather(*(greeted(postgres, schema, layout=NEXT) for _ in range(4)))
     await greeted(postgres, schema)
@@ -97,7 +97,7 @@ async def test_two_versions_work_side_by_side(postgres: Cluster, schema: str) ->
 
 
 async def test_an_older_one_that_lives_is_not_left_behind(postgres: Cluster, schema: str) -> None:
-    """A step that it would stumble over waits until it has ended; then it may not come back."""
+    """A step that an older version could not handle waits until none runs; afterwards none may start."""
     await greeted(postgres, schema)
     with pytest.raises(MisfitError, match=r"version 1 still runs \(here\)"):
         await greeted(postgres, schema, layout=AFTER)
@@ -111,7 +111,7 @@ async def test_an_older_one_that_lives_is_not_left_behind(postgres: Cluster, sch
 
 
 async def test_a_migration_that_fails_changes_nothing(postgres: Cluster, schema: str) -> None:
-    """The old layout stands as it was, and the next attempt begins anew."""
+    """A failed migration leaves the old layout, and the next attempt begins from there."""
     await greeted(postgres, schema)
     broken = NEXT._replace(steps={NEXT.number: ("INSERT INTO novelty VALUES(7)", "INSERT INTO nowhere VALUES(7)")})
     with pytest.raises(Exception, match="nowhere"):
@@ -124,7 +124,7 @@ async def test_a_migration_that_fails_changes_nothing(postgres: Cluster, schema:
 
 @pytest.fixture(name="poor")
 def _poor(postgres: Cluster, schema: str) -> Iterator[str]:
-    """A user who may do nothing but log in."""
+    """Yield a user who may only log in."""
     name = f"poor_{schema}"
     psql(postgres, f"CREATE ROLE {name} LOGIN")
     yield name
@@ -138,7 +138,7 @@ def _poor(postgres: Cluster, schema: str) -> Iterator[str]:
 async def test_missing_rights_name_what_gives_them(
     postgres: Cluster, schema: str, poor: str, made_before: Sequence[str]
 ) -> None:
-    """Whoever may not make the tables is told the statements; after these it may."""
+    """A user who may not create the tables gets the statements that permit it; after them the start works."""
     if made_before:
         psql(postgres, *(statement.format(schema) for statement in made_before), database="capi")
     with pytest.raises(MisfitError, match="let the owner of the database run: ") as refused:

@@ -1,4 +1,4 @@
-"""Searches of the shared ledger: rows that the index tells apart are not read, and those not counted are not missed."""
+"""Searches of the shared ledger skip rows that the index or rollups exclude, and miss no uncounted row."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def at_hour(number: int, name: str = "Lead") -> LedgerRow:
 
 
 async def found(books: Books, wanted: Filter) -> tuple[list[str], int]:
-    """Return the ids of all pages, and how many pages they were."""
+    """Return the ids on all pages, and the number of pages."""
     ids, pages, below = list[str](), 0, ""
     while True:
         page = await books.archive.event_page(replace(wanted, below=below))
@@ -36,14 +36,14 @@ async def found(books: Books, wanted: Filter) -> tuple[list[str], int]:
 
 @pytest.fixture(name="stocked")
 async def _stocked(books: Books, monkeypatch: pytest.MonkeyPatch) -> Books:
-    """Thirty hours with an event each, of which one is rare, and pages that look at two rows."""
+    """Write an event for each of thirty hours and one rare event; let a page read two rows."""
     monkeypatch.setattr(arrival_pages, "NAMED_SLICE", 2)
     await books.write([*map(at_hour, range(30)), at_hour(25, "Schedule")])
     return books
 
 
 async def test_the_first_row_of_a_new_queue_is_counted(stocked: Books) -> None:
-    """Where no rows were before, everything without a wanted event is passed over."""
+    """In a queue that counts from its first row, hours without a match are skipped."""
     ids, pages = await found(stocked, _RARE)
     assert ids == ["0:25"]
     assert pages <= 4
@@ -51,7 +51,7 @@ async def test_the_first_row_of_a_new_queue_is_counted(stocked: Books) -> None:
 
 @pytest.mark.parametrize("since", [NOON + 2 * DAY_MS, None])
 async def test_what_is_not_counted_is_looked_at(stocked: Books, since: int | None) -> None:
-    """Rows that came before rollups counted, or nobody knows whether, are found one page after another."""
+    """Rows from before the counting, or of an unknown time of counting, are read page by page."""
     await stocked.database.run(Role.BOOKS, "DELETE FROM rollup_hour")
     await stocked.database.run(Role.BOOKS, "DELETE FROM meta WHERE key = 'counted_since'")
     if since is not None:
@@ -62,7 +62,7 @@ async def test_what_is_not_counted_is_looked_at(stocked: Books, since: int | Non
 
 
 async def test_a_queue_with_rows_begins_to_be_counted_later(stocked: Books) -> None:
-    """Where the program finds rows at its first start, proxies that count nothing may still run for two days."""
+    """If there are rows at the first start, counting is relied on two days later, as old proxies may still run."""
     await stocked.database.run(Role.BOOKS, "DELETE FROM meta WHERE key = 'counted_since'")
     await stocked.database.run(Role.BOOKS, search_jump.COUNT)
     await stocked.database.run(Role.BOOKS, search_jump.COUNT)
@@ -72,7 +72,7 @@ async def test_a_queue_with_rows_begins_to_be_counted_later(stocked: Books) -> N
 
 
 async def test_a_long_gap_is_passed_over_in_parts(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No more hours are looked at for a page than are bounded, and the search goes on behind them."""
+    """The hours skipped for one page are bounded, and the search goes on behind them."""
     monkeypatch.setattr(arrival_pages, "NAMED_SLICE", 1)
     monkeypatch.setattr(search_jump, "_MOST_HOURS", 10)
     await books.write([at_hour(0), at_hour(40, "Schedule"), at_hour(41)])
@@ -85,7 +85,7 @@ async def test_a_long_gap_is_passed_over_in_parts(books: Books, monkeypatch: pyt
 async def test_the_index_tells_names_apart(
     stocked: Books, monkeypatch: pytest.MonkeyPatch, status: Status | None
 ) -> None:
-    """A search by name reads no row of another name, however many there are."""
+    """A search by name reads no row with another name, however many there are."""
     monkeypatch.setattr(arrival_pages, "NAMED_SLICE", 1000)
     plans: list[dict[str, Any]] = []
     async with stocked.database.transaction(Role.BOOKS) as plain:

@@ -1,4 +1,4 @@
-"""Proxies that share a queue: one of them tells of what all find, the next goes on where it stopped."""
+"""Of proxies that share a queue one sends the alerts for all, and the next one continues where it stopped."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ MINUTE = 60_000
 
 
 class Member:
-    """A proxy: its board, its queue, its alerter."""
+    """A proxy's board, queue and alerter."""
 
     def __init__(self, name: str, directory: Path, taken: Hook, queue: SharedQueue, clock: Clock) -> None:
         self.name, self.queue, self.clock = name, queue, clock
@@ -85,7 +85,7 @@ def titles(taken: Hook) -> list[tuple[str, str]]:
 
 
 async def test_one_tells_and_the_next_goes_on(tmp_path: Path, postgres: Cluster, schema: str, clock: Clock) -> None:
-    """Both find it and one tells; when that stops, the other tells nothing twice, and tells of the end."""
+    """Both see a condition and one reports it; if that proxy stops, the other repeats nothing and reports the end."""
     async with hook() as taken, members(tmp_path, postgres, schema, taken, clock) as proxies:
 
         async def one_tells() -> bool:
@@ -116,7 +116,7 @@ async def test_one_tells_and_the_next_goes_on(tmp_path: Path, postgres: Cluster,
 
 
 async def test_each_tells_of_its_own_machine(tmp_path: Path, postgres: Cluster, schema: str, clock: Clock) -> None:
-    """A disk that fills is of one machine: whoever tells of the rest, that machine tells of it."""
+    """Each machine reports its own disk, whichever proxy reports the common conditions."""
     async with hook() as taken, members(tmp_path, postgres, schema, taken, clock) as proxies:
         for proxy in proxies:
             proxy.board.report("disk_short", "", proxy.name)
@@ -128,7 +128,7 @@ async def test_each_tells_of_its_own_machine(tmp_path: Path, postgres: Cluster, 
 async def test_while_the_database_is_away_each_tells_that(
     tmp_path: Path, postgres: Cluster, schema: str, clock: Clock
 ) -> None:
-    """No lead and no shared state can be had: what a machine finds is told all the same."""
+    """Without the database there is no leader and no shared state, and each proxy reports that the database is away."""
     async with hook() as taken, members(tmp_path, postgres, schema, taken, clock) as (proxy, _):
         await proxy.queue.close()
         proxy.board.report("database", "", "it is away")

@@ -1,4 +1,4 @@
-"""The append of the shared queue: what several proxies, lost answers and a memory that turns must not break."""
+"""Appends to the shared queue hold up against parallel proxies, lost answers and the rotation of the memory."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ HOUR = 60 * 60 * 1000
 
 
 class Appender:
-    """What of a proxy stores events."""
+    """The part of a proxy that stores events."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
@@ -43,7 +43,7 @@ class Appender:
         return self.appends.group([Append(call, **how) for call in calls])
 
     async def store(self, *calls: Sequence[Record]) -> list[Stored]:
-        """Store a group; every append of it must be stored."""
+        """Store a group; return the answers of those of its appends that were stored."""
         answers = await self.appends.store(self.group(*calls))
         return [answer for answer in answers if isinstance(answer, Stored)]
 
@@ -70,7 +70,7 @@ async def appender(postgres: Cluster, schema: str, clock: Clock) -> Appender:
 async def _proxies(
     postgres: Cluster, schema: str, clock: Clock, request: pytest.FixtureRequest
 ) -> AsyncIterator[list[Appender]]:
-    """Some proxies on one database: two, if nobody asks for another number."""
+    """Yield proxies on one database: two, unless the test asks for another number."""
     proxies = [await appender(postgres, schema, clock) for _ in range(getattr(request, "param", 2))]
     yield proxies
     for proxy in proxies:
@@ -78,17 +78,17 @@ async def _proxies(
 
 
 def timed(number: int, at: int = NOON, visitor: bytes = b"abcd") -> Record:
-    """Return an event whose id begins with the moment in which it was made."""
+    """Return an event whose id begins with its time."""
     return record(number, visitor=visitor)._replace(id=f"{at}{number}")
 
 
 def of_server(order: int, number: int = 0) -> Record:
-    """Return a server's event of an order, whose id is its own."""
+    """Return a server's event of an order, with an id that does not depend on the order."""
     return server_record(number or order)._replace(name="Purchase", order=order_key("shop", "Purchase", str(order)))
 
 
 def of_page(order: int, number: int = 0, *, waits: bool = False) -> Record:
-    """Return a page's event of an order, which may wait for the server's."""
+    """Return a page's event of an order, which waits for the server's copy if ``waits``."""
     key = order_key("shop", "Purchase", str(order))
     pending = Twin(key) if waits else None
     return record(number or 500 + order)._replace(name="Purchase", order=key, pending=pending)
@@ -99,7 +99,7 @@ def duplicates(answers: Sequence[Stored]) -> list[list[str]]:
 
 
 async def test_a_repeat_is_known_at_every_proxy(proxies: list[Appender]) -> None:
-    """What one proxy stored is a repeat at the other, in the plain way and in the other one."""
+    """What one proxy stored is a repeat at the other, for plain groups and for those with orders."""
     here, there = proxies
     await here.store([record(1), timed(2), of_server(3)])
     answers = await there.store([record(1)], [timed(2), record(4)], [of_server(3, number=30)])
@@ -118,7 +118,7 @@ ONCE = [
 
 @pytest.mark.parametrize("events", ONCE, ids=["given ids", "timed ids", "of a server", "of orders"])
 async def test_a_group_whose_answer_was_lost_is_stored_once(proxies: list[Appender], events: list[Record]) -> None:
-    """The very same group, sent again by whomever, finds all its keys known, stores nothing, and still writes."""
+    """A group that is sent again by any proxy consists of repeats, stores nothing, and still writes its witness."""
     here, there = proxies
     await here.store(events)
     before = await there.repeats()
@@ -131,7 +131,7 @@ async def test_a_group_whose_answer_was_lost_is_stored_once(proxies: list[Append
 
 @pytest.mark.parametrize("event", [record(1), of_server(1)], ids=["plain", "in steps"])
 async def test_what_cannot_write_its_witness_is_not_acknowledged(proxies: list[Appender], event: Record) -> None:
-    """An answer that relies on repeats alone, at a proxy that the database does not know any more, is none."""
+    """A proxy that the database no longer knows cannot acknowledge a group of repeats."""
     here, there = proxies
     await here.store([event])
     await there.ask("DELETE FROM replica WHERE id = $1", there.database.replica)
@@ -144,7 +144,7 @@ async def test_what_cannot_write_its_witness_is_not_acknowledged(proxies: list[A
 async def test_six_proxies_with_overlapping_keys_never_wait_in_a_circle(
     proxies: list[Appender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No deadlock among plain groups, each event is stored once, and positions of repeats add up to the group's."""
+    """There is no deadlock among plain groups, each event is stored once, and skipped positions are accounted for."""
     monkeypatch.setattr(Channel.do, "__kwdefaults__", {"tries": 1})  # whoever is chosen as a victim fails
     chance = random.Random(15)  # noqa: S311 - a choice of events
     events = [timed(number) if number % 3 else record(number) for number in range(1500)]
@@ -165,7 +165,7 @@ async def test_six_proxies_with_overlapping_keys_never_wait_in_a_circle(
 
 @pytest.mark.parametrize("proxies", [3], indirect=True)
 async def test_orders_of_several_proxies_are_stored_once(proxies: list[Appender]) -> None:
-    """Each order that servers tell all proxies of at once, under unlike ids, is sent once."""
+    """Each order that servers report to all proxies at once, with different ids, is stored once."""
 
     async def bring(place: int, proxy: Appender) -> list[Stored]:
         groups = [[of_server(n, number=1000 * place + n) for n in range(start, 40, 4)] for start in range(4)]
@@ -178,7 +178,7 @@ async def test_orders_of_several_proxies_are_stored_once(proxies: list[Appender]
 
 
 async def test_the_memory_turns_under_a_proxy_that_does_not_know(proxies: list[Appender], clock: Clock) -> None:
-    """A proxy that has not heard of a turn writes into the new table, and finds what was met before."""
+    """A proxy that does not know of a rotation writes into the new table, and finds older events."""
     here, there = proxies
     await here.database.transact(Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
     await here.store([record(1), timed(2)])
@@ -195,7 +195,7 @@ async def test_the_memory_turns_under_a_proxy_that_does_not_know(proxies: list[A
 
 
 async def test_a_timed_id_is_known_across_a_turn(proxies: list[Appender], clock: Clock) -> None:
-    """Events made shortly before and behind the turn are repeats behind it, whichever table has them."""
+    """Events made shortly before and after a rotation are repeats afterwards, whichever table has them."""
     here, there = proxies
     await here.database.transact(Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
     clock.now += 16 * HOUR
@@ -211,7 +211,7 @@ async def test_a_timed_id_is_known_across_a_turn(proxies: list[Appender], clock:
 async def test_the_memory_does_not_turn_behind_an_append_under_way(
     proxies: list[Appender], clock: Clock, event: Record
 ) -> None:
-    """While a commit waits for its standbys, who brings its keys again must wait behind it, in the same table."""
+    """The rotation waits for a commit that waits for its standbys, so that its repeats look in the same table."""
     here, there = proxies
     turn = partial(there.database.transact, Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
     await turn()
@@ -235,7 +235,7 @@ TURNS = [(15 * HOUR, False), (16 * HOUR, True), (-30 * 60_000, False), (-2 * HOU
 async def test_the_memory_turns_once_in_16_hours(
     proxies: list[Appender], clock: Clock, passed: int, *, turns: bool
 ) -> None:
-    """Not before, nor for a clock that steps back a little; one that was far ahead does not stop it for ever."""
+    """It does not rotate earlier, nor for a clock that steps back a little; it does if its clock was far ahead."""
     here, _ = proxies
     turn = partial(here.database.transact, Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
     await turn()
@@ -244,7 +244,7 @@ async def test_the_memory_turns_once_in_16_hours(
 
 
 async def test_what_one_caller_brings_costs_no_neighbour(proxies: list[Appender]) -> None:
-    """An event that the database refuses fails alone; those of its group are stored."""
+    """An event that the database refuses fails alone; the others of its group are stored."""
     here, _ = proxies
     answers = await here.appends.store(here.group([record(1)], [record(2, pixel="1\0")], [record(3)]))
 
@@ -253,7 +253,7 @@ async def test_what_one_caller_brings_costs_no_neighbour(proxies: list[Appender]
 
 
 async def test_a_suppression_of_another_proxy_is_learnt_with_the_next_append(proxies: list[Appender]) -> None:
-    """An append may miss what was committed at this moment; the one behind it does not."""
+    """The first append after it may miss the suppression; the next one does not."""
     here, there = proxies
     anna = b"a" * 16
     await here.database.transact(
@@ -266,7 +266,7 @@ async def test_a_suppression_of_another_proxy_is_learnt_with_the_next_append(pro
 
 
 async def test_a_suppression_before_the_group_was_stored_counts(proxies: list[Appender]) -> None:
-    """A group that was made before this process heard of an opt-out is looked through again."""
+    """A group that was made before this process knew of an opt-out is judged again."""
     here, _ = proxies
     anna = b"a" * 16
     group = here.group([record(1)._replace(person_digests=(anna,)), record(2)])
@@ -284,7 +284,7 @@ async def test_a_suppression_before_the_group_was_stored_counts(proxies: list[Ap
 async def test_of_a_claim_and_a_takeover_one_knows_of_the_other(
     proxies: list[Appender], clock: Clock, *, claim_is_first: bool
 ) -> None:
-    """A page's copy that is being sent is no server's to take over; one that a server took over is not sent."""
+    """A page's copy that is being claimed cannot be replaced by a server's; one that was replaced is not sent."""
     here, there = proxies
     page = of_page(1, waits=True)
     await here.store([page])

@@ -1,4 +1,4 @@
-"""What waits in PostgreSQL is claimed once, in order, by whoever leads, and ends once."""
+"""Waiting segments in PostgreSQL are claimed once, in order, by the leader, and settled once."""
 
 from collections.abc import AsyncIterator
 
@@ -19,7 +19,7 @@ async def _proxy(postgres: Cluster, schema: str) -> AsyncIterator[Proxy]:
 
 
 async def test_what_was_stored_is_claimed_once_and_in_order(proxy: Proxy) -> None:
-    """Oldest first or newest first, nobody gets a segment twice, and released it comes again."""
+    """Claims go by age, oldest or newest first; no segment is claimed twice, and a released one is claimed again."""
     for number in range(1, 6):
         proxy.clock.now += 1
         await proxy.store([record(number)])
@@ -34,7 +34,7 @@ async def test_what_was_stored_is_claimed_once_and_in_order(proxy: Proxy) -> Non
 
 
 async def test_a_settlement_removes_the_segment_and_writes_its_row(proxy: Proxy) -> None:
-    """Both in one statement; sent again by somebody else it changes nothing."""
+    """A repeated settlement changes nothing, and reports that the segment was settled already."""
     await proxy.store([record(1), record(2)])
     segments = await proxy.outbox.claim(PIXEL, most=10)
     rows = tuple(

@@ -1,4 +1,4 @@
-"""The shared dead letters: buried unless somebody opted out, replayed once, by whichever proxy is asked."""
+"""Shared dead letters: not stored for people who opted out, replayed once, by whichever proxy is asked."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def letter(number: int, *people: bytes, reason: str = "rejected") -> NewDeadLett
 
 
 async def test_letters_are_the_same_at_every_proxy(books: Books, other: Books) -> None:
-    """What one buries another lists, newest first, each with Graph's words and what was sent."""
+    """A proxy lists the letters of all, newest first, with Graph's error and the payload."""
     assert await books.bury(letter(1), letter(2)) == 2
     assert await other.bury(letter(3, reason="too_old")) == 1
     found = await other.archive.dead(Filter())
@@ -49,14 +49,14 @@ async def test_letters_are_the_same_at_every_proxy(books: Books, other: Books) -
     ],
 )
 async def test_letters_are_chosen(books: Books, wanted: Filter, ids: list[int]) -> None:
-    """By the fields of a filter, and by their numbers."""
+    """Letters can be filtered by their fields and their numbers."""
     await books.bury(*(letter(number, reason="too_old" if number == 4 else "rejected") for number in range(1, 6)))
 
     assert [each.id for each in await books.archive.dead(wanted)] == ids
 
 
 async def test_very_many_letters_come_page_by_page(books: Books) -> None:
-    """More than a page holds are listed whole."""
+    """Letters that exceed a page are all listed."""
     await books.bury(*(letter(number) for number in range(250)))
 
     assert len(await books.archive.dead(Filter(limit=1000))) == 250
@@ -64,7 +64,7 @@ async def test_very_many_letters_come_page_by_page(books: Books) -> None:
 
 
 async def test_a_number_is_never_given_twice(books: Books, other: Books) -> None:
-    """Not after the youngest is gone, not by two proxies at one moment, and not after a transaction was taken back."""
+    """A number is not reused after the newest letter was discarded, and not given to two letters at the same time."""
     await books.bury(letter(1))
     assert await books.archive.discard([1]) == 1
     await asyncio.gather(*(each.bury(letter(number)) for number in range(10) for each in (books, other)))
@@ -74,7 +74,7 @@ async def test_a_number_is_never_given_twice(books: Books, other: Books) -> None
 
 
 async def test_nobody_who_opted_out_is_buried(books: Books, other: Books) -> None:
-    """An opt-out at another proxy counts, however new; an erasure counts for what happened before it."""
+    """An opt-out at another proxy counts at once; an erasure counts for events from before it."""
     await other.suppress([ANNA], SuppressionKind.OPT_OUT, books.clock())
     await other.suppress([BERT], SuppressionKind.ERASURE, record(2).time_s * 1000 - 1)
     buried = await books.bury(letter(1, ANNA), letter(2, BERT), letter(3))
@@ -84,7 +84,7 @@ async def test_nobody_who_opted_out_is_buried(books: Books, other: Books) -> Non
 
 
 async def test_an_erasure_of_the_same_moment_misses_no_letter(books: Books, other: Books) -> None:
-    """A letter that is about to be written when its person is erased is either refused, or found and removed."""
+    """A letter that is being written while its person is erased is either refused, or found and removed."""
     buried, erased = asyncio.Event(), []
     begun = asyncio.Event()
 
@@ -92,7 +92,7 @@ async def test_an_erasure_of_the_same_moment_misses_no_letter(books: Books, othe
         async with books.database.transaction(Role.DELIVER) as run:
             await books.graveyard.bury(run, [letter(1, ANNA)])
             begun.set()
-            # Long enough for the erasure to run to its end, if it did not wait.
+            # Long enough for the erasure to finish, if it did not wait.
             await asyncio.wait((erasing,), timeout=0.5)
         buried.set()
 
@@ -108,7 +108,7 @@ async def test_an_erasure_of_the_same_moment_misses_no_letter(books: Books, othe
 
 
 async def test_a_replay_puts_letters_back_with_the_same_ids(books: Books, other: Books) -> None:
-    """Those that are young enough wait again, in the order asked for, and are dead no more."""
+    """Letters that are not too old wait again, in the order asked for, and are no dead letters any more."""
     young, old = letter(1), NewDeadLetter(record(2, time_s=1000), "rejected", ERROR, 3)
     await books.bury(young, old, letter(3), NewDeadLetter(record(4, pixel="77"), "rejected", ERROR, 1))
     replayed = await other.archive.replay([3, 1, 2, 4, 99, 3], not_before_s=record(1).time_s)
@@ -119,7 +119,7 @@ async def test_a_replay_puts_letters_back_with_the_same_ids(books: Books, other:
 
 
 async def test_two_replays_of_one_letter_send_it_once(books: Books, other: Books) -> None:
-    """Two people press the button at one moment, and a third discards."""
+    """Two parallel replays and a discard each get a part of the letters."""
     await books.bury(*(letter(number) for number in range(150)))
     ids = list(range(1, 151))
     counts = await asyncio.gather(
@@ -134,7 +134,7 @@ async def test_two_replays_of_one_letter_send_it_once(books: Books, other: Books
 
 
 async def test_a_letter_that_is_taken_at_this_moment_is_not_taken_twice(books: Books, other: Books) -> None:
-    """Who comes while another transaction takes a letter waits for its end, and finds that it is gone."""
+    """A replay that meets a letter taken by an open transaction waits for its end, and then leaves the letter out."""
     await books.bury(letter(1), letter(2))
     async with books.database.transaction(Role.DELIVER) as run:
         assert len(await books.dead.take(run, [1], 0)) == 1
@@ -146,7 +146,7 @@ async def test_a_letter_that_is_taken_at_this_moment_is_not_taken_twice(books: B
 
 
 async def test_a_damaged_letter_hides_no_other(books: Books) -> None:
-    """It is listed without its event, is not replayed, and can be discarded."""
+    """A damaged letter is listed without its event, is not replayed, and can be erased or discarded."""
     await books.bury(letter(1, ANNA), letter(2, ANNA))
     await books.database.run(Role.BOOKS, "UPDATE dead SET sealed = '\\x00' WHERE id = 1")
 
@@ -157,7 +157,7 @@ async def test_a_damaged_letter_hides_no_other(books: Books) -> None:
 
 
 async def test_odd_texts_are_buried(books: Books) -> None:
-    """What PostgreSQL cannot hold is shown as near as can be, and what is replayed is the same event."""
+    """Texts that PostgreSQL cannot hold are shown approximately, and the replayed event is unchanged."""
     odd = letter(1)
     error = GraphError(1 << 40, None, "words\0", "tr\ud800ace")
     await books.bury(NewDeadLetter(odd.record._replace(name="a\0b"), "rejected", error, 1))
@@ -176,7 +176,7 @@ async def forgotten(books: Books, before: int) -> bool:
 
 
 async def test_old_letters_are_forgotten_a_slice_at_a_time(books: Books, clock: Clock) -> None:
-    """No transaction removes more than a slice, and younger letters stay."""
+    """A transaction removes at most a slice, and younger letters stay."""
     for start in range(0, SLICE + 500, 500):
         await books.bury(*(letter(number) for number in range(start, start + 500)))
     clock.now += 10

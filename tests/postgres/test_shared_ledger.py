@@ -1,4 +1,4 @@
-"""The shared ledger: what is written is read from any proxy, in an order that loses nothing."""
+"""The shared ledger: any proxy reads what any other wrote, in an order that loses no row."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from proxy.queue.postgres.database import Role
 from proxy.queue.postgres.session import Row
 from proxy.queue.postgres.transaction import Run
 
-# Numbers as of a minute ago, and numbers that several rows share.
+# Makes rows a minute older, and makes several rows share a number.
 AGE = "UPDATE ledger_{0} SET number = number - 60000000"
 SHARE = "UPDATE ledger_{0} SET number = 1000 + 1000 * (id > '0:3')::int"
 
 
 async def test_a_row_comes_back_as_it_was_written(books: Books, other: Books) -> None:
-    """Every field, of a browser's event and of a server's, is the same for another proxy."""
+    """Every field of a browser's or a server's row is the same when another proxy reads it."""
     full = LedgerRow(
         *(NOON, PIXEL, "Lead", "id", NOON // 1000, Status.DEAD, "rejected", BrowserCopy.BLOCKED, "trace", 3),
         findings=("em:cut", "value:repaired"),
@@ -39,7 +39,7 @@ async def test_a_row_comes_back_as_it_was_written(books: Books, other: Books) ->
 
 
 async def test_numbers_grow_whoever_writes(books: Books, other: Books, clock: Clock) -> None:
-    """Numbers are in the order of writing, over days and proxies, and a reader of JavaScript can hold them."""
+    """Numbers follow the order of writing, over days and proxies, and JavaScript can represent them."""
     await books.write([row(1), row(2)])
     await other.write([row(3, at=NOON - DAY_MS)])
     clock.now -= DAY_MS
@@ -52,7 +52,7 @@ async def test_numbers_grow_whoever_writes(books: Books, other: Books, clock: Cl
 
 
 async def test_numbers_grow_over_a_clock_that_steps_back(books: Books) -> None:
-    """A server that was promoted has another clock; what it numbers still comes after what there is."""
+    """After a fail-over to a server whose clock is behind, new numbers still exceed the existing ones."""
     await books.write([row(1)])
     ahead = "UPDATE ledger_{0} SET number = number + 3600000000"
     await books.database.run(Role.BOOKS, ahead.format(TODAY))
@@ -62,7 +62,7 @@ async def test_numbers_grow_over_a_clock_that_steps_back(books: Books) -> None:
 
 
 async def test_the_newest_come_first_page_by_page(books: Books) -> None:
-    """Over three days and more than a slice, all come once, and a limit ends it."""
+    """Rows of three days, more than a slice, are listed once, and a limit ends the list."""
     for day in (TODAY - 2, TODAY - 1, TODAY):
         await books.write([row(number, at=day * DAY_MS) for number in range(ledger_pages.SLICE // 2)])
     await books.write([row(number, at=NOON) for number in range(5000, 5000 + ledger_pages.SLICE)])
@@ -75,7 +75,7 @@ async def test_the_newest_come_first_page_by_page(books: Books) -> None:
 
 
 async def test_filters_choose_rows_in_both_orders(books: Books) -> None:
-    """Each field of a filter, and an id among many, find what they name: newest first, and since a number."""
+    """Each field of a filter, or an id among many, finds its rows: newest first, and since a number."""
     rows = [row(number) for number in range(ledger_pages.SLICE + 200)]
     rows[7] = rows[7]._replace(status=Status.DROPPED, reason="bot", name="Purchase", action_source="chat")
     rows[9] = rows[9]._replace(pixel="77")
@@ -99,7 +99,7 @@ async def test_filters_choose_rows_in_both_orders(books: Books) -> None:
 
 
 async def test_what_is_new_since_a_number_misses_nothing(books: Books) -> None:
-    """Pages above a number, of any limit, put together are everything in the order of numbers."""
+    """Pages since a number contain all rows in the order of numbers, whatever their limit."""
     for day in (TODAY - 1, TODAY, TODAY - 1):
         await books.write([row(number, at=day * DAY_MS) for number in range(120)])
     everything = await books.listed(Filter(since=0, limit=EVERYTHING))
@@ -112,7 +112,7 @@ async def test_what_is_new_since_a_number_misses_nothing(books: Books) -> None:
 
 
 async def test_rows_that_share_a_number_come_together(books: Books) -> None:
-    """Two proxies may write in the same microsecond: a reader that goes on from the last number misses neither."""
+    """Rows of two proxies may share a number; a reader that continues from the last number misses none."""
     await books.write([row(number) for number in range(10)])
     await books.database.run(Role.BOOKS, SHARE.format(TODAY))
     for limit in (1, 2, 3, 5, 9):
@@ -122,14 +122,14 @@ async def test_rows_that_share_a_number_come_together(books: Books) -> None:
 
 
 async def test_a_reader_since_a_number_waits_for_open_transactions(books: Books, other: Books) -> None:
-    """A row that becomes visible after a later one is not skipped by whoever reads on from the later one."""
+    """A row that becomes visible after a later one is not missed by a reader that continues from the later one."""
     async with other.database.transaction(Role.DELIVER) as run:
         await other.ledger.write(run, [row(1)])
-        # What counts as the same rollup waits for the other.
+        # Writing to the same rollup would wait for the other transaction.
         await books.write([row(2)._replace(pixel="77")])
         seen = await books.listed(Filter(since=0))
     last = seen[-1].number if seen else 0
-    # Nobody waits for the lag in a test: the rows grow old by hand.
+    # Instead of waiting for the lag, make the rows older.
     await books.database.run(Role.BOOKS, AGE.format(TODAY))
     seen += await books.listed(Filter(since=max(0, last - 60_000_000)))
 
@@ -137,7 +137,7 @@ async def test_a_reader_since_a_number_waits_for_open_transactions(books: Books,
 
 
 async def test_a_lone_proxy_reads_up_to_the_last_row(books: Books) -> None:
-    """What was written is read at once, unless this very proxy is about to write."""
+    """A written row is read at once, unless this proxy is writing at that moment."""
     await books.write([row(1)])
     with books.ledger.writing():
         held_back = await books.ids(Filter(since=0))
@@ -146,7 +146,7 @@ async def test_a_lone_proxy_reads_up_to_the_last_row(books: Books) -> None:
 
 
 async def test_a_list_ends_where_it_was_when_it_began(books: Books) -> None:
-    """What is written while a long list is read comes with the next one, so that nothing slips in below its end."""
+    """Rows written while a long list is read belong to the next list, so that none appears below its end."""
     await books.write([row(number) for number in range(300)])
     found: list[LedgerRow] = []
     async for each in books.reader.events(Filter(since=0, limit=EVERYTHING)):
@@ -160,7 +160,7 @@ async def test_a_list_ends_where_it_was_when_it_began(books: Books) -> None:
 
 
 async def test_a_silent_proxy_holds_up_no_reader(books: Books, other: Books) -> None:
-    """A proxy that was killed counts as gone after a minute."""
+    """A proxy that was killed no longer delays readers after a minute."""
     await books.write([row(1)])
     assert await books.ids(Filter(since=0)) == []
     silence = "UPDATE replica SET seen_at = now() - interval '61 s' WHERE id = $1"
@@ -170,7 +170,7 @@ async def test_a_silent_proxy_holds_up_no_reader(books: Books, other: Books) -> 
 
 
 async def test_updates_are_joined_to_events_of_the_visitor(books: Books, other: Books) -> None:
-    """The latest update of the copy counts, whenever it came and by whichever proxy; others' change nothing."""
+    """The latest update from the event's visitor counts, at whatever time and proxy; other visitors' change nothing."""
     await other.update((NOON - DAY_MS, "0:1", b"anna", BrowserCopy.BLOCKED), (NOON, "0:2", b"bert", BrowserCopy.FIRED))
     await books.write([row(1, visitor=b"anna"), row(2, visitor=b"anna"), row(3, visitor=b"anna")])
     await books.update((NOON, "0:1", b"anna", BrowserCopy.BLOCKED), (NOON, "0:1", b"anna", BrowserCopy.FIRED))
@@ -180,7 +180,7 @@ async def test_updates_are_joined_to_events_of_the_visitor(books: Books, other: 
 
 
 async def test_a_servers_event_has_no_browser_copy(books: Books) -> None:
-    """An update of its key, which anybody may send, shows nowhere."""
+    """An update with the key of a server's event has no effect."""
     await books.write([row(1)._replace(browser_copy=None)])
     await books.update((NOON, "0:1", b"", BrowserCopy.FIRED))
 
@@ -199,7 +199,7 @@ ODD = [
 
 @pytest.mark.parametrize(("odd", "name"), [case[1:] for case in ODD], ids=[case[0] for case in ODD])
 async def test_an_odd_row_costs_no_other(books: Books, odd: LedgerRow, name: str | None) -> None:
-    """Texts and numbers that PostgreSQL cannot hold are written as near as can be, or left out alone."""
+    """Texts and numbers that PostgreSQL cannot hold are written approximately, or only that row is left out."""
     await books.write([odd, row(2)])
     await books.update((NOON, "0:2", b"", BrowserCopy.FIRED))
     found = await books.listed(Filter(since=0))
@@ -210,7 +210,7 @@ async def test_an_odd_row_costs_no_other(books: Books, odd: LedgerRow, name: str
 
 
 async def test_a_batch_written_again_is_there_once(books: Books) -> None:
-    """After a lost answer the same rows are sent again, and what was committed is left out."""
+    """Rows that are written again after a lost answer are stored once."""
     rows = [row(1), row(2), row(2, status=Status.DUPLICATE)]
     await books.write(rows)
     await books.write([*rows, row(3)], again=True)
@@ -219,7 +219,7 @@ async def test_a_batch_written_again_is_there_once(books: Books) -> None:
 
 
 async def test_two_proxies_make_a_day_at_one_moment(books: Books, other: Books) -> None:
-    """Whoever comes second finds the tables, and both go on."""
+    """If two proxies make a day's tables at once, both succeed."""
     for day in range(TODAY - 6, TODAY):
         await asyncio.gather(books.ledger.make([day]), other.ledger.make([day]))
         await asyncio.gather(books.write([row(1, at=day * DAY_MS)]), other.write([row(2, at=day * DAY_MS)]))
@@ -228,7 +228,7 @@ async def test_two_proxies_make_a_day_at_one_moment(books: Books, other: Books) 
 
 
 async def test_a_dropped_day_is_made_again(books: Books, other: Books) -> None:
-    """Rows of a day whose tables another proxy dropped fail once, and are written then."""
+    """Writing rows of a day whose tables another proxy dropped fails once, and then works."""
     yesterday = row(1, at=NOON - DAY_MS)
     await books.write([yesterday])
     await other.database.run(Role.BOOKS, f"DROP TABLE ledger_{TODAY - 1}")
@@ -241,7 +241,7 @@ async def test_a_dropped_day_is_made_again(books: Books, other: Books) -> None:
 
 @pytest.mark.parametrize("rows", [0, 20_000])
 async def test_no_statement_looks_at_a_whole_table(books: Books, rows: int) -> None:
-    """Whatever is written or searched, the planner takes an index, on empty tables and on full ones."""
+    """Every statement that writes or searches uses an index, on empty and full tables."""
     await books.write([row(number) for number in range(rows)])
     for name in (f"ledger_{TODAY}", f"fate_{TODAY}"):
         await books.database.run(Role.BOOKS, f"ANALYZE {name}")
@@ -258,13 +258,13 @@ async def test_no_statement_looks_at_a_whole_table(books: Books, rows: int) -> N
         await ledger_pages.horizon(run, books.database.replica, alone=True)
 
     assert len(plans) > 8
-    # Of proxies there are few, and no index of theirs would help.
+    # There are few proxies, for which no index would help.
     scans = {name: plan.replace("Seq Scan on replica", "") for name, plan in plans.items()}
     assert {statement: plan for statement, plan in scans.items() if "Seq Scan" in plan} == {}
 
 
 def explained(run: Run, plans: dict[str, str]) -> Run:
-    """Return what runs statements and keeps the plan of each."""
+    """Return a runner of statements that also keeps the plan of each."""
 
     async def explain(statement: str, *arguments: object) -> Sequence[Row]:
         plan = await run(f"EXPLAIN {statement}", *arguments)

@@ -1,4 +1,4 @@
-"""Notes on their way into the shared ledger: bounded, spooled while the database is away, and never twice."""
+"""Notes on their way to the shared ledger: bounded, spooled while the database is away, and written once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -24,7 +24,7 @@ STRANGER = b"evil"
 
 
 async def owners(_run: Run, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[bytes | None]:
-    """Let everybody but a stranger speak for any event."""
+    """Let every visitor except the stranger be an event's owner."""
     return [None if visitors[0] == STRANGER else visitors[-1] for _, visitors in asked]
 
 
@@ -47,7 +47,7 @@ def update(number: int, *visitors: bytes) -> CopyUpdate:
 
 
 async def test_notes_are_written_soon(books: Books) -> None:
-    """Rows and updates are there without anybody waiting for them, each update as of the visitor who owns the event."""
+    """Rows and updates are written in the background, each update for the visitor who owns the event."""
     notes = SharedNotes(books.database, books.ledger, owners)
     async with running(notes):
         notes.add(
@@ -63,7 +63,7 @@ async def test_notes_are_written_soon(books: Books) -> None:
 
 
 async def test_what_is_noted_last_is_written_on_stop(books: Books) -> None:
-    """Closing writes what is left, however much."""
+    """Closing writes all remaining notes."""
     notes = SharedNotes(books.database, books.ledger, owners)
     async with running(notes):
         notes.add([row(number) for number in range(2500)], [])
@@ -71,7 +71,7 @@ async def test_what_is_noted_last_is_written_on_stop(books: Books) -> None:
 
 
 class FailingTwice:
-    """A ledger whose first answers are lost, after or before the commit."""
+    """A database whose first two answers are lost, after or before the commit."""
 
     def __init__(self, books: Books, *, after_commit: bool) -> None:
         self._books = books
@@ -93,7 +93,7 @@ class FailingTwice:
 
 @pytest.mark.parametrize("after_commit", [True, False])
 async def test_a_lost_answer_costs_no_row_and_makes_none_twice(books: Books, *, after_commit: bool) -> None:
-    """Whether or not a batch was committed, it is in the ledger once in the end."""
+    """A batch is in the ledger once, whether it was committed before its answer was lost or not."""
     failing = FailingTwice(books, after_commit=after_commit)
     notes = SharedNotes(failing, books.ledger, owners)  # type: ignore[arg-type]
     async with running(notes):
@@ -105,7 +105,7 @@ async def test_a_lost_answer_costs_no_row_and_makes_none_twice(books: Books, *, 
 
 
 class Spool:
-    """Keeps batches, or is full."""
+    """A spool that keeps batches, or is full."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -118,7 +118,7 @@ class Spool:
 
 
 async def test_notes_are_spooled_while_the_database_is_away(books: Books, other: Books) -> None:
-    """The spool takes what the database does not, and what it drains is written once, though it is drained twice."""
+    """The spool takes what the database cannot, and a batch that is drained twice is written once."""
     spool = Spool()
     notes = SharedNotes(books.database, books.ledger, owners, spool=spool)
     await books.database.close()
@@ -139,7 +139,7 @@ async def test_notes_are_spooled_while_the_database_is_away(books: Books, other:
 
 
 async def test_notes_stay_in_memory_while_nothing_takes_them(books: Books) -> None:
-    """With a full spool, or none, the newest are lost once the memory is full, and the rest wait."""
+    """If the spool is full, notes wait in memory; above its bound the newest are lost."""
     spool = Spool()
     spool.is_full = True
     notes = SharedNotes(books.database, books.ledger, owners, spool=spool, notes=Notes(100_000))
@@ -156,7 +156,7 @@ async def test_notes_stay_in_memory_while_nothing_takes_them(books: Books) -> No
 
 
 async def test_notes_of_any_day_find_their_table(books: Books, other: Books) -> None:
-    """What waited in a spool over midnight, or for days, goes into the table of its day, made again if it must be."""
+    """Notes that waited over midnight or for days go into the tables of their days, made again if necessary."""
     notes = SharedNotes(books.database, books.ledger, owners)
     days = [NOON - number * 86_400_000 for number in range(9)]
     rows: list[LedgerRow] = [row(1, at=at) for at in days]
@@ -175,7 +175,7 @@ async def test_notes_of_any_day_find_their_table(books: Books, other: Books) -> 
 async def test_notes_that_nobody_can_write_hold_up_no_others(
     books: Books, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault of ours with one batch costs that batch, which is counted and told, and not those behind it."""
+    """A fault of ours in one batch loses that batch, which is counted and logged, but not the next ones."""
     notes = SharedNotes(books.database, books.ledger, owners)
     unbroken = books.ledger.of_days
     monkeypatch.setattr(books.ledger, "of_days", lambda _rows: 1 // 0)

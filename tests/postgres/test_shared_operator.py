@@ -1,4 +1,4 @@
-"""The operator at any of several proxies: hears of all events, and is obeyed by all."""
+"""An operator at any of several proxies sees the events of all, and all obey the operator's orders."""
 
 import asyncio
 import uuid
@@ -37,7 +37,7 @@ def _delivered(heard: bytearray) -> list[bytes]:
 
 
 async def test_each_proxy_tells_what_happens_at_the_other(pair: tuple[Installation, Installation]) -> None:
-    """A page at one proxy hears of events that came to the other, whoever delivers them, and of each once."""
+    """A page at one proxy gets each event that came to the other one once, whichever delivers it."""
     here, there = pair
     heard = bytearray()
 
@@ -58,7 +58,7 @@ async def test_each_proxy_tells_what_happens_at_the_other(pair: tuple[Installati
 
 
 async def test_an_order_at_one_proxy_is_obeyed_by_the_other(pair: tuple[Installation, Installation]) -> None:
-    """A pause that is ordered at either proxy holds up events wherever they come, until either resumes it."""
+    """A pause ordered at either proxy holds events at both, until either resumes the pixel."""
     here, there = pair
     for one, other in ((here, there), (there, here)):
         before = [len((await proxy.report())["pairs"]) for proxy in pair]

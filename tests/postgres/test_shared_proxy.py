@@ -1,4 +1,4 @@
-"""Whole proxies on one shared database: acknowledged while it is away, delivered once, from any of them."""
+"""Whole proxies on a shared database: events are accepted while it is away, and delivered once."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ from proxy.queue.spool.spool_file import FILE
 
 @pytest.fixture(name="url")
 def _url(postgres: Cluster) -> Iterator[str]:
-    """A database of the test's own."""
+    """Yield the address of a database of the test's own."""
     name = f"t{uuid.uuid4().hex}"
     psql(postgres, f"CREATE DATABASE {name} OWNER {USER}")
     yield postgres.url(database=name)
@@ -52,7 +52,7 @@ async def metric(proxy: Installation, name: str) -> float:
 
 
 async def test_events_reach_graph_through_the_database(tmp_path: Path, url: str) -> None:
-    """A proxy that shares its queue does what one does that has its own: each event once."""
+    """A proxy with a shared queue delivers each event once, like one with a queue of its own."""
     async with installation(tmp_path, more=queue_settings(url)) as proxy:
         assert await post(proxy, "a", "b") == 204
         assert await post(proxy, "a") == 204
@@ -62,7 +62,7 @@ async def test_events_reach_graph_through_the_database(tmp_path: Path, url: str)
 
 
 async def test_what_is_acknowledged_while_the_database_is_away_is_delivered_later(tmp_path: Path, url: str) -> None:
-    """Pages are answered as usual, health says degraded with the number, and nothing is delivered twice."""
+    """Requests are answered as usual, health reports degraded with the number, and nothing is delivered twice."""
     port = url.rpartition(":")[2].partition("/")[0]
     async with cabled(int(port)) as cable:
         settings = queue_settings(url.replace(port, str(cable.port)), commit_timeout=0.3)
@@ -89,7 +89,7 @@ async def test_what_is_acknowledged_while_the_database_is_away_is_delivered_late
 
 
 def sent_once(report: dict[str, Any]) -> int:
-    """Return how many events Graph has, each from the server once."""
+    """Return how many events Graph has; the server must have sent each once."""
     copies = [pair["server"] for pair in report["pairs"]]
     assert set(copies) == {1}
     return len(copies)
@@ -100,7 +100,7 @@ async def is_well(proxy: Installation) -> bool:
 
 
 async def test_without_a_spool_pages_are_asked_to_try_again(tmp_path: Path, url: str) -> None:
-    """Where the disk is not kept nothing is acknowledged while the database is away, and readiness fails."""
+    """Without a spool nothing is acknowledged while the database is away, and readiness fails."""
     port = url.rpartition(":")[2].partition("/")[0]
     async with cabled(int(port)) as cable:
         settings = queue_settings(url.replace(port, str(cable.port)), commit_timeout=0.3, spool=False)
@@ -120,7 +120,7 @@ async def test_without_a_spool_pages_are_asked_to_try_again(tmp_path: Path, url:
 
 
 async def test_a_full_spool_refuses_and_says_so(tmp_path: Path, url: str) -> None:
-    """Beyond its bound pages get 503 and readiness fails, until the database is back."""
+    """Above the spool's bound requests get 503 and readiness fails."""
     dead = url.replace(url.rpartition(":")[2].partition("/")[0], "1")
     settings = {
         **queue_settings(dead, spool_max_bytes=1_048_576),
@@ -138,7 +138,7 @@ async def test_a_full_spool_refuses_and_says_so(tmp_path: Path, url: str) -> Non
 
 
 async def test_a_start_without_the_database_takes_events(tmp_path: Path, url: str) -> None:
-    """What came before the database was ever reached, and before a stop, is stored and delivered by the next start."""
+    """Events that came while the database had never been reached are delivered after the next start."""
     dead = url.replace(url.rpartition(":")[2].partition("/")[0], "1")
     async with installation(tmp_path, more=queue_settings(dead)) as proxy:
         assert await post(proxy, "a", "b") == 204
@@ -175,7 +175,10 @@ async def waiting(queue: WholeQueue) -> list[str]:
 async def test_whatever_the_settings_say_now_the_spool_is_drained(
     tmp_path: Path, url: str, later: dict[str, Any]
 ) -> None:
-    """A spool of an earlier start is stored, also by one that would not spool, and not by one without the database."""
+    """The next start with the database drains an earlier start's spool, even if it would not spool itself.
+
+    A start with SQLite is refused until the spool is empty.
+    """
     dead = url.replace(url.rpartition(":")[2].partition("/")[0], "1")
     async with opened(tmp_path, engine="postgres", url=dead) as queue:
         await queue.append([record(1)])
@@ -190,7 +193,7 @@ async def test_whatever_the_settings_say_now_the_spool_is_drained(
 
 
 async def test_nothing_about_the_suppressed_rests_after_a_start_without_the_database(tmp_path: Path, url: str) -> None:
-    """Whoever opted out before is known then too: their events are refused, and those of others are taken."""
+    """After a start without the database, events of people who may have opted out are refused, others accepted."""
     person = record(1)._replace(person_digests=(b"p" * 16,))
     async with opened(tmp_path, engine="postgres", url=url) as queue:
         await queue.suppress([b"p" * 16], SuppressionKind.OPT_OUT, now_ms())
@@ -202,7 +205,7 @@ async def test_nothing_about_the_suppressed_rests_after_a_start_without_the_data
 
 
 async def test_a_database_of_another_secret_ends_the_start(tmp_path: Path, url: str) -> None:
-    """The start fails with the reason, and leaves nothing open."""
+    """The start fails with that reason."""
     async with opened(tmp_path, engine="postgres", url=url):
         pass
     other = Place(place(tmp_path, engine="postgres", url=url).config, "another secret of more than 32 bytes")
@@ -214,7 +217,7 @@ async def test_a_database_of_another_secret_ends_the_start(tmp_path: Path, url: 
 async def test_a_start_without_the_driver_says_what_to_install(
     tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The extra is named; a queue in a file needs it for nothing."""
+    """The error names the extra to install; a queue in SQLite does not need it."""
     for name in [name for name in sys.modules if name.startswith(("asyncpg", "proxy.queue.postgres"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "asyncpg", None)
@@ -226,7 +229,7 @@ async def test_a_start_without_the_driver_says_what_to_install(
 
 
 def test_no_module_outside_the_engine_needs_the_driver() -> None:
-    """Whoever has a queue in a file runs every command without it."""
+    """With a queue in SQLite every command works without the driver."""
     commands = ", ".join(sorted({f"proxy.cli.{module}" for module in MODULES.values()}))
     script = f"import sys; sys.modules['asyncpg'] = None; import {commands}, proxy.app, proxy.doctor"
 

@@ -1,4 +1,4 @@
-"""The shared rollups: whatever several proxies write at one moment, they say what the ledger's rows add up to."""
+"""Shared rollups equal the sums of the ledger's rows, whatever several proxies write at the same time."""
 
 import asyncio
 from collections import Counter
@@ -35,7 +35,7 @@ COPIES = (BrowserCopy.PENDING, BrowserCopy.BLOCKED, BrowserCopy.FIRED, None)
 
 
 def event(number: int, **changes: Any) -> LedgerRow:
-    """Return a row of which every property depends on its number."""
+    """Return a row whose properties depend on its number."""
     facts = (EUROS, YEN, EventFacts("shop"), EventFacts("blog", 1))[number % 4]
     made = row(number, visitor=b"anna")._replace(
         arrived=NOON - number % 3 * HOUR_MS,
@@ -51,12 +51,12 @@ async def rollups(books: Books, wanted: RollupQuery = EVER) -> list[Rollup]:
 
 
 async def truth(books: Books) -> dict[Any, tuple[Any, ...]]:
-    """Return what the rows of the ledger add up to."""
+    """Return the sums of the ledger's rows, by key."""
     return sums(await books.listed())
 
 
 def sums(rows: Sequence[LedgerRow]) -> dict[Any, tuple[Any, ...]]:
-    """Return what rows add up to, as ``told`` tells it."""
+    """Return the sums of rows by key, in the form of ``told``."""
     return {
         key: (each.events, each.values, {MATCH_KEYS[bit]: n for bit, n in each.match_keys.items()}, tuple(each.lag))
         for key, each in counted(each for each in rows if each.status is not Status.REPLAYED).items()
@@ -68,12 +68,12 @@ def told(found: Sequence[Rollup]) -> dict[Any, tuple[Any, ...]]:
 
 
 def test_every_match_key_has_a_column() -> None:
-    """A new match key needs no change of the tables, while there are columns left."""
+    """The tables have a column for each match key, so that a new one needs no change while columns are left."""
     assert len(MATCH_KEYS) <= len(rollup_table.MATCHED)
 
 
 async def test_rollups_are_what_the_rows_add_up_to(books: Books, other: Books) -> None:
-    """Counts, values by currency, match keys and lag of hours and days are those of the rows, whoever writes them."""
+    """Counts, values by currency, match keys and lags of hours and days are those of all proxies' rows."""
     await books.write([event(number) for number in range(0, 100, 2)])
     await other.write([event(number) for number in range(1, 100, 2)])
     found, days = await rollups(other), await rollups(books, DAYS)
@@ -85,7 +85,7 @@ async def test_rollups_are_what_the_rows_add_up_to(books: Books, other: Books) -
 
 
 def found_of_day(hours: Sequence[Rollup]) -> list[Rollup]:
-    """Return rollups of hours as those of their days."""
+    """Return rollups of hours as rollups of their days."""
     days: dict[Any, Any] = {}
     for each in hours:
         key = each.key._replace(hour=each.key.hour - each.key.hour % 24)
@@ -105,7 +105,7 @@ def _sum(key: Any, one: Rollup, two: Rollup) -> Rollup:
 
 
 async def test_a_query_names_hours_and_fields(books: Books) -> None:
-    """Only those hours, sites, pixels and names are told that are asked for; a day's sum has all of its hours."""
+    """A query returns only the hours, sites, pixels and names asked for; a day's sum has all its hours."""
     await books.write([event(number) for number in range(60)])
     hour = NOON // HOUR_MS
     one = await rollups(books, RollupQuery(hour, hour + 1))
@@ -120,13 +120,13 @@ async def test_a_query_names_hours_and_fields(books: Books) -> None:
 
 @pytest.fixture(name="at_once")
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let whoever tends look at rows as soon as they are there."""
+    """Let the tending proxy examine rows as soon as they are written."""
     monkeypatch.setattr(copy_moves, "_BEHIND_US", 0)
 
 
 @pytest.mark.usefixtures("at_once")
 async def test_many_proxies_lose_no_count(books: Books, other: Books) -> None:
-    """Two proxies that write rows and updates of the same keys at one moment wait for no deadlock and lose nothing."""
+    """Two proxies that write rows and updates of the same keys in parallel cause no deadlock and lose no count."""
     rows = [event(number) for number in range(400)]
     news = [(NOON, each.id, b"anna", BrowserCopy.FIRED) for each in rows]
     writes = [
@@ -146,7 +146,7 @@ async def test_many_proxies_lose_no_count(books: Books, other: Books) -> None:
 
 
 async def test_news_of_a_browser_copy_moves_its_event(books: Books, other: Books) -> None:
-    """Before the row or after it, at another proxy, once or often: the event counts under what is known, once."""
+    """An event is counted once, with its latest status, whenever and wherever its updates come."""
     first, later = event(0, visitor=b"anna"), event(8, visitor=b"anna")
     await books.write([first])
     for word in (BrowserCopy.BLOCKED, BrowserCopy.BLOCKED, BrowserCopy.FIRED, BrowserCopy.BLOCKED):
@@ -160,7 +160,7 @@ async def test_news_of_a_browser_copy_moves_its_event(books: Books, other: Books
 
 
 async def test_news_of_others_moves_nothing(books: Books) -> None:
-    """What a stranger says of a copy, or anybody of a server's event, counts nowhere."""
+    """An update from another visitor, or about a server's event, changes no count."""
     await books.write([event(0, visitor=b"anna"), event(1, browser_copy=None)])
     await books.update((NOON, event(0).id, b"evil", BrowserCopy.FIRED), (NOON, event(1).id, b"anna", BrowserCopy.FIRED))
 
@@ -169,7 +169,7 @@ async def test_news_of_others_moves_nothing(books: Books) -> None:
 
 @pytest.mark.usefixtures("at_once")
 async def test_what_two_transactions_missed_is_moved_in_the_end(books: Books, other: Books) -> None:
-    """An update that came while the row was not visible yet is found by whoever tends, also after a crash."""
+    """An update that came before its row was visible is applied later by the tending proxy."""
     pending = event(0, visitor=b"anna")
     async with other.database.transaction(Role.DELIVER) as run:
         await other.ledger.write(run, [pending])
@@ -186,7 +186,7 @@ async def test_what_two_transactions_missed_is_moved_in_the_end(books: Books, ot
 async def test_the_last_look_goes_on_slice_by_slice(
     books: Books, other: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many rows there are, each is looked at once, and those of older days too."""
+    """Rows are examined once, slice by slice, including those of older days."""
     monkeypatch.setattr(copy_moves, "SLICE", 7)
     rows = [event(number, browser_copy=BrowserCopy.PENDING, at=NOON - number % 3 * DAY_MS) for number in range(30)]
     await other.ledger.make(other.ledger.of_days(rows))
@@ -205,7 +205,7 @@ async def test_the_last_look_goes_on_slice_by_slice(
 
 
 async def test_rows_written_again_count_once(books: Books) -> None:
-    """After a lost answer what was committed is neither written nor counted a second time."""
+    """Rows that are written again after a lost answer are not counted again."""
     rows = [event(number) for number in range(10)]
     await books.write(rows)
     await books.write([*rows, event(11)], again=True)
@@ -215,7 +215,7 @@ async def test_rows_written_again_count_once(books: Books) -> None:
 
 
 async def test_a_replayed_dead_letter_leaves_the_dead(books: Books, other: Books) -> None:
-    """Its row says so, and no rollup counts it, under whatever is known of its browser copy by then."""
+    """Its row has the status replayed, and no rollup counts it, whatever its browser copy's status is by then."""
     dead = [_dead(record(number, pixel=PIXEL)) for number in range(3)]
     await books.write(dead)
     await books.bury(*(NewDeadLetter(record(number), "rejected", GraphError(100), 1) for number in range(3)))
@@ -236,7 +236,7 @@ def _dead(buried: Record) -> LedgerRow:
 async def test_a_bounded_number_of_names_is_told_apart(
     books: Books, other: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Names beyond it count together for each pixel and day, at every proxy alike, and are moved there as well."""
+    """Names above the bound count together by pixel and day, at every proxy, and updates move them there too."""
     for who in (books, other):
         monkeypatch.setattr(who.ledger._rollups._names, "_most", 3)
     await books.write([event(number, name=f"name {number % 5}") for number in range(20)])
@@ -273,14 +273,14 @@ ODD = [
 
 @pytest.mark.parametrize("odd", ODD, ids=["NUL", "half a character", "a long reason", "far bits and values"])
 async def test_odd_rows_are_counted(books: Books, odd: dict[str, Any]) -> None:
-    """What PostgreSQL cannot hold as it is costs no count."""
+    """Values that PostgreSQL cannot hold unchanged are still counted."""
     await books.write([event(0, **odd), event(8)])
 
     assert sum(each.events for each in await rollups(books)) == 2
 
 
 async def test_rollups_and_tallies_are_kept_for_their_time(books: Books) -> None:
-    """What is older is forgotten, hours and days, names and tallies; what is younger stays."""
+    """Older rollups of hours and days, and older tallies, are forgotten; younger ones stay."""
     hour = NOON // HOUR_MS
     await books.write([event(number, arrived=NOON - number * DAY_MS) for number in range(4)])
     await books.archive.add_tallies([Tally(hour - 24 * back, "origin", "evil.example", 1) for back in range(4)])
@@ -293,7 +293,7 @@ async def test_rollups_and_tallies_are_kept_for_their_time(books: Books) -> None
 
 
 async def test_tallies_add_up_and_are_bounded(books: Books, other: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counts of two proxies are one count; subjects beyond the bound count together in their hour and kind."""
+    """Counts of two proxies are added up; subjects above the bound count together, by hour and kind."""
     monkeypatch.setattr(tallies, "MOST_SUBJECTS", 3)
     for who in (books, other):
         await who.archive.add_tallies([Tally(9, "origin", f"{number}.example", 2) for number in range(5)])
@@ -310,7 +310,7 @@ async def test_tallies_add_up_and_are_bounded(books: Books, other: Books, monkey
 
 
 async def test_raising_touches_no_index(books: Books) -> None:
-    """Rows that are counted often, and rows whose copy becomes known, are changed in place."""
+    """Counting up and updates of copies mostly change rows in place (heap-only updates)."""
     rows = [event(number, browser_copy=BrowserCopy.PENDING) for number in range(200)]
     for start in range(0, 200, 10):
         await books.write(rows[start : start + 10])
@@ -322,7 +322,7 @@ async def test_raising_touches_no_index(books: Books) -> None:
 
 
 async def _updates(books: Books, table: str) -> tuple[int, int]:
-    """Return how many rows were changed, and how many of these in place."""
+    """Return how many rows of a table were updated, and how many of them in place."""
     await books.database.run(Role.BOOKS, "SELECT pg_stat_force_next_flush()")
     counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = $1::text::regclass"
     ((updated, hot),) = await books.database.run(Role.BOOKS, counts, table)
@@ -330,7 +330,7 @@ async def _updates(books: Books, table: str) -> tuple[int, int]:
 
 
 async def test_settlements_count_what_they_took(postgres: Cluster, schema: str, clock: Clock) -> None:
-    """With new names or known ones, again after a lost answer, and where others settled a part: each event once."""
+    """Each event is counted once: with new and known names, after a lost answer, and if others settled a part."""
     queue = await open_shared(postgres, schema, clock)
     queue.hear_of_work({PIXEL: lambda: None})
     for start in (0, 10, 20):

@@ -1,4 +1,4 @@
-"""What a queue says of events that its database does not have yet."""
+"""The figures of a queue about events that its database does not have yet."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from proxy.queue.spool.spool import Spool
 
 
 async def test_events_in_the_spool_are_counted(tmp_path: Path) -> None:
-    """While no server is there, each acknowledged event is one of the figures that monitoring sees."""
+    """While no server can be reached, acknowledged events are counted as spooled."""
     sealer = Sealer(SECRET)
     database = make_database(f"postgresql://nobody@127.0.0.1:{free_port()}/none", sealer, schema="away")
     spool = Spool.open(tmp_path, most_bytes=1 << 30, min_free_bytes=0, now=lambda: NOON, on_broken=lambda _error: None)

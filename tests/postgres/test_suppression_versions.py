@@ -1,4 +1,4 @@
-"""Versions of the shared suppressions when a fail-over takes some of them back."""
+"""Versions of shared suppressions after a fail-over that loses some of them."""
 
 import time
 
@@ -27,17 +27,17 @@ async def _learn(database: Database, who: SharedSuppressions) -> None:
 
 
 async def _lose_all(database: Database, *, clock_behind_ms: int) -> None:
-    """Do what a fail-over does to suppressions that no standby had, to a server whose clock is behind."""
+    """Imitate a fail-over that loses all suppressions, to a server whose clock is behind."""
     await database.run(Role.BOOKS, "DELETE FROM mark")
     await database.run(Role.BOOKS, "UPDATE meta SET number = number - $1 WHERE key = 'marks'", clock_behind_ms)
 
 
 @pytest.mark.parametrize("doubts", [True, False], ids=["read again", "believed"])
 async def test_a_version_is_not_mistaken_for_another(database: Database, *, doubts: bool) -> None:
-    """A suppression that was given a number another one had, which a fail-over took back, is learnt all the same."""
+    """A suppression that reuses the number of a lost one is learnt only if the reader doubts what it knows."""
     maker, other = SharedSuppressions(), SharedSuppressions()
     await _suppress(database, maker, _LOST)
-    # As if the lost one had been given its number by a clock that was a minute ahead.
+    # As if a clock that was a minute ahead had numbered the lost one.
     await database.run(Role.BOOKS, "UPDATE mark SET version = version + 60000")
     await database.run(Role.BOOKS, "UPDATE meta SET number = number + 60000 WHERE key = 'marks'")
     await _learn(database, other)
@@ -51,7 +51,7 @@ async def test_a_version_is_not_mistaken_for_another(database: Database, *, doub
 
 
 async def test_versions_are_moments(database: Database) -> None:
-    """A fail-over between servers whose clocks agree gives no number twice, whatever it takes back."""
+    """A fail-over between servers whose clocks agree reuses no number, whatever it loses."""
     maker, other = SharedSuppressions(), SharedSuppressions()
     await _suppress(database, maker, _LOST)
     await _learn(database, other)

@@ -1,4 +1,4 @@
-"""What the leader of the tending lane does for all: it forgets what is over, and never holds up who appends."""
+"""The leader of the tending lane forgets for all proxies what is over, and does not delay appends."""
 
 import asyncio
 from typing import Any
@@ -38,7 +38,7 @@ def tending(books: Books, **retention: int) -> Tending:
 
 @pytest.fixture(name="late_database", autouse=True)
 def _late_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let only the proxy's clock, which a test sets, say what is over."""
+    """Let only the proxy's clock, which a test sets, decide what is over."""
     monkeypatch.setattr(tending_module, "CLOCK", f"SELECT {1 << 60}::int8")
 
 
@@ -47,7 +47,7 @@ async def tables(books: Books) -> list[str]:
 
 
 async def test_todays_and_tomorrows_tables_are_there(books: Books, clock: Clock) -> None:
-    """Over a midnight, and after all tables went, the days that are written next have their tables."""
+    """After midnight, and after all tables are gone, the days that are written next have their tables."""
     clock.now += 3 * DAY_MS
     await tending(books).tend()
 
@@ -55,7 +55,7 @@ async def test_todays_and_tomorrows_tables_are_there(books: Books, clock: Clock)
 
 
 async def test_days_that_are_over_are_dropped(books: Books, clock: Clock) -> None:
-    """Days up to the oldest that is kept stay, older ones go with their updates."""
+    """Days within the retention stay; older ones are dropped with their updates."""
     for day in range(4):
         at = NOON - day * DAY_MS
         await books.write([row(1, at=at)])
@@ -68,7 +68,7 @@ async def test_days_that_are_over_are_dropped(books: Books, clock: Clock) -> Non
 
 
 async def forget(books: Books, most_bytes: int) -> int:
-    """Forget until there is nothing to forget; return how many slices it took."""
+    """Forget until nothing is left to forget; return how many slices it took, the last and empty one included."""
     ledger, slices = LedgerBytes(RetentionSettings.model_construct(ledger_max_bytes=most_bytes)), 0
     while await books.database.transact(Role.BOOKS, ledger.forget):
         slices += 1
@@ -77,7 +77,7 @@ async def forget(books: Books, most_bytes: int) -> int:
 
 
 async def test_too_many_bytes_cost_the_oldest_rows(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole days go first, then rows of the oldest that must stay in part, never more than a slice at a time."""
+    """Whole days go first, then the oldest rows of the day that must partly stay, at most a slice at a time."""
     monkeypatch.setattr(ledger_forgetting, "SLICE", 500)
     for day in (2, 1, 0):
         await books.write([row(number, at=NOON - day * DAY_MS) for number in range(2000)])
@@ -93,7 +93,7 @@ async def test_too_many_bytes_cost_the_oldest_rows(books: Books, monkeypatch: py
 
 
 async def test_one_day_alone_is_bounded_too(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The present day's table loses its oldest rows, and is never dropped."""
+    """Today's table loses its oldest rows, and is never dropped."""
     monkeypatch.setattr(ledger_forgetting, "SLICE", 300)
     await books.write([row(number) for number in range(1000)])
     await forget(books, 100 * ROW_BYTES)
@@ -102,7 +102,7 @@ async def test_one_day_alone_is_bounded_too(books: Books, monkeypatch: pytest.Mo
 
 
 async def test_a_flood_of_updates_costs_no_rows(books: Books) -> None:
-    """What takes more is forgotten, so that forged updates do not push out the ledger."""
+    """The kind that takes more room is forgotten, so that forged updates do not displace rows."""
     await books.write([row(number) for number in range(100)])
     await books.update(*((NOON, str(number), b"", BrowserCopy.FIRED) for number in range(5000)))
     await forget(books, 100 * ROW_BYTES + 1000 * UPDATE_BYTES)
@@ -112,7 +112,7 @@ async def test_a_flood_of_updates_costs_no_rows(books: Books) -> None:
 
 
 async def test_an_estimate_is_what_the_rows_take(books: Books) -> None:
-    """So many bytes a row with its indexes are what PostgreSQL has on its disk, within a third."""
+    """The bytes assumed for a row and its indexes are within a third of what PostgreSQL uses on disk."""
     facts = EventFacts("shop", 99, "granted", "pixel", ("email:url",), 799_000, "EUR")
     told: dict[str, Any] = {"findings": ("em:cut",), "arrived": NOON, "facts": facts}
     copies = (BrowserCopy.FIRED, BrowserCopy.FIRED, BrowserCopy.PENDING)
@@ -129,7 +129,7 @@ async def test_an_estimate_is_what_the_rows_take(books: Books) -> None:
 
 
 async def test_everything_that_is_over_is_forgotten(books: Books, clock: Clock) -> None:
-    """Dead letters, suppressions, orders and sightings go when their time is over; the duplicate memory turns."""
+    """Dead letters, suppressions, orders and sightings are removed after their time; the duplicate memory rotates."""
     await books.bury(NewDeadLetter(record(1), "rejected", GraphError(), 1))
     await books.suppress([b"a" * 16], SuppressionKind.OPT_OUT, clock.now)
     run = books.database.run
@@ -156,7 +156,7 @@ async def test_everything_that_is_over_is_forgotten(books: Books, clock: Clock) 
 async def test_a_clock_that_is_years_ahead_forgets_nothing(
     books: Books, clock: Clock, monkeypatch: pytest.MonkeyPatch, ahead: str
 ) -> None:
-    """One of many proxies with a wrong clock, or a database with one, costs nobody's opt-out, order or ledger."""
+    """A wrong clock of one proxy or of the database removes no opt-out, order or ledger day."""
     now = books.clock()
     await books.write([row(1)])
     await books.bury(NewDeadLetter(record(1), "rejected", GraphError(), 1))
@@ -171,7 +171,7 @@ async def test_a_clock_that_is_years_ahead_forgets_nothing(
 
 
 async def test_a_dump_holds_up_neither_appends_nor_the_rest(books: Books, postgres: Cluster, schema: str) -> None:
-    """While somebody reads a table for long its turn waits, who appends does not, and other steps go on."""
+    """While a table is read for long, its own step waits, but appends and other steps go on."""
     await books.write([row(1, at=NOON - 3 * DAY_MS)])
     holder = await asyncio.create_subprocess_exec(
         *("psql", "-X", "-q", postgres.url(database="capi")),
@@ -205,7 +205,7 @@ async def test_a_dump_holds_up_neither_appends_nor_the_rest(books: Books, postgr
 
 
 async def test_only_the_leader_tends(books: Books) -> None:
-    """Who does not lead does nothing; who comes to lead begins at once, and ends when it is closed."""
+    """A proxy that does not lead does nothing; a new leader begins at once, and ends when it is closed."""
     done = 0
     leads = False
 

@@ -1,4 +1,4 @@
-"""What a process does beside its callers ends with its queue."""
+"""Background tasks of a queue end with it."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from proxy.queue.postgres import upkeep
 async def test_an_end_waits_for_nothing_that_goes_on_for_ever(
     postgres: Cluster, schema: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long the last notes may take, a queue that has none is closed at once, and nothing of it runs on."""
+    """A queue without notes is closed at once, whatever time the last notes may take, and none of its tasks remains."""
     monkeypatch.setattr(upkeep, "_END_S", float(1 << 20))
     before = asyncio.all_tasks()
     queue = await open_shared(postgres, schema, clock)

@@ -1,4 +1,4 @@
-"""Finished events of any queue: made, written into the ledger, and read page after page."""
+"""Helpers that make finished events, write them into the ledger of any queue, and read them page by page."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ FACTS = EventFacts("shop", bits_of(["em", "fbp"]), "granted", "pixel", ("email:u
 
 
 def arrived(number: int, ms: int = 0, **changes: Any) -> Record:
-    """Return an event that arrived so many milliseconds after noon."""
+    """Return an event that arrived ``ms`` milliseconds after noon."""
     return record(number)._replace(facts=FACTS, arrived=NOON + ms)._replace(**changes)
 
 

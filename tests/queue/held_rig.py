@@ -1,4 +1,4 @@
-"""Events that are not due yet, and what a queue says of them."""
+"""Held events, and the figures that a queue states about them."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,13 +22,13 @@ async def claimed(queue: WholeQueue, *, newest: bool = False) -> list[str]:
 
 
 def held_event(number: int, seconds: int, *people: bytes, source: Record | None = None) -> Record:
-    """Return an event that is due so many seconds after noon."""
+    """Return an event that is due ``seconds`` seconds after noon."""
     event = source or record(number, time_s=NOON // 1000)
     return event._replace(not_before=NOON + seconds * 1000, person_digests=people)
 
 
 def figures(stats: Stats) -> tuple[int, int, int | None]:
-    """Return how many events of the pixel wait and are held, and in how many seconds after noon the next is due."""
+    """Return how many of the pixel's events wait, how many are held, and the next due time in seconds after noon."""
     due = None if stats.next_due is None else (stats.next_due - NOON) // 1000
     return stats.waiting.get(PIXEL, 0), stats.held.get(PIXEL, 0), due
 

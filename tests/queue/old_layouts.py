@@ -1,4 +1,4 @@
-"""Takes from a queue's file what older versions of it did not have, so that a test finds what they would leave."""
+"""Helpers that turn a queue's file back into an older layout, for tests of the upgrade."""
 
 import struct
 from contextlib import closing
@@ -13,7 +13,7 @@ from proxy.queue.seal import Sealer
 
 
 def write_as_layout_8(db: apsw.Connection) -> None:
-    """Take from a file what layout 8 did not know: rollups, tallies, and facts of the ledger's rows."""
+    """Turn a file back into layout 8: without rollups, tallies, and the facts in ledger rows."""
     for table in ("rollup_kind", "rollup_hour", "rollup_day", "rollup_open", "tally"):
         db.execute(f"DROP TABLE {table}")
     for (index,) in db.execute("SELECT name FROM sqlite_schema WHERE type='index' AND name LIKE 'ledger_%'").fetchall():
@@ -26,7 +26,7 @@ def write_as_layout_8(db: apsw.Connection) -> None:
 
 
 def write_as_layout_7(db: apsw.Connection) -> None:
-    """Take from a file what layout 7 did not know: indexes for what is held and what is due, and the join of copies."""
+    """Turn a file back into layout 7: without separate indexes of held and due segments, and the join of copies."""
     write_as_layout_8(db)
     db.execute("DROP INDEX segment_held; DROP INDEX segment_lane")
     db.execute("CREATE INDEX segment_lane ON segment(pixel, fields, suspect, at, not_before)")
@@ -36,7 +36,7 @@ def write_as_layout_7(db: apsw.Connection) -> None:
 
 
 def write_as_layout_6(db: apsw.Connection) -> None:
-    """Take from a file what layout 6 did not know: request fields and action sources."""
+    """Turn a file back into layout 6: without request fields and action sources."""
     write_as_layout_7(db)
     db.execute("DROP INDEX segment_lane; ALTER TABLE segment DROP COLUMN fields")
     db.execute("CREATE INDEX segment_lane ON segment(pixel, suspect, at, not_before)")
@@ -46,9 +46,9 @@ def write_as_layout_6(db: apsw.Connection) -> None:
 
 
 def write_as_layout_5(db: apsw.Connection) -> None:
-    """Take from a file what layout 5 did not know: how lanes stand, moments, repeats to skip, keys with visitors.
+    """Turn a file back into layout 5: without states of lanes, due times, repeats to skip, and keys with visitors.
 
-    Its duplicate memory, which had the whole hash of an event beside the visitor, is left empty.
+    Its duplicate memory, which had an event's whole hash and its visitor in two columns, is left empty.
     """
     write_as_layout_6(db)
     db.execute("DROP TABLE lane; DROP INDEX segment_lane; CREATE INDEX segment_lane ON segment(pixel, suspect, at)")
@@ -62,7 +62,7 @@ def write_as_layout_5(db: apsw.Connection) -> None:
 
 
 def write_as_layout_4(db: apsw.Connection) -> None:
-    """Take from a file what layout 4 did not know: whose a ledger's row is, and the values of Purchases."""
+    """Turn a file back into layout 4: without the browser copy in ledger rows, and the values of Purchases."""
     write_as_layout_5(db)
     for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'ledger_%'").fetchall():
         db.execute(f"ALTER TABLE {table} DROP COLUMN copy")
@@ -72,7 +72,7 @@ def write_as_layout_4(db: apsw.Connection) -> None:
 
 
 def write_as_layout_3(db: apsw.Connection) -> None:
-    """Take from a file what layout 3 did not know: arrivals, suspects, and when the oldest event happened."""
+    """Turn a file back into layout 3: without arrival times, suspects, and the time of the oldest event."""
     write_as_layout_4(db)
     db.execute("DROP INDEX segment_lane; DROP INDEX segment_oldest; CREATE INDEX segment_lane ON segment(pixel)")
     for column in ("at", "suspect", "oldest_s"):
@@ -81,7 +81,7 @@ def write_as_layout_3(db: apsw.Connection) -> None:
 
 
 def write_as_layout_1(path: Path, waiting: Record, *, day: int) -> None:
-    """Take from a file what layout 1 lacked: findings and people, suppressions, sizes, numbers of dead letters."""
+    """Turn a file back into layout 1: without findings, people, suppressions, sizes and numbers of dead letters."""
     head = orjson.dumps(
         [waiting.name, waiting.id, waiting.time_s, waiting.visitor.hex(), waiting.browser_copy, waiting.bot_reason]
     )

@@ -1,4 +1,4 @@
-"""What pages leave of made-up visitors, and what servers tell of their orders."""
+"""Sightings that pages leave of made-up visitors, and servers' events about their orders."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def order(number: object) -> JoinKey:
 
 
 def left(who: str, *keys: JoinKey, name: str = "Purchase", at: int = NOON, **facts: Any) -> Sighting:
-    """Return what an event of a visitor left; each has an id of its own."""
+    """Return the sighting that an event of a visitor left; its id depends on name, visitor and time."""
     known = {
         "fbp": f"fb.1.1.{who}",
         "fbc": f"fb.1.{at}.click",
@@ -40,7 +40,7 @@ def left(who: str, *keys: JoinKey, name: str = "Purchase", at: int = NOON, **fac
 
 
 def told(*keys: JoinKey, number: int = 1, unknown: Any = "send", days: int = 30, **facts: Any) -> Record:
-    """Return a server's event that is joined by keys."""
+    """Return a server's event that is joined by these keys."""
     made = server_record(number)
     payload = orjson.dumps({"event_name": "Purchase", "event_id": made.id, "user_data": {}})
     join = Join("shop", keys, unknown, days)
@@ -53,7 +53,7 @@ async def claimed(queue: WholeQueue) -> list[Record]:
 
 
 async def joined(queue: WholeQueue, *keys: JoinKey, number: int = 1, **join: Any) -> str:
-    """Return whose browser an event of a server gets, or nothing; or why it was dropped."""
+    """Return whose browser id a new server's event gets, empty if nobody's, or the reason for which it was dropped."""
     before = dict(queue.stats().withheld)
     await queue.append([told(*keys, number=number, **join)])
     if found := await claimed(queue):
@@ -67,13 +67,13 @@ async def leave(queue: WholeQueue, *sightings: Sighting) -> Stored:
 
 
 async def rows(queue: WholeQueue, table: str = "sighting") -> int:
-    """Return how many rows of a table there are."""
+    """Return the number of rows of a table."""
     ((count,),) = await rows_of(queue, f"SELECT count(*) FROM {table}")
     return int(str(count))
 
 
 async def resting(queue: WholeQueue) -> list[Sighting]:
-    """Return all that rests, opened."""
+    """Return all stored sightings, decrypted."""
     sealed = await rows_of(queue, "SELECT sealed FROM sighting ORDER BY id")
     found = [open_sighting(text, Sealer(SECRET)) for (text,) in sealed]
     return [each for each in found if each]

@@ -1,4 +1,4 @@
-"""How often a commit of appends goes to SQLite: the writer thread may have to wait for the interpreter after each step.
+"""The number of SQLite steps in a commit of appends: after each, the writer thread may wait for the interpreter.
 
 A step is one call of ``sqlite3_step``: one for each statement, and one for each row that it returns.
 """
@@ -32,7 +32,7 @@ async def _queue(tmp_path: Path) -> AsyncIterator[LocalQueue]:
 
 
 async def steps_of(queue: LocalQueue, records: Sequence[Record]) -> tuple[int, list[Stored]]:
-    """Append each record by itself, all in one group; return the steps of its commit, and what became of them."""
+    """Append each record by itself, all in one group; return the number of steps of its commit, and the answers."""
     steps: list[Mapping[str, Any]] = []
     trace = queue._store.tables.db.trace_v2
     await queue._writer.do(lambda: None)  # behind the housekeeping after the last append
@@ -45,7 +45,7 @@ async def steps_of(queue: LocalQueue, records: Sequence[Record]) -> tuple[int, l
 
 
 def timed(number: int) -> Record:
-    """An event with an id as the tag makes them."""
+    """Return an event with an id of the tag's form, which begins with a time."""
     return record(number)._replace(id=f"{NOON}0.{number}")
 
 
@@ -63,7 +63,7 @@ KNOWN: dict[str, tuple[Make, Make]] = {
 
 @pytest.mark.parametrize("make", NEW.values(), ids=NEW)
 async def test_a_group_takes_four_steps_however_large_it_is(queue: LocalQueue, make: Make) -> None:
-    """Begin, the keys of all, the segment of all, commit."""
+    """The four are: begin, insert the keys of all events, insert their segment, commit."""
     for count in (1, 2, 64):
         steps, stored = await steps_of(queue, [make(1000 * count + number) for number in range(count)])
 
@@ -73,7 +73,7 @@ async def test_a_group_takes_four_steps_however_large_it_is(queue: LocalQueue, m
 
 @pytest.mark.parametrize(("first", "again"), KNOWN.values(), ids=KNOWN)
 async def test_a_group_of_what_is_known_takes_a_few_steps_more(queue: LocalQueue, first: Make, again: Make) -> None:
-    """Also when each event of a group was met before, the steps do not grow with their number."""
+    """The number of steps does not grow with the group, even if each of its events is known already."""
     await queue.append([first(number) for number in range(64)])
     few, _ = await steps_of(queue, [again(number) for number in (0, 1)])
     many, stored = await steps_of(queue, [again(number) for number in range(2, 64)])

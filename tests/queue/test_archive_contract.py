@@ -1,4 +1,4 @@
-"""What the operator is promised of any queue: lists without gaps, replays that happen once, erasures that are whole."""
+"""What any queue promises the operator: lists without gaps, each letter replayed once, and complete erasures."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ async def listed(queue: WholeQueue, wanted: Filter) -> list[LedgerRow]:
 
 
 async def noted(queue: WholeQueue, *rows: LedgerRow, expected: int = 0) -> None:
-    """Note rows, and wait until so many are in the ledger."""
+    """Note rows, and wait until ``expected`` rows, or as many as were noted, are in the ledger."""
     queue.note(rows)
 
     async def all_there() -> bool:
@@ -46,7 +46,7 @@ async def buried(queue: WholeQueue, *records: Record) -> None:
 
 
 async def test_a_reader_that_goes_on_from_the_last_number_misses_nothing(queue: WholeQueue) -> None:
-    """Whatever the limit, lists above the last number put together are all rows, each once, in order."""
+    """Pages read from the last number onwards contain each row once and in order, whatever their size."""
     await noted(queue, *(dropped(number) for number in range(230)))
     for limit in (1, 99, 100, 1000):
         found: list[LedgerRow] = []
@@ -58,7 +58,7 @@ async def test_a_reader_that_goes_on_from_the_last_number_misses_nothing(queue: 
 
 
 async def test_rows_of_servers_are_told_apart(queue: WholeQueue) -> None:
-    """Each comes back as it was, newest first and since a number, chosen by where its event happened."""
+    """The row of a server's event is read back unchanged, and a filter can ask for its action source."""
     server = dropped_row(server_record(2, source="physical_store"), DropReason.TOO_OLD, NOON)
     await noted(queue, dropped(1), server)
 
@@ -68,7 +68,7 @@ async def test_rows_of_servers_are_told_apart(queue: WholeQueue) -> None:
 
 
 async def test_updates_join_the_event_of_the_visitor_alone(queue: WholeQueue) -> None:
-    """Who brought the event speaks for its browser copy, before it is finished or after; nobody else does."""
+    """An update counts only if it comes from the visitor of the event, be it before the event is finished or after."""
     events = [record(number)._replace(browser_copy=BrowserCopy.PENDING) for number in (1, 2, 3)]
     await queue.append(events)
     for number, visitors in ((1, (b"abcd",)), (2, (b"evil",)), (3, (b"none", b"abcd"))):
@@ -82,7 +82,7 @@ async def test_updates_join_the_event_of_the_visitor_alone(queue: WholeQueue) ->
 
 
 async def test_a_letter_is_replayed_once_by_two_people(queue: WholeQueue) -> None:
-    """Two who press the button at one moment, and one who discards, share the letters among them."""
+    """Two operators who replay the same letters at once, and one who discards some, each get a part of them."""
     await buried(queue, *(record(number) for number in range(30)))
     ids = [letter.id for letter in await queue.dead(Filter(limit=100))]
     counts = await asyncio.gather(
@@ -101,7 +101,7 @@ async def test_a_letter_is_replayed_once_by_two_people(queue: WholeQueue) -> Non
 
 
 async def test_an_erasure_is_whole(queue: WholeQueue) -> None:
-    """What waits and the dead letters of a person go, others' stay, and what comes later from before is refused."""
+    """It removes the person's waiting events and dead letters, and later refuses events from before the erasure."""
     about = [record(number)._replace(person_digests=(ANNA if number % 2 else BERT,)) for number in range(6)]
     await buried(queue, *about[:4])
     await queue.append(about[4:])
@@ -116,7 +116,7 @@ async def test_an_erasure_is_whole(queue: WholeQueue) -> None:
 
 
 async def test_all_suppressions_are_listed_in_pages(queue: WholeQueue) -> None:
-    """Pages behind the last digest put together are all, also where one person has several kinds."""
+    """Pages that each begin behind the last digest contain all suppressions, also if a person has several kinds."""
     people = [number.to_bytes(16, "big") for number in range(1, 8)]
     for kind in SuppressionKind:
         await queue.suppress(people, kind, NOON)
@@ -132,7 +132,7 @@ async def test_all_suppressions_are_listed_in_pages(queue: WholeQueue) -> None:
 
 
 async def test_a_queue_tells_who_delivers(queue: WholeQueue) -> None:
-    """A queue of this process's own knows no others; a shared one knows at least this process."""
+    """A local queue knows no other proxies; a shared one knows at least this process."""
     found, reports = await queue.replicas(), await queue.lane_reports()
 
     assert [each.is_this for each in found] in ([], [True])

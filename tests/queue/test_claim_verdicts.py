@@ -1,4 +1,4 @@
-"""A claim from PostgreSQL holds nothing of suppressed people, and each order's event as every attempt will send it."""
+"""A claim from PostgreSQL has no event of suppressed people, and has joined events as every attempt sends them."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
@@ -25,7 +25,7 @@ ANNA, BERT = b"A" * 16, b"B" * 16
 
 @pytest.fixture(name="pair")
 async def _pair(postgres: Cluster, schema: str) -> AsyncIterator[tuple[Proxy, Proxy]]:
-    """One that leads, and another one at which people opt out."""
+    """Yield a proxy that leads the lane, and another one at which people opt out."""
     async with AsyncExitStack() as stack:
         leader = await stack.enter_async_context(proxy_on(postgres, schema, Clock()))
         other = await stack.enter_async_context(proxy_on(postgres, schema, leader.clock))
@@ -60,7 +60,7 @@ async def claimed(proxy: Proxy) -> Sequence[Record]:
 
 
 async def test_an_opt_out_at_another_proxy_counts_from_its_commit_on(pair: tuple[Proxy, Proxy]) -> None:
-    """The next claim drops what is about the person, writes why, and leaves the rest as it was."""
+    """The next claim drops the person's events, writes the reason into the ledger, and leaves the others unchanged."""
     leader, other = pair
     await leader.store([of(1, ANNA), of(2, BERT)])
     await leader.store([of(3, ANNA)])
@@ -76,7 +76,7 @@ async def test_an_opt_out_at_another_proxy_counts_from_its_commit_on(pair: tuple
 
 
 async def test_an_erasure_spares_what_happened_later(pair: tuple[Proxy, Proxy]) -> None:
-    """Only what happened before it is dropped."""
+    """Only the person's events from before the erasure are dropped."""
     leader, other = pair
     await suppress(other, ANNA, kind=SuppressionKind.ERASURE)
     await leader.store([of(1, ANNA), of(2, ANNA)._replace(time_s=NOON // 1000 + 1)])
@@ -86,7 +86,7 @@ async def test_an_erasure_spares_what_happened_later(pair: tuple[Proxy, Proxy]) 
 
 
 async def test_a_dead_letter_of_somebody_who_opted_out_meanwhile_is_not_kept(pair: tuple[Proxy, Proxy]) -> None:
-    """Graph's refusal is written into the ledger all the same."""
+    """The person's dead letter is not stored; the other one is."""
     leader, other = pair
     await leader.store([of(1, ANNA), of(2, BERT)])
     segments = await leader.outbox.claim(PIXEL, most=10)
@@ -98,7 +98,7 @@ async def test_a_dead_letter_of_somebody_who_opted_out_meanwhile_is_not_kept(pai
 
 
 async def test_a_servers_event_is_joined_once_and_then_stays_as_it_is(pair: tuple[Proxy, Proxy]) -> None:
-    """What its first claim attached is what every further attempt sends, whatever is left meanwhile."""
+    """Further attempts send what the first claim attached, whatever sightings come meanwhile."""
     leader, other = pair
     await leave(other, left("anna", order(1)))
     await leader.store([told(order(1))])
@@ -113,7 +113,7 @@ async def test_a_servers_event_is_joined_once_and_then_stays_as_it_is(pair: tupl
 
 
 async def test_a_join_finds_the_person_who_opted_out(pair: tuple[Proxy, Proxy]) -> None:
-    """Her order is not sent, though the server's event did not say who she is."""
+    """An order is dropped if its sighting is of a person who opted out, though the server did not name the person."""
     leader, other = pair
     await leave(other, left("anna", order(1), person_digests=(ANNA,)))
     await suppress(other, ANNA)
@@ -125,7 +125,7 @@ async def test_a_join_finds_the_person_who_opted_out(pair: tuple[Proxy, Proxy]) 
 
 
 async def test_a_pages_copy_without_a_servers_is_sent(pair: tuple[Proxy, Proxy]) -> None:
-    """Once, whole; nothing of its wait is left in it."""
+    """It is claimed once its wait is over, without the members that belong to the wait."""
     leader, _ = pair
     await leader.store([of(1)._replace(pending=Twin(b"o" * 16), order=b"o" * 16)])
     (found,) = await claimed(leader)
@@ -134,7 +134,7 @@ async def test_a_pages_copy_without_a_servers_is_sent(pair: tuple[Proxy, Proxy])
 
 
 async def test_what_was_settled_between_reading_and_deciding_is_not_sent(pair: tuple[Proxy, Proxy]) -> None:
-    """A claim that has something to decide locks its segments, and leaves out what is gone by then."""
+    """A claim that has to judge events locks their segments first, and leaves out those that are gone by then."""
     leader, other = pair
     await leader.store([of(1, ANNA), of(2, BERT)])
     await suppress(other, ANNA)

@@ -1,4 +1,4 @@
-"""Segments: what is packed comes back byte for byte."""
+"""Segments: records that are packed are unpacked byte for byte."""
 
 import struct
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ PENDING: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def waiting(draw: st.DrawFn) -> list[Record]:
-    """Records of which some wait for another copy of their order."""
+    """Draw records of which some wait for the other copy of their order."""
     records = draw(RECORDS | from_servers())
     orders = st.lists(KEYS, max_size=2).map(b"".join)
     return [
@@ -76,7 +76,7 @@ def waiting(draw: st.DrawFn) -> list[Record]:
 
 @st.composite
 def from_servers(draw: st.DrawFn) -> list[Record]:
-    """Records of servers that may stand in one segment."""
+    """Draw records of servers that may be in one segment, since source and fields are the same."""
     alike = {"browser_copy": st.none(), "action_source": st.just(draw(TEXT)), "fields": st.just(draw(FIELDS))}
     return draw(st.lists(st.builds(Record, **FACTS | alike), max_size=20))
 
@@ -90,7 +90,7 @@ def sample(number: int, shared: bytes = VISITOR) -> Record:
 
 
 def packed_as(layout: int, records: Sequence[Record]) -> bytes:
-    """What the older versions wrote: no shared parts, and in the first neither findings nor people."""
+    """Pack records as layouts 1 and 2 did: without shared parts, and in layout 1 without findings and people."""
     parts = []
     for record in records:
         facts = [record.name, record.id, record.time_s, record.visitor.hex(), record.browser_copy, record.bot_reason]
@@ -102,12 +102,12 @@ def packed_as(layout: int, records: Sequence[Record]) -> bytes:
 
 @given(RECORDS | from_servers() | waiting())
 def test_records_come_back_as_they_were(records: list[Record]) -> None:
-    """Whatever is packed is unpacked the same, payload byte for byte."""
+    """Unpacked records equal the packed ones, with payloads byte for byte."""
     assert unpack(pack(records), "1") == tuple(records)
 
 
 def indexed(records: Sequence[Record]) -> bytes:
-    """What layouts 3 and 4 were at first: shared parts, and no facts."""
+    """Pack records as layouts 3 and 4 first did: with shared parts, but without facts."""
     parts = [
         (each.visitor.hex(), each.bot_reason, b"".join(each.person_digests).hex(), len(each.shared)) for each in records
     ]
@@ -124,19 +124,19 @@ def indexed(records: Sequence[Record]) -> bytes:
 
 @given(RECORDS | from_servers())
 def test_segments_without_facts_are_read(records: list[Record]) -> None:
-    """What layouts 3 and 4 had at first comes back; facts and arrival of these events are not known."""
+    """Segments of the first form of layouts 3 and 4 are read; facts and arrival of their events are unknown."""
     before = [record._replace(facts=NO_FACTS, arrived=0) for record in records]
     assert unpack(indexed(before), "1") == tuple(before)
 
 
 def index_of(packed: bytes) -> Any:
-    """The index of a segment, of which nothing is looked up."""
+    """Return the index of a packed segment."""
     return orjson.loads(packed[5 : 5 + int.from_bytes(packed[1:5], "big")])
 
 
 @given(RECORDS | from_servers())
 def test_an_older_version_reads_what_it_knows(records: list[Record]) -> None:
-    """Of two versions that share a database either reads the other's segments: the older one skips what came later."""
+    """A proxy of an older version that shares the database can read new segments: it ignores the later members."""
     packed = pack(records)
     parts, entries, *kinds = index_of(packed)
     assert packed[:1] in {b"\x03", b"\x04"}
@@ -151,7 +151,7 @@ def test_an_older_version_reads_what_it_knows(records: list[Record]) -> None:
 
 @given(RECORDS)
 def test_segments_of_older_versions_are_read(records: list[Record]) -> None:
-    """Layouts 1 and 2 come back with all they had: whole payloads, and in the second findings and people."""
+    """Segments of layouts 1 and 2 are read with all they contain: whole payloads, and in 2 findings and people."""
     bare: dict[str, Any] = {"shared": b"", "facts": NO_FACTS, "arrived": 0}
     whole = [record._replace(payload=record.whole, **bare) for record in records]
 
@@ -162,7 +162,7 @@ def test_segments_of_older_versions_are_read(records: list[Record]) -> None:
 
 
 def test_what_records_share_is_written_once() -> None:
-    """100 records of one visitor take the room of one, and of another visitor's beside them too."""
+    """100 records of one visitor store the shared part once; records of another visitor add one more."""
     alike = [sample(number) for number in range(100)]
 
     assert len(pack(alike)) < len(VISITOR) + 100 * 120
@@ -171,13 +171,13 @@ def test_what_records_share_is_written_once() -> None:
 
 
 def test_the_parts_of_a_payload_make_one_object() -> None:
-    """What Graph gets of a record has the members of both parts."""
+    """The payload that Graph gets has the members of the shared part and of the record's own."""
     assert orjson.loads(sample(1).whole) == orjson.loads(sample(1).payload) | orjson.loads(VISITOR)
     assert sample(1, b"").whole == sample(1).payload
 
 
 def test_segments_are_cut_by_what_graph_will_get() -> None:
-    """However little they take at rest, the payloads of one segment stay within a request to Graph."""
+    """However small a segment is when stored, its payloads fit into one request to Graph."""
     cut = list(chunks([sample(number, VISITOR * 4) for number in range(400)]))
 
     assert [len(chunk) for chunk in cut] == [129, 129, 129, 13]
@@ -186,7 +186,7 @@ def test_segments_are_cut_by_what_graph_will_get() -> None:
 
 
 def test_what_waits_for_nothing_costs_nothing() -> None:
-    """The order of a record is written only while its other copy may come, and most segments have no word of that."""
+    """The order of a record is stored only while the other copy may come; other segments have no member for it."""
     plain = sample(1)
 
     assert pack([plain._replace(order=b"k" * 16)]) == pack([plain])
@@ -196,7 +196,7 @@ def test_what_waits_for_nothing_costs_nothing() -> None:
 
 @given((RECORDS | from_servers() | waiting()).filter(bool), st.data())
 def test_a_torn_segment_is_noticed(records: list[Record], data: st.DataObject) -> None:
-    """A segment cut anywhere within a record raises, and never yields a shortened record."""
+    """Reading a segment that was cut off raises an error, or yields whole records only."""
     packed = pack(records)
     cut = data.draw(st.integers(0, len(packed) - 1))
     try:
@@ -208,7 +208,7 @@ def test_a_torn_segment_is_noticed(records: list[Record], data: st.DataObject) -
 
 
 def test_a_record_of_no_shared_part_is_noticed() -> None:
-    """An index that names a part which is not there is damage like any other, and no fault of the claim."""
+    """An index that refers to a missing shared part is reported as damage, like any other."""
     packed = pack([sample(1)])
     (_, ((*_, length),), *_) = index_of(packed)
     assert packed.count(b",0,%d]" % length) == 1

@@ -1,4 +1,4 @@
-"""How much waits, as other threads see it: only what is committed, and never half a change."""
+"""The counts of waiting events that other threads see: only committed ones, and never half a change."""
 
 import asyncio
 from pathlib import Path
@@ -26,7 +26,7 @@ def open_queue(directory: Path) -> LocalQueue:
 
 
 async def test_counts_show_only_what_is_committed(tmp_path: Path) -> None:
-    """Within a transaction the counts stand as before it; a rollback leaves them so."""
+    """Counts do not change within a transaction, nor by one that is rolled back."""
     queue = open_queue(tmp_path)
     await queue.append([record(1)])
 
@@ -48,7 +48,7 @@ async def test_counts_show_only_what_is_committed(tmp_path: Path) -> None:
 
 
 async def test_a_claim_of_a_failed_transaction_is_taken_back(tmp_path: Path) -> None:
-    """What a rollback undoes in the file it undoes in memory: claims made, claims given up."""
+    """A rollback also undoes in memory what the transaction claimed or released."""
     queue = open_queue(tmp_path)
     await queue.append([record(1)])
     await queue.append([record(2)])
@@ -69,7 +69,7 @@ async def test_a_claim_of_a_failed_transaction_is_taken_back(tmp_path: Path) -> 
 
 @pytest.mark.long
 async def test_counts_are_read_while_thousands_of_pixels_are_new(tmp_path: Path) -> None:
-    """A look at the counts from another thread never meets a half-made change."""
+    """Counts that are read from another thread never show half a change."""
     queue = open_queue(tmp_path)
     appends = [asyncio.ensure_future(queue.append([record(n, pixel=str(n))])) for n in range(3000)]
     looks = 0
@@ -85,7 +85,7 @@ async def test_counts_are_read_while_thousands_of_pixels_are_new(tmp_path: Path)
 
 
 async def test_counts_are_copied_only_after_a_change(tmp_path: Path) -> None:
-    """However often somebody looks, and however many pixels there are, a copy is made once a change at most."""
+    """The counts are copied at most once a change, however often they are read and however many pixels there are."""
     queue = open_queue(tmp_path)
     await queue.append([record(1)])
     before = queue.stats()

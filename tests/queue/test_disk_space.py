@@ -1,4 +1,4 @@
-"""What the queue sees of its disk, and how often it speaks of it."""
+"""How the queue watches its disk, and how often it reports."""
 
 import asyncio
 import errno
@@ -34,7 +34,7 @@ class Heard:
 
 
 class SameThread:
-    """Stands for the event loop: calls at once."""
+    """A stand-in for the event loop that calls at once."""
 
     def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
         call()
@@ -52,7 +52,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: int) -> None:
 
 
 def test_a_disk_that_cannot_be_measured_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often a look fails there is one word at the beginning and one at the end, and events are taken."""
+    """However often the measurement fails, one report is made and later cleared, and events are accepted."""
     heard = Heard()
     looked = room(tmp_path, heard)
     with monkeypatch.context() as patch:
@@ -67,7 +67,7 @@ def test_a_disk_that_cannot_be_measured_is_told_once(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("name", ["open", "posix_fallocate", "ftruncate", "close"])
 def test_a_ballast_that_cannot_be_made_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """No descriptor left, or no such call on this file system: told once, no half ballast stays, events are taken."""
+    """Without a descriptor, or on a file system without the call, one report is made and no partial ballast is left."""
     heard = Heard()
     with monkeypatch.context() as patch:
         failing(patch, name, errno.EMFILE)
@@ -83,7 +83,7 @@ def test_a_ballast_that_cannot_be_made_is_told_once(tmp_path: Path, monkeypatch:
 def test_a_disk_that_was_full_has_room_again_when_the_ballast_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Free bytes that cannot be had (a quota) are no room: told once until the ballast could be made again."""
+    """Free bytes that a quota denies do not count as room; that is reported once, until the ballast can be made."""
     heard = Heard()
     looked = room(tmp_path, heard)
     assert looked.release()
@@ -102,7 +102,7 @@ def test_a_disk_that_was_full_has_room_again_when_the_ballast_fits(
 async def test_a_full_disk_is_told_once_however_often_it_is_met(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the disk is full housekeeping goes on trying, and says so once; with room again it says that once."""
+    """While the disk is full, housekeeping goes on trying; it reports once, and clears once there is room."""
     monkeypatch.setattr(housekeeping, "_LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(housekeeping, "_NOTE_EVERY_S", 0.0)
     heard = Heard()

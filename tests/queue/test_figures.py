@@ -1,4 +1,4 @@
-"""What any queue tells of many events: rollups, tallies, pages by arrival, and what waits."""
+"""What any queue states about many events: rollups, tallies, pages by arrival, and waiting events."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -44,21 +44,21 @@ async def by_copy(queue: WholeQueue) -> dict[str, int]:
 
 
 async def test_a_row_says_all_that_was_known_of_its_event(queue: WholeQueue) -> None:
-    """Arrival, facts and Meta's words come back as they were, and none of them is asked of old rows."""
+    """Arrival, facts and Meta's answer are read back, with contact data in its message removed."""
     source = arrived(1, facts=FACTS._replace(value=-1))
     error = GraphError(100, 2804050, "Not enough of anna@example.com", "trace")
     row = dead_row(source, Dead("rejected", error), NOON + 1500, 3)
     await written(queue, row, ended(record(2), after_ms=NOON))
     first, second = (await queue.event_page(Filter())).rows
 
-    # Who it was is written as a hash alone.
+    # The visitor is stored only as a hash, which is not read back.
     assert {first, second} == {row._replace(visitor=b""), ended(record(2, visitor=b""), after_ms=NOON)}
     assert (row.code, row.subcode, row.message, row.arrived) == (100, 2804050, "Not enough of […]", NOON)
     assert names_of(row.facts.match_keys) == ("em", "fbp")
 
 
 async def test_rollups_sum_what_rows_say(queue: WholeQueue) -> None:
-    """Events, values by currency, match keys and lag are counted by the hour of arrival, and by day."""
+    """Events, values by currency, match keys and lags are counted by hour of arrival and by day."""
     other = FACTS._replace(value=100, currency="USD", match_keys=bits_of(["fbp"]))
     rows = [
         ended(arrived(1), after_ms=90),
@@ -82,7 +82,7 @@ async def test_rollups_sum_what_rows_say(queue: WholeQueue) -> None:
 
 
 async def test_news_of_a_browser_copy_move_its_event(queue: WholeQueue) -> None:
-    """An event that was counted as pending is counted as what its copy became, wherever the news comes first."""
+    """An update moves an event from "pending" to its new status, whether it comes before the event's row or after."""
     await written(queue, *(ended(arrived(number, browser_copy=BrowserCopy.PENDING)) for number in range(4)))
     assert await by_copy(queue) == {"pending": 4}
     news = [(0, BrowserCopy.FIRED), (1, BrowserCopy.BLOCKED), (9, BrowserCopy.FIRED), (2, BrowserCopy.PENDING)]
@@ -94,7 +94,7 @@ async def test_news_of_a_browser_copy_move_its_event(queue: WholeQueue) -> None:
 
 
 async def test_that_a_pixel_fired_is_final(queue: WholeQueue) -> None:
-    """A blocked copy may fire later, for the Pixel was late; a fired one is not taken back."""
+    """A blocked copy may still become fired, if the Pixel was late; a fired one never changes."""
     await written(queue, *(ended(arrived(number, browser_copy=BrowserCopy.BLOCKED)) for number in range(2)))
     for copy in (BrowserCopy.FIRED, BrowserCopy.BLOCKED):
         queue.note((), [BrowserCopyUpdate("PageView", "id-0", copy)], [PIXEL], [b"abcd"])
@@ -107,7 +107,7 @@ async def _is(queue: WholeQueue, expected: dict[str, int]) -> bool:
 
 
 async def test_two_visitors_with_one_id_have_a_copy_each(queue: WholeQueue) -> None:
-    """Whoever brings the id of somebody else's order says nothing of that one's browser."""
+    """An update with the id of another visitor's order changes nothing of that visitor's event."""
     both = [arrived(1, visitor=visitor, browser_copy=BrowserCopy.PENDING) for visitor in (b"anna", b"bert")]
     await queue.append(both)
     await written(queue, *map(ended, both))
@@ -117,7 +117,7 @@ async def test_two_visitors_with_one_id_have_a_copy_each(queue: WholeQueue) -> N
 
 
 async def test_names_that_are_told_apart_are_bounded(queue: WholeQueue) -> None:
-    """Whoever makes up names makes no row for each; those that came first stay themselves, on that day."""
+    """Names beyond the bound are counted together; those that came first that day keep rows of their own."""
     made_up = [ended(arrived(number, name=f"Name{number}")) for number in range(150)]
     await written(queue, ended(arrived(999)), *made_up)
     await written(queue, ended(arrived(1000)), ended(arrived(1001, name="Another")))
@@ -128,7 +128,7 @@ async def test_names_that_are_told_apart_are_bounded(queue: WholeQueue) -> None:
 
 
 def test_sums_beyond_64_bits_are_bounded() -> None:
-    """Made-up values, however many, make no sum that cannot be written."""
+    """The sum of very many made-up values stays within 64 bits."""
     sums = RollupSums()
     sums.add(RollupShare(1, 1, 0, 10**13, "EUR"), 10**9)
     key = key_of(ended(arrived(1)))
@@ -136,7 +136,7 @@ def test_sums_beyond_64_bits_are_bounded() -> None:
 
 
 async def test_pixels_of_others_count_as_one(queue: WholeQueue) -> None:
-    """A row that stands for many events of pixels that the site does not list counts as many, under no pixel."""
+    """A row that stands for several events of unknown pixels counts as so many, under no pixel."""
     stranger = record(1, pixel="777")._replace(arrived=NOON, findings=("events:12",))
     await written(queue, dropped_row(stranger, DropReason.UNKNOWN_PIXEL, NOON))
     (found,) = await queue.rollups(ALL)
@@ -144,7 +144,7 @@ async def test_pixels_of_others_count_as_one(queue: WholeQueue) -> None:
 
 
 async def buried(queue: WholeQueue, *records: Record) -> Sequence[int]:
-    """Make dead letters of records, with their rows; return their numbers."""
+    """Make dead letters of records, with their rows; return the letters' numbers."""
     queue.hear_of_work({PIXEL: lambda: None})
     await queue.append(records)
     segments = await until(lambda: queue.claim(PIXEL, most=1000), what="a claim")
@@ -157,7 +157,7 @@ async def buried(queue: WholeQueue, *records: Record) -> Sequence[int]:
 
 
 async def test_a_replayed_letter_is_no_dead_one_any_more(queue: WholeQueue) -> None:
-    """It leaves the rollup of the dead, its row says what became of it, and news of its copy finds the new row."""
+    """Its rollup and its row say that it was replayed, and an update of its copy finds the new row."""
     await buried(queue, arrived(1, browser_copy=BrowserCopy.PENDING), arrived(2, browser_copy=BrowserCopy.PENDING))
     queue.note((), [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL], [b"abcd"])
     await until(lambda: _is(queue, {"pending": 1, "blocked": 1}), what="the news")
@@ -211,7 +211,7 @@ PLANTED = [
     ids=str,
 )
 async def test_pages_are_chosen(queue: WholeQueue, wanted: dict[str, Any], numbers: list[int]) -> None:
-    """Each filter finds its rows, those that arrived last first, whatever the size of a page."""
+    """Each filter finds its rows, the last arrivals first, whatever the size of a page."""
     await written(queue, *PLANTED)
     for limit in (1, 2, 100):
         if wanted.get("below"):
@@ -221,14 +221,14 @@ async def test_pages_are_chosen(queue: WholeQueue, wanted: dict[str, Any], numbe
 
 
 async def test_rows_of_one_moment_are_all_on_some_page(queue: WholeQueue) -> None:
-    """Thousands that arrived within a millisecond come each once, a page after the other."""
+    """Thousands of events that arrived in the same millisecond are each listed once, on successive pages."""
     await written(queue, *(ended(arrived(number)) for number in range(5000)))
     found = await ids_of(queue, limit=999)
     assert (len(found), set(found)) == (5000, {f"id-{number}" for number in range(5000)})
 
 
 async def test_what_waits_is_told(queue: WholeQueue) -> None:
-    """A waiting event is in a list with all that is known of it, found by what it is, and gone when it ended."""
+    """A waiting event is listed with its facts, and can be found by a filter."""
     held = arrived(2, 5, not_before=NOON + 60_000, name="Lead")
     await queue.append([arrived(1), held, server_record(3)._replace(arrived=NOON + 9)])
     found = await queue.waiting(Filter())
@@ -248,7 +248,7 @@ async def test_what_waits_is_told(queue: WholeQueue) -> None:
 
 @pytest.mark.only_sqlite
 async def test_of_very_many_the_newest_and_the_oldest_are_told(queue: WholeQueue) -> None:
-    """However much waits, the list shows both ends of it, also where each event came alone."""
+    """However many events wait, the list has the oldest and the newest ones, also if each was stored alone."""
     for number in range(120):
         await queue.append([arrived(number, number)])
     await queue.append([arrived(number, number) for number in range(1000, 9000)])
@@ -258,7 +258,7 @@ async def test_of_very_many_the_newest_and_the_oldest_are_told(queue: WholeQueue
 
 
 async def test_tallies_add_up_and_are_bounded(queue: WholeQueue) -> None:
-    """A count grows with whatever is added to it, and subjects beyond the bound are one."""
+    """Counts of one subject are added up, and subjects beyond the bound are counted together."""
     await queue.add_tallies([Tally(HOUR, "origin", "https://a.example", 2), Tally(HOUR + 1, "origin", "b", 1)])
     await queue.add_tallies([Tally(HOUR, "origin", "https://a.example", 3), Tally(HOUR, "tag", "1.0", 1)])
     assert await queue.tallies(HOUR, HOUR + 1) == [
@@ -272,7 +272,7 @@ async def test_tallies_add_up_and_are_bounded(queue: WholeQueue) -> None:
 
 @pytest.mark.only_sqlite
 async def test_a_ledger_of_the_eighth_layout_stays_readable(tmp_path: Path, clock: Clock) -> None:
-    """Its rows are listed by when they ended, and found by id and by what they are; rollups begin with new rows."""
+    """Old rows are found by id, pixel and status; rollups and the filter by site begin with new rows."""
     async with opened(tmp_path, clock) as queue:
         await written(queue, *(record_row(number) for number in range(3)))
     with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:

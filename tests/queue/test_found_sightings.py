@@ -1,4 +1,4 @@
-"""Sightings: what pages left of their visitors is found by its keys when a server tells of the order."""
+"""Sightings of visitors are found by their keys when a server reports the order."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.both_engines
 
 @pytest.mark.only_sqlite
 async def test_a_sighting_alone_is_stored_and_acknowledged(tmp_path: Path, clock: Clock) -> None:
-    """A page all of whose events were dropped leaves its visitor, also across a restart."""
+    """A page whose events were all dropped still leaves its sighting, which survives a restart."""
     queue = queues.open_queue(tmp_path, clock)
     assert await leave(queue, left("anna", order(1))) == Stored()
     await queue.close()
@@ -30,7 +30,7 @@ async def test_a_sighting_alone_is_stored_and_acknowledged(tmp_path: Path, clock
 
 
 async def test_a_repeat_leaves_its_sighting_too(queue: WholeQueue) -> None:
-    """The page's copy that comes after the server's is not stored, but its visitor is there when the server's goes."""
+    """The page's copy that follows the server's is not stored, but its sighting is, and completes the server's copy."""
     event = order_key("shop", "Purchase", "1")
     await queue.append([told(order(1), order=event, not_before=NOON + 1)])
     page = record(2)._replace(name="Purchase", order=event)
@@ -41,7 +41,7 @@ async def test_a_repeat_leaves_its_sighting_too(queue: WholeQueue) -> None:
 
 
 async def test_several_visitors_of_a_key_are_never_seen_as_one(queue: WholeQueue) -> None:
-    """Whoever comes a thousand times, under names of his own, does not hide that another visitor named the order."""
+    """A visitor who names an order a thousand times does not hide that another visitor named it too."""
     await leave(queue, *(left("mmm", order(1), name=f"Own{number}", at=NOON + number) for number in range(1000)))
     for number, who in enumerate(("aaa", "zzz")):
         assert await joined(queue, order(1), number=2 * number) == ("mmm" if number == 0 else "")
@@ -50,7 +50,7 @@ async def test_several_visitors_of_a_key_are_never_seen_as_one(queue: WholeQueue
 
 
 async def test_a_visitor_with_a_thousand_orders_is_known_in_each(queue: WholeQueue) -> None:
-    """A till's browser is found by each order, and by the browser itself."""
+    """A browser at a till is found by each of its orders, and by its own id."""
     browser = key(JoinKind.BROWSER, "till")
     await leave(queue, *(left("till", order(number), browser, at=NOON + number) for number in range(1000)))
 
@@ -59,7 +59,10 @@ async def test_a_visitor_with_a_thousand_orders_is_known_in_each(queue: WholeQue
 
 
 async def test_the_first_sighting_of_an_order_stays(queue: WholeQueue) -> None:
-    """The thank-you page opened again with another click id changes nothing; by the browser the latest counts."""
+    """A thank-you page that is opened again with another click id changes nothing for a look-up by the order.
+
+    A look-up by the browser finds the latest sighting.
+    """
     browser = key(JoinKind.BROWSER, "anna")
     for at in (NOON, NOON + 1):
         await leave(queue, left("anna", order(1), browser, at=at))
@@ -72,7 +75,7 @@ async def test_the_first_sighting_of_an_order_stays(queue: WholeQueue) -> None:
 
 
 async def test_a_tag_that_repeats_itself_leaves_one_sighting(queue: WholeQueue) -> None:
-    """The same event sent again takes no further room."""
+    """The same sighting that is sent again takes no more room."""
     for _ in range(20):
         await leave(queue, *[left("anna", order(1), key(JoinKind.BROWSER, "anna"))] * 20)
 
@@ -80,7 +83,7 @@ async def test_a_tag_that_repeats_itself_leaves_one_sighting(queue: WholeQueue) 
 
 
 async def test_callers_of_one_group_leave_theirs_together(queue: WholeQueue) -> None:
-    """Stored in one commit, each visitor is found by his own order."""
+    """Each sighting of several that are stored in one commit is found by its own order."""
     people = [f"person{number}"[:8] for number in range(8)]
     await asyncio.gather(*(leave(queue, left(who, order(who))) for who in people))
 
@@ -88,7 +91,7 @@ async def test_callers_of_one_group_leave_theirs_together(queue: WholeQueue) -> 
 
 
 async def test_another_order_of_a_visitor_speaks_against_the_address(queue: WholeQueue) -> None:
-    """Though the page of that order told no address: the checkout that did was of the same browser."""
+    """A browser's order contradicts an e-mail address that the same browser gave at its checkout for another order."""
     browser, mail = key(JoinKind.BROWSER, "anna"), key(JoinKind.EMAIL, "shared")
     await leave(queue, left("anna", browser, mail, name="InitiateCheckout"))
     assert await joined(queue, order(2), mail, number=1) == "anna"

@@ -1,4 +1,4 @@
-"""Groups: callers that wait together are stored together, within bounds, and each gets its own answer."""
+"""Callers that wait at the same time are stored as one group, within bounds; each gets its own answer."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from proxy.queue.seal import Sealer
 
 
 class Nobody:
-    """Suppresses nobody."""
+    """Suppressions of nobody."""
 
     version = 0
 
@@ -23,7 +23,7 @@ class Nobody:
 
 
 class Engine:
-    """Stores groups once its gate is open."""
+    """An engine that stores groups once its gate is open."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -52,7 +52,7 @@ def sized(size: int) -> Record:
 
 
 async def test_each_caller_gets_its_own_answer() -> None:
-    """One call goes alone; those that wait meanwhile form the next group, in their order."""
+    """The first call is stored alone; calls that come meanwhile form the next group, in their order."""
     engine = Engine()
     grouper = Grouper(engine.make, engine.store)
     engine.gate.clear()
@@ -69,7 +69,7 @@ async def test_each_caller_gets_its_own_answer() -> None:
 
 
 async def test_the_wait_for_company_grows_with_the_company_there_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who was alone makes nobody wait; a large group lets the next wait longer than a small one, up to a bound."""
+    """After a lone call nobody waits; after a larger group the next one is collected for longer, up to a bound."""
     grouper = Grouper(Engine().make, Engine().store)
     loop = asyncio.get_running_loop()
     delays: list[float] = []
@@ -87,7 +87,7 @@ async def test_the_wait_for_company_grows_with_the_company_there_was(monkeypatch
 
 
 async def test_bytes_beyond_the_bound_are_refused_at_once() -> None:
-    """Appends wait for the disk up to so many bytes; more are refused, later ones are taken, a large one alone too."""
+    """Appends that exceed the bytes allowed to wait are refused; a single large one is accepted when nothing waits."""
     engine = Engine()
     engine.gate.clear()
     grouper = Grouper(engine.make, engine.store, Bounds(bytes=100_000))
@@ -103,7 +103,7 @@ async def test_bytes_beyond_the_bound_are_refused_at_once() -> None:
 
 
 async def test_a_crowd_beyond_the_bound_is_refused_at_once() -> None:
-    """More waiting callers than the bound are refused; those within it are served."""
+    """Callers beyond the bound are refused; those within it are served."""
     engine = Engine()
     engine.gate.clear()
     grouper = Grouper(engine.make, engine.store, Bounds(calls=10))
@@ -117,7 +117,7 @@ async def test_a_crowd_beyond_the_bound_is_refused_at_once() -> None:
 
 
 async def test_a_group_that_was_not_stored_fails_all_its_callers_and_no_later_one() -> None:
-    """Who was in the group learns why; the next group is tried."""
+    """All callers of the failed group get the error; the next group is stored."""
     engine = Engine()
     grouper = Grouper(engine.make, engine.store)
     engine.failure = QueueFullError("the disk is full")
@@ -134,7 +134,7 @@ async def test_a_group_that_was_not_stored_fails_all_its_callers_and_no_later_on
 async def test_a_group_that_is_not_taken_fails_all_its_callers_and_no_later_one(
     error: Exception, told: type[QueueError]
 ) -> None:
-    """An engine that refuses a group at once, for whatever reason, is asked again for the next, however many come."""
+    """If the engine refuses groups at once, every caller gets an error, and the grouper goes on with the next group."""
     engine = Engine()
 
     def refuse(_group: Group, _tell: Callable[[Outcome], None]) -> None:
@@ -150,7 +150,7 @@ async def test_a_group_that_is_not_taken_fails_all_its_callers_and_no_later_one(
 
 
 async def test_an_engine_that_loses_an_answer_leaves_nobody_waiting() -> None:
-    """Where answers are missing all callers of the group are told that they were not stored, and the next is tried."""
+    """If the answers of a group are incomplete, all its callers get an error, and the grouper goes on."""
     engine = Engine()
 
     def losing(group: Group, tell: Callable[[Outcome], None]) -> None:
@@ -164,7 +164,7 @@ async def test_an_engine_that_loses_an_answer_leaves_nobody_waiting() -> None:
 
 
 async def test_what_cannot_be_sealed_costs_no_neighbour() -> None:
-    """A record whose id no key can be made of fails alone in its group."""
+    """A record for whose id no key can be made fails alone in its group."""
     engine = Engine()
     grouper = Grouper(engine.make, engine.store)
     bad = record(1)._replace(id="\ud800")
@@ -177,7 +177,7 @@ async def test_what_cannot_be_sealed_costs_no_neighbour() -> None:
 
 
 async def test_a_caller_that_gave_up_disturbs_nobody() -> None:
-    """A cancelled caller's records are stored all the same, and the others get their answers."""
+    """The records of a cancelled caller are still stored, and the other callers get their answers."""
     engine = Engine()
     engine.gate.clear()
     grouper = Grouper(engine.make, engine.store)
@@ -192,7 +192,7 @@ async def test_a_caller_that_gave_up_disturbs_nobody() -> None:
 
 
 async def test_closing_stores_what_waits_and_takes_no_more() -> None:
-    """What was asked before closing is stored before it ends."""
+    """Calls made before closing are stored before it ends."""
     engine = Engine()
     grouper = Grouper(engine.make, engine.store)
     appends = [asyncio.ensure_future(grouper.append([record(number)])) for number in range(5)]

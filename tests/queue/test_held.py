@@ -1,4 +1,4 @@
-"""What is not due yet waits apart: no claim and no look reads it, and it comes out by itself when it is due."""
+"""Events that are not due are held apart: no claim and no figure reads them, and they are released when due."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ SPRING = RequestFields(upload_tag="spring")
 async def test_an_event_is_due_at_the_later_of_its_moments(
     queue: WholeQueue, clock: Clock, of_call: int, of_record: int, due: int
 ) -> None:
-    """The call's moment and the event's own both hold it; what has none, or one that is past, is due at once."""
+    """Both the call and the event may set a time; without one, or with one that is past, the event is due at once."""
     moments = [NOON + seconds * 1000 if seconds else 0 for seconds in (of_call, of_record)]
     await queue.append([record(1)._replace(not_before=moments[1])], not_before=moments[0])
     before = figures(queue.stats())
@@ -43,7 +43,7 @@ async def test_an_event_is_due_at_the_later_of_its_moments(
 
 
 async def test_what_the_queue_seals_itself_has_its_moment_too(queue: WholeQueue, clock: Clock) -> None:
-    """Records that come open, as their person may be suppressed or another visitor brought their id, are held too."""
+    """Records that the queue has to seal again, because of a suppression or another visitor's id, are held as well."""
     lookalike = ANNA[:-1] + b"x"
     await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
     worth = [record(7, visitor=visitor)._replace(name="Purchase", worth=visitor) for visitor in (b"abcd", b"wxyz")]
@@ -65,7 +65,7 @@ async def test_what_the_queue_seals_itself_has_its_moment_too(queue: WholeQueue,
 
 
 async def test_one_call_may_bring_events_of_several_moments(queue: WholeQueue, clock: Clock) -> None:
-    """Each waits for its own; none holds up its neighbours."""
+    """Each event of a call waits until its own time, and delays no other."""
     await queue.append([held_event(1, 9), record(2), held_event(3, 5), held_event(4, 9), record(5)])
     found = []
     for seconds in (0, 5, 9):
@@ -76,7 +76,7 @@ async def test_one_call_may_bring_events_of_several_moments(queue: WholeQueue, c
 
 
 async def test_what_was_held_counts_as_arrived_when_it_became_due(queue: WholeQueue, clock: Clock) -> None:
-    """No age includes the hold, however late the event is claimed; while it is held nothing waits since any time."""
+    """The age of a held event is counted from its due time; while it is held, the pixel has no oldest event."""
     await queue.append([held_event(1, 60)])
     await queue.append([held_event(2, 90)])
     assert await queue.oldest([PIXEL]) == {PIXEL: Oldest()}
@@ -94,7 +94,7 @@ async def test_what_was_held_counts_as_arrived_when_it_became_due(queue: WholeQu
 
 @pytest.mark.only_sqlite
 async def test_a_release_is_the_whole_files_and_comes_in_slices(queue: WholeQueue, clock: Clock) -> None:
-    """A claim releases what is due of all pixels, earliest first, some at a time, and tells that there is more."""
+    """A claim releases the due events of all pixels in slices, the earliest first, and goes on with the next slice."""
     appends = [queue.append([record(n)], not_before=NOON + n) for n in range(1, 1201)]
     await asyncio.gather(*appends, queue.append([record(9000, pixel="2")], not_before=NOON + 1))
     clock.now += 2000
@@ -110,7 +110,7 @@ async def test_a_release_is_the_whole_files_and_comes_in_slices(queue: WholeQueu
 
 @pytest.mark.only_sqlite
 async def test_a_slice_of_large_segments_has_fewer_of_them(queue: WholeQueue, clock: Clock) -> None:
-    """A release writes anew what is sealed, so it ends with some thousand events, however few segments they are in."""
+    """A release has to encrypt segments again, so a slice ends after some thousand events, however few the segments."""
     for start in range(0, 6000, 300):
         await queue.append([record(start + n) for n in range(300)], not_before=NOON + 1 + start)
     clock.now += 10_000
@@ -123,7 +123,7 @@ async def test_a_slice_of_large_segments_has_fewer_of_them(queue: WholeQueue, cl
 
 @pytest.mark.only_sqlite
 async def test_fields_that_only_held_events_have_take_no_turn(queue: LocalQueue, clock: Clock) -> None:
-    """Neither before they are due nor in place of others; when due, they have their turn."""
+    """Fields of held events get no turn in the rotation before they are due; then they do."""
     await queue.append([held_event(1, 5, source=server_record(1, SPRING, time_s=NOON // 1000))])
     assert queue._store.tables.counts.with_fields.values == {}
     clock.now += 5000
@@ -132,11 +132,11 @@ async def test_fields_that_only_held_events_have_take_no_turn(queue: LocalQueue,
     assert sum(queue._store.tables.counts.with_fields.values.values()) == 1
 
 
-# -- who else reaches what is held
+# -- suppressions, erasures and expiry reach held events
 
 
 async def test_an_opt_out_reaches_what_is_held(queue: WholeQueue, clock: Clock) -> None:
-    """Events of a person who opted out meanwhile are dropped when they are due."""
+    """Events of a person who opted out while they were held are dropped when they are due."""
     await queue.append([held_event(1, 5, ANNA), held_event(2, 5, BERT)])
     await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON + 1000)
     clock.now += 5000
@@ -147,7 +147,7 @@ async def test_an_opt_out_reaches_what_is_held(queue: WholeQueue, clock: Clock) 
 
 
 async def test_an_erasure_reaches_what_is_held(queue: WholeQueue, clock: Clock) -> None:
-    """A person's held events are gone at once; the neighbours in the segment stay held until their moment."""
+    """A person's held events are removed at once; other events of their segment stay held."""
     await queue.append([held_event(1, 5, ANNA), held_event(2, 5, BERT)])
     await queue.append([held_event(3, 9, ANNA)])
     erased = await queue.erase([ANNA], NOON + 1000)
@@ -161,7 +161,7 @@ async def test_an_erasure_reaches_what_is_held(queue: WholeQueue, clock: Clock) 
 
 
 async def test_what_is_held_grows_too_old_too(queue: WholeQueue, clock: Clock) -> None:
-    """It becomes a dead letter while it is held, its neighbours stay held, and a replay is due at once."""
+    """A held event that becomes too old is made a dead letter; others stay held, and a replay is due at once."""
     old = record(1, time_s=NOON // 1000 - 1000)._replace(not_before=NOON + DAY_MS)
     await queue.append([old, held_event(2, 86_400)])
     expired = await queue.expire(before_s=NOON // 1000 - 500)
@@ -178,7 +178,7 @@ async def test_what_is_held_grows_too_old_too(queue: WholeQueue, clock: Clock) -
 
 @pytest.mark.only_sqlite
 async def test_a_held_segment_that_was_damaged_holds_up_no_other(queue: LocalQueue, clock: Clock) -> None:
-    """It is released as others are, and skipped as others are."""
+    """A damaged segment is released with the others and skipped when it is claimed."""
     await queue.append([held_event(1, 5)])
     await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET sealed=x'01'"))
     await queue.append([held_event(2, 6)])

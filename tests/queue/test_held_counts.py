@@ -1,4 +1,4 @@
-"""How much is held, and when the next of it is due, is in memory and always as the file has it."""
+"""The number of held events and the next due time are kept in memory, and always agree with the file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ SPRING = RequestFields(upload_tag="spring")
 
 @pytest.mark.only_sqlite
 async def test_a_rollback_leaves_what_is_held_as_it_was(queue: LocalQueue, clock: Clock) -> None:
-    """Neither a failed release nor a failed append changes who is held or when the next is due."""
+    """A failed release or append changes neither the number of held events nor the next due time."""
     await queue.append([held_event(1, 5)])
     store = queue._store
 
@@ -58,7 +58,7 @@ async def test_a_rollback_leaves_what_is_held_as_it_was(queue: LocalQueue, clock
 
 @pytest.mark.only_sqlite
 async def test_the_next_due_is_found_again_after_a_restart(tmp_path: Path, clock: Clock) -> None:
-    """Counts and the next moment are the file's, whatever was claimed or held when the process ended."""
+    """After a restart counts and next due time are those of the file, whatever was claimed before."""
     async with opened(tmp_path, clock) as queue:
         await queue.append([held_event(1, 5), held_event(2, 9), record(3)])
         assert await claimed(queue) == ["id-3"]
@@ -72,7 +72,7 @@ async def test_the_next_due_is_found_again_after_a_restart(tmp_path: Path, clock
 
 
 async def test_a_clock_that_steps_back_holds_nothing_again(queue: WholeQueue, clock: Clock) -> None:
-    """What was released stays so; what is held waits for its moment by the clock as it is."""
+    """Released events stay released; held ones become due by the clock as it is now."""
     await queue.append([held_event(1, 5), held_event(2, 9)])
     clock.now += 5000
     segments = await queue.claim(PIXEL, most=10)
@@ -85,7 +85,7 @@ async def test_a_clock_that_steps_back_holds_nothing_again(queue: WholeQueue, cl
 
 
 class FaultError(Exception):
-    """Ends a transaction."""
+    """The error with which a transaction is made to fail."""
 
 
 def end(*, fails: bool) -> None:
@@ -94,15 +94,15 @@ def end(*, fails: bool) -> None:
 
 
 class Installation:
-    """The tables of a file, and what a test knows of the events in them."""
+    """The tables of a file, and what the test expects of the events in them."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         self.directory = directory
         self.clock = clock
         self.due: dict[str, int] = {}
-        """When each event that waits is due."""
+        """When each waiting event is due, by its id."""
         self.latest = clock.now
-        """The latest moment at which anything was released."""
+        """The latest time at which anything was released."""
         self.number = 0
         self.open()
 
@@ -113,7 +113,7 @@ class Installation:
 
     @contextmanager
     def transaction(self, *, fails: bool) -> Iterator[None]:
-        """Let a transaction fail at its end, or not; what the test knows then stands as before."""
+        """Run a transaction, which fails at its end if ``fails``; then the test's expectations are reset too."""
         due, latest = dict(self.due), self.latest
         try:
             with self.tables.transaction():
@@ -136,7 +136,7 @@ class Installation:
             Appends(self.tables).store(make_group(appends, Sealer(SECRET), self.tables.suppressions))
 
     def claim(self, most: int, *, fails: bool, settles: bool) -> None:
-        """Claim, and settle or give up; with nothing found, nothing is due."""
+        """Claim events, then settle or release them; if none is found, none may be due."""
         with self.transaction(fails=fails):
             self.latest = max(self.latest, self.clock.now)
             segments, _ = self.deliveries.claim(PIXEL, most)
@@ -161,7 +161,7 @@ class Installation:
         self.open()
 
     def check(self) -> None:
-        """Compare what is in memory with the file."""
+        """Compare the figures in memory with the file."""
         stats, db = self.tables.counts.stats(), self.tables.db
         waiting = "SELECT coalesce(sum(n), 0), coalesce(sum(n) FILTER (WHERE not_before>0), 0) FROM segment"
         fields = "SELECT fields, sum(n) FROM segment WHERE not_before=0 AND fields<>x'' GROUP BY fields"
@@ -190,7 +190,7 @@ STEPS: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STEPS, min_size=1, max_size=25))
 def test_whatever_happens_nothing_is_early_late_or_lost(steps: list[tuple[str, dict[str, Any]]]) -> None:
-    """Through faults, erasures, restarts and clocks that step, the numbers are the file's and each event goes once."""
+    """Through faults, erasures, restarts and clock steps the figures match the file, and each event leaves once."""
     with TemporaryDirectory() as directory:
         installation = Installation(Path(directory), Clock())
         for what, how in steps:

@@ -1,4 +1,4 @@
-"""What is held and what is due have an index each, so that neither is read for the other; older files get them."""
+"""Held and due segments have an index each, so that neither are read for the other; older files get them."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ SPRING = RequestFields(upload_tag="spring")
 
 
 async def test_moments_of_the_seventh_layout_keep_their_meaning(tmp_path: Path, clock: Clock) -> None:
-    """What it had for later is held until then, what is due meanwhile is not, and the rest is claimed as ever."""
+    """Events held until later stay held, those due meanwhile are released, and the rest is claimed as before."""
     async with opened(tmp_path, clock) as queue:
         await queue.append([held_event(1, 5), held_event(2, 90), record(3)])
     with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
@@ -40,7 +40,7 @@ def indexes_of(db: apsw.Connection) -> list[tuple[object, ...]]:
 
 
 async def test_an_upgraded_file_has_the_indexes_of_a_new_one(tmp_path: Path, clock: Clock) -> None:
-    """Word by word, as the planner takes a partial index only where the conditions are the same."""
+    """The indexes are equal word by word, as SQLite uses a partial index only if its conditions are the same."""
     async with opened(tmp_path, clock) as queue:
         await queue.append([held_event(1, 5)])
     with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
@@ -55,7 +55,7 @@ async def test_an_upgraded_file_has_the_indexes_of_a_new_one(tmp_path: Path, clo
 
 
 async def plans(queue: LocalQueue, ask: Callable[[], Any]) -> list[str]:
-    """Do something on the writer thread; return how SQLite finds the segments of each statement that it asked."""
+    """Run ``ask`` on the writer thread; return how SQLite finds the segments for each of its statements."""
     db = queue._store.tables.db
     asked: list[tuple[str, Any]] = []
 
@@ -77,7 +77,7 @@ async def plans(queue: LocalQueue, ask: Callable[[], Any]) -> list[str]:
 
 
 async def test_no_claim_and_no_look_reads_what_is_held(queue: LocalQueue, clock: Clock) -> None:
-    """Each goes to its place in an index of what is due, and a release to what is due of what is held."""
+    """Claims and looks use an index of due segments only; a release reads only those held segments that are due."""
     await queue.append([held_event(1, 5), record(2), server_record(3, SPRING)])
     (refused,) = await queue.claim(PIXEL, most=1)
     await queue.settle([refused], Settlement(suspects=((refused.ref, 4),)))
@@ -102,7 +102,7 @@ async def test_no_claim_and_no_look_reads_what_is_held(queue: LocalQueue, clock:
 
 
 async def test_a_start_counts_what_waits_by_the_indexes(queue: LocalQueue) -> None:
-    """No row is read beyond its number of events: what is sealed, a queue full of it, stays on the disk."""
+    """Only the number of events is read of each row, so that the encrypted contents stay on the disk."""
     await queue.append([held_event(1, 5), record(2)])
     db = queue._store.tables.db
 
@@ -114,7 +114,7 @@ async def test_a_start_counts_what_waits_by_the_indexes(queue: LocalQueue) -> No
 
 
 async def test_a_claim_costs_the_same_beside_thousands_of_held_segments(queue: LocalQueue) -> None:
-    """It takes as many steps of SQLite's machine as without them."""
+    """It takes as many steps of SQLite's virtual machine as without them."""
     db = queue._store.tables.db
 
     def steps() -> int:

@@ -57,7 +57,7 @@ def sighting(visitor: str, *keys: JoinKey, name: str = "Purchase", hours: int = 
 
 
 def refusal(visitor: str, *keys: JoinKey, reason: DropReason = DropReason.OPTED_OUT, hours: int = 1) -> Sighting:
-    """Return what a page left of somebody who refused; of a browser without an id, where it has no name."""
+    """Return the sighting of a visitor who refused; one without a visitor is of a browser without an id."""
     nothing: dict[str, Any] = {
         "fbp": "",
         "fbc": "",
@@ -71,7 +71,7 @@ def refusal(visitor: str, *keys: JoinKey, reason: DropReason = DropReason.OPTED_
 
 
 def told(*keys: JoinKey, name: str = "Purchase", user_data: dict[str, str] | None = None, **join: object) -> Record:
-    """Return a server's event that is known by these keys."""
+    """Return a server's event that is joined by these keys."""
     payload = {"event_name": name, "event_id": "theirs", "user_data": {"em": ["hash"], **(user_data or {})}}
     facts: dict[str, object] = {"site": "shop", "keys": keys, "unknown": "send", "days": 7}
     return Record(
@@ -86,7 +86,7 @@ def user_data(found: Record | DropReason) -> dict[str, str]:
 
 
 def visitor_in(found: Record | DropReason) -> str:
-    """Return whose data an event carries; it carries all of one visitor's or nothing."""
+    """Return the visitor whose data an event has, empty if none; all of the data must be of the same visitor."""
     data = user_data(found)
     names = {
         text.rsplit(".", 1)[-1].rsplit(" ", 1)[-1].removeprefix("click-") for key, text in data.items() if key != "em"
@@ -96,7 +96,7 @@ def visitor_in(found: Record | DropReason) -> str:
 
 
 def test_an_order_brings_its_visitor_and_the_id_of_its_copy() -> None:
-    """What crosses over is the browser's ids, its address and agent, and the event id; contact data stays apart."""
+    """Browser ids, address, user agent and event id are taken from the sighting; contact data is not."""
     found = joined(told(order("1")), [sighting("ann", order("1"), email("a"))], NOW)
 
     assert isinstance(found, Record)
@@ -168,12 +168,12 @@ def test_an_order_brings_its_visitor_and_the_id_of_its_copy() -> None:
     ],
 )
 def test_whose_data_is_attached(keys: Sequence[JoinKey], sightings: Sequence[Sighting], whose: str) -> None:
-    """The surest key decides, and a doubt leaves the event alone."""
+    """The most certain key decides, and a doubt leaves the event without data."""
     assert visitor_in(joined(told(*keys), sightings, NOW)) == whose
 
 
 def test_the_id_of_a_copy_crosses_over_by_the_order_alone() -> None:
-    """An address finds the visitor, but his checkout, or another order, is no copy of this event."""
+    """An address or a checkout finds the visitor, but is no copy of this event, whose id stays."""
     by_address = joined(told(email("a")), [sighting("ann", email("a"))], NOW)
     by_checkout = joined(told(order("1")), [sighting("ann", order("1"), name="InitiateCheckout")], NOW)
     copy_of_another_browser = joined(told(order("1"), browser("bob")), [sighting("ann", order("1"))], NOW)
@@ -183,7 +183,7 @@ def test_the_id_of_a_copy_crosses_over_by_the_order_alone() -> None:
 
 
 def test_nothing_of_the_server_is_overwritten() -> None:
-    """What the event says of its buyer stays, and only what it lacks is added."""
+    """The event's own values are kept, and only missing ones are added."""
     said = {"fbp": "fb.1.1.own", "client_ip_address": "own address"}
     data = user_data(joined(told(order("1"), user_data=said), [sighting("ann", order("1"))], NOW))
 
@@ -194,12 +194,12 @@ def test_nothing_of_the_server_is_overwritten() -> None:
     ("takes", "names"), [("all", {"fbp", "fbc", "client_ip_address", "client_user_agent"}), ("ids", {"fbp", "fbc"})]
 )
 def test_what_crosses_over_depends_on_where_it_happened(takes: str, names: set[str]) -> None:
-    """A sale in a shop has no browser's address, whoever the buyer is."""
+    """A sale in a shop takes the browser's ids, but neither its address nor its user agent."""
     assert user_data(joined(told(order("1"), takes=takes), [sighting("ann", order("1"))], NOW)).keys() - {"em"} == names
 
 
 def test_the_first_click_of_a_journey_stays() -> None:
-    """A payment app that came back with another click id does not take the order's."""
+    """The order keeps its click id, though the visitor came back from a payment app with another one."""
     journey = [
         sighting("ann", order("1"), hours=1, fbc="fb.1.9.app"),
         sighting("ann", order("1"), hours=2, name="InitiateCheckout", fbc="fb.1.1.shop"),
@@ -210,7 +210,7 @@ def test_the_first_click_of_a_journey_stays() -> None:
 
 @pytest.mark.parametrize("reason", [DropReason.OPTED_OUT, DropReason.GPC, DropReason.NO_CONSENT, DropReason.DNT])
 def test_a_refusal_binds_the_servers_event(reason: DropReason) -> None:
-    """What a visitor forbade of his order no server may send."""
+    """If a visitor refused at the order, a server's event of the order is dropped for the same reason."""
     assert joined(told(order("1")), [refusal("ann", order("1"), reason=reason)], NOW) is reason
 
 
@@ -242,12 +242,12 @@ def test_a_refusal_binds_the_servers_event(reason: DropReason) -> None:
     ],
 )
 def test_the_last_word_of_each_visitor_counts(sightings: Sequence[Sighting], *, leaves: bool) -> None:
-    """Whoever refused and granted later may be joined; where one of several refused, nothing leaves."""
+    """A later grant permits the join; if one of several visitors refuses, the event is dropped."""
     assert isinstance(joined(told(order("1"), email("a")), sightings, NOW), Record) is leaves
 
 
 def test_nothing_of_a_refusing_visitor_is_attached_after_a_grant() -> None:
-    """The forbidden sightings of a journey give nothing, not even an empty id."""
+    """Forbidden sightings of a visitor who granted later contribute nothing, not even empty ids."""
     journey = [refusal("ann", order("1"), hours=2), sighting("ann", order("1"), hours=1)]
 
     assert visitor_in(joined(told(order("1")), journey, NOW)) == "ann"
@@ -267,7 +267,7 @@ def test_people_never_seen_are_treated_as_the_site_says(unknown: str) -> None:
 
 
 def test_an_order_of_two_visitors_counts_as_seen() -> None:
-    """Both said yes, so it leaves without the data of either, and says why."""
+    """If both visitors consented, the event is sent without the data of either, and a finding says so."""
     found = joined(told(order("1"), unknown="drop"), [sighting("ann", order("1")), sighting("bob", order("1"))], NOW)
 
     assert isinstance(found, Record)
@@ -275,7 +275,7 @@ def test_an_order_of_two_visitors_counts_as_seen() -> None:
 
 
 def test_limited_data_use_of_the_visitor_crosses_over() -> None:
-    """The strictest word of the journey counts, and what the server said itself stays."""
+    """The strictest options of the visitor's sightings are used."""
     journey = [sighting("ann", order("1"), options=(("LDU",), 1, 1000)), sighting("ann", order("1"), hours=0)]
     found = joined(told(order("1")), journey, NOW)
 
@@ -300,7 +300,7 @@ SIGHTINGS = st.lists(
 
 @given(KEYS, SIGHTINGS, st.randoms())
 def test_whatever_was_seen_in_whatever_order(keys: list[JoinKey], sightings: list[Sighting], random: object) -> None:
-    """Data is attached of one visitor only, who shares a key with nobody else, whatever came first."""
+    """The data is of one visitor, who shares no key with another, and the order of sightings makes no difference."""
     found = joined(told(*keys), sightings, NOW)
     shuffled = list(sightings)
     random.shuffle(shuffled)  # type: ignore[attr-defined]

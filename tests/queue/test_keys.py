@@ -1,4 +1,4 @@
-"""Keys of events: what tells events apart, and which ids tell when they were born."""
+"""Keys of events: they differ for different events, and begin with the time of an id that has one."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
     ],
 )
 def test_different_events_have_different_keys(first: tuple[str, str, str], second: tuple[str, str, str]) -> None:
-    """Pixel, name and id each tell events apart, and cannot run into one another."""
+    """Each of pixel, name and id makes a difference, and a change of their boundaries does too."""
     assert event_key(*first) != event_key(*second)
     assert len(event_key(*first)) == 16
 
@@ -40,13 +40,13 @@ def test_different_events_have_different_keys(first: tuple[str, str, str], secon
     ],
 )
 def test_ids_that_begin_with_a_time_tell_their_birth(identity: str, second: int | None) -> None:
-    """Thirteen digits and something behind them; everything else is an id like any other."""
+    """An id that begins with thirteen digits and has more behind them gives its second; any other gives none."""
     assert birth_s(identity) == second
 
 
 @given(TEXT, TEXT, TEXT)
 def test_every_event_has_a_key(pixel: str, name: str, identity: str) -> None:
-    """Whatever text comes, the key has 16 bytes, and begins with the birth where the id tells it."""
+    """Any text has a key of 16 bytes, which begins with the second that the id names, if it names one."""
     key = event_key(pixel, name, identity)
     born = birth_s(identity)
 

@@ -1,4 +1,4 @@
-"""Who shall lead which lane follows from the same facts for everybody."""
+"""All replicas derive from the same facts who is to lead which lane."""
 
 from collections import Counter
 
@@ -29,12 +29,12 @@ lanes = st.sampled_from(LANES)
 def test_lanes_are_shared_fairly(
     wishes: dict[bytes, list[str]], leaders: dict[str, bytes], loads: dict[bytes, int]
 ) -> None:
-    """Each lane that somebody living wishes to lead has one leader, and nobody has too much."""
+    """Each lane that a living replica wishes to lead has one leader, and no replica leads too many."""
     assert Counter(shares(wishes, leaders).values()) == loads
 
 
 def test_who_leads_stays() -> None:
-    """Where it is fair as it is, nothing moves; where somebody comes, only as much as is fair."""
+    """Nothing moves if the shares are fair; for a new replica, only as many lanes move as are needed."""
     leaders = {"1": B, "2": A, "3": A, "4": B}
 
     assert shares({A: LANES, B: LANES}, leaders) == leaders
@@ -47,7 +47,7 @@ def test_who_leads_stays() -> None:
     leaders=st.dictionaries(lanes, replicas),
 )
 def test_the_shares_are_fair_and_final(wishes: dict[bytes, list[str]], leaders: dict[str, bytes]) -> None:
-    """Every wish is met by somebody who has it, no lane can be moved for the better, and all agree once it is so."""
+    """Each lane's leader wishes to lead it, no move would be fairer, and the result stays when it is derived again."""
     chosen = shares(wishes, leaders)
     load = Counter(chosen.values())
 

@@ -1,4 +1,4 @@
-"""What the ledger forgets, and how little of it at a time."""
+"""The ledger: what it forgets, in slices, how it is searched, and how its rows are numbered."""
 
 import apsw
 import pytest
@@ -18,7 +18,7 @@ KEPT = 1 << 40
 
 
 def empty_database() -> apsw.Connection:
-    """Return one as the ledger needs it."""
+    """Return a database as the ledger needs it."""
     db = apsw.Connection(":memory:")
     db.execute("CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID")
     Ledger(db).start_rollups()
@@ -36,7 +36,7 @@ def write(ledger: Ledger, day: int, count: int) -> None:
 
 
 def forget(ledger: Ledger, last_day: int, most_bytes: int = KEPT) -> bool:
-    """Forget a slice of what was until a day, or is beyond some bytes, fewer than a setting may name."""
+    """Forget one slice of days before ``last_day`` or of the excess over ``most_bytes``; tell whether there was one."""
     retention = RetentionSettings.model_construct(ledger_days=TODAY - last_day, ledger_max_bytes=most_bytes)
     return ledger.forget(TODAY * DAY_MS, retention)
 
@@ -51,7 +51,7 @@ def forget_all(ledger: Ledger, last_day: int, most_bytes: int = KEPT) -> int:
 
 
 def test_a_large_day_is_forgotten_in_slices(ledger: Ledger) -> None:
-    """No call removes more than a slice, and in the end the old day's table is gone and the young one whole."""
+    """Each call removes at most a slice; in the end the old day's table is gone and the young one complete."""
     write(ledger, TODAY - 8, 10_000)
     write(ledger, TODAY, 3)
 
@@ -62,7 +62,7 @@ def test_a_large_day_is_forgotten_in_slices(ledger: Ledger) -> None:
 
 
 def test_too_many_bytes_cost_the_oldest_rows(ledger: Ledger) -> None:
-    """Beyond its bytes the ledger loses its oldest rows, within the present day too."""
+    """A ledger that exceeds its bytes loses its oldest rows, even those of today."""
     write(ledger, TODAY - 1, 100)
     write(ledger, TODAY, 10_000)
     forget_all(ledger, TODAY - 7, most_bytes=800_000)
@@ -74,7 +74,7 @@ def test_too_many_bytes_cost_the_oldest_rows(ledger: Ledger) -> None:
 
 
 def test_news_live_as_long_as_the_events_they_may_join(ledger: Ledger) -> None:
-    """Updates of browser copies go with the days of their events, not before."""
+    """Updates of browser copies are forgotten with the day of their events, not before."""
     write(ledger, TODAY, 1)
     ledger.write_updates(
         [((TODAY - 8) * DAY_MS, b"old", b"", BrowserCopy.FIRED), (TODAY * DAY_MS, b"new", b"", BrowserCopy.FIRED)]
@@ -85,7 +85,7 @@ def test_news_live_as_long_as_the_events_they_may_join(ledger: Ledger) -> None:
 
 
 def pages_of(ledger: Ledger) -> int:
-    """Return what the tables take on disk, as SQLite counts its pages."""
+    """Return the bytes of the tables on disk, as SQLite counts their pages."""
     sql = "SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'ledger_%' OR name LIKE 'fate_%'"
     return ledger._number(sql)
 
@@ -93,7 +93,7 @@ def pages_of(ledger: Ledger) -> int:
 @pytest.mark.parametrize("length", [0, 40, 200])
 @pytest.mark.parametrize("letter", ["x", "é"])
 def test_the_size_is_what_the_rows_take(ledger: Ledger, letter: str, length: int) -> None:
-    """Short names and long ones, with and without umlauts: the estimate is within a seventh of the pages."""
+    """The estimated size is within a seventh of the pages, for short and long names, with and without umlauts."""
     at = TODAY * DAY_MS
     ledger.write(
         LedgerRow(at, PIXEL, letter * length, f"{n}", at // 1000, Status.DROPPED, "unknown_pixel") for n in range(5000)
@@ -103,7 +103,7 @@ def test_the_size_is_what_the_rows_take(ledger: Ledger, letter: str, length: int
 
 
 def test_the_size_of_news_is_counted_too(ledger: Ledger) -> None:
-    """Updates of browser copies take room as well; of those about one event only the latest counts."""
+    """The size includes the updates of browser copies; of several for an event only the latest counts."""
     at = TODAY * DAY_MS
     for browser_copy in (BrowserCopy.BLOCKED, BrowserCopy.FIRED):
         ledger.write_updates((at, event_key(PIXEL, "Lead", str(n)), b"", browser_copy) for n in range(20_000))
@@ -112,7 +112,7 @@ def test_the_size_of_news_is_counted_too(ledger: Ledger) -> None:
 
 
 def test_the_size_is_known_after_a_restart_and_after_forgetting(ledger: Ledger) -> None:
-    """It is read from the file, not from what this process wrote."""
+    """A new instance finds the size in the file."""
     write(ledger, TODAY - 1, 3000)
     write(ledger, TODAY, 3000)
     forget_all(ledger, TODAY - 7, most_bytes=300_000)
@@ -131,7 +131,7 @@ def rows_of(ledger: Ledger, table: str) -> int:
 @pytest.mark.long
 @pytest.mark.parametrize(("rows", "updates"), [(20_000, 1000), (1000, 60_000)])
 def test_a_flood_of_one_kind_leaves_the_other(ledger: Ledger, rows: int, updates: int) -> None:
-    """Beyond the bound what takes more is forgotten, so that forged updates cost no rows, and drops no update."""
+    """Above the bound the kind that takes more room is forgotten: forged updates cost no rows, drops no updates."""
     at = TODAY * DAY_MS
     write(ledger, TODAY - 1, 500)
     write(ledger, TODAY, rows)
@@ -145,7 +145,7 @@ def test_a_flood_of_one_kind_leaves_the_other(ledger: Ledger, rows: int, updates
 
 
 def test_a_search_takes_the_same_few_statements_whatever_it_finds(ledger: Ledger) -> None:
-    """A page of 1,000 rows with updates of every day: four statements a slice, and a bound on each slice's rows."""
+    """A page of 1,000 rows, with updates of every day, takes four statements a slice, and a slice is bounded."""
     for day in range(TODAY - 6, TODAY + 1):
         write(ledger, day, 3000)
         keys = (event_key(PIXEL, "Lead", f"{day}-{n}") for n in range(3000))
@@ -171,7 +171,7 @@ def test_a_search_takes_the_same_few_statements_whatever_it_finds(ledger: Ledger
 
 
 def test_a_search_that_finds_nothing_looks_at_a_slice_at_a_time(ledger: Ledger) -> None:
-    """A rare event among many is found, without one step that looks at all of them."""
+    """A rare event among many is found slice by slice, without a step that reads all rows."""
     write(ledger, TODAY, 3 * SLICE)
     wanted, slices = Filter(id=f"{TODAY}-7"), 0
     place: Place | None = START
@@ -185,7 +185,7 @@ def test_a_search_that_finds_nothing_looks_at_a_slice_at_a_time(ledger: Ledger) 
 
 
 def test_the_latest_news_of_an_event_count(ledger: Ledger) -> None:
-    """Updates of a later day replace those of an earlier one."""
+    """An update of a later day replaces one of an earlier day."""
     write(ledger, TODAY, 1)
     key = event_key(PIXEL, "Lead", f"{TODAY}-0")
     ledger.write_updates(
@@ -197,7 +197,7 @@ def test_the_latest_news_of_an_event_count(ledger: Ledger) -> None:
 
 
 def test_a_row_that_sqlite_cannot_hold_costs_no_other(ledger: Ledger) -> None:
-    """Half a surrogate pair or a number beyond 64 bits is left out and counted."""
+    """Half a surrogate pair or a number beyond 64 bits is left out and counted; the other rows are written."""
     at = TODAY * DAY_MS
     bad = [
         LedgerRow(at, PIXEL, "\ud800", "1", 1, Status.DROPPED),
@@ -210,7 +210,7 @@ def test_a_row_that_sqlite_cannot_hold_costs_no_other(ledger: Ledger) -> None:
 
 
 def test_a_row_among_hundreds_that_cannot_be_held_costs_none_of_them(ledger: Ledger) -> None:
-    """Rows are written many in a statement; numbers and sums are as if each had been written alone."""
+    """Many rows are written with one statement; numbers and sums are the same as if each was written alone."""
     at = TODAY * DAY_MS
     rows = [LedgerRow(at, PIXEL, "\ud800" if n == 100 else "Lead", f"{n}", 1, Status.DROPPED) for n in range(300)]
     left_out = ledger.write(rows)
@@ -227,7 +227,7 @@ def test_a_row_among_hundreds_that_cannot_be_held_costs_none_of_them(ledger: Led
 
 
 def test_a_thousand_rows_are_written_in_a_few_statements(ledger: Ledger) -> None:
-    """Each call into SQLite gives up the interpreter's lock, so there are few of them, on two days too."""
+    """Each call into SQLite releases the interpreter's lock, so a thousand rows of two days take at most 40 inserts."""
     statements: list[str] = []
 
     def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
@@ -243,7 +243,7 @@ def test_a_thousand_rows_are_written_in_a_few_statements(ledger: Ledger) -> None
 
 
 def test_rows_of_an_older_layout_count_too(ledger: Ledger) -> None:
-    """A table that older programs wrote, without sums, is bounded like any other once new rows are in it."""
+    """A table of an older version, which has no sizes, is bounded like any other once new rows are in it."""
     write(ledger, TODAY, 10_000)
     for column in ("copy", "total"):
         ledger._db.execute(f"ALTER TABLE ledger_{TODAY} DROP COLUMN {column}")
@@ -261,7 +261,7 @@ def test_rows_of_an_older_layout_count_too(ledger: Ledger) -> None:
 
 
 def numbered(ledger: Ledger, since: int, wanted: Filter = Filter(), first: int = 1) -> list[tuple[int, str]]:  # noqa: B008 - frozen
-    """Return numbers and ids of all rows above a number, in the order in which they are read."""
+    """Return number and id of all rows above a number, in the order in which they are read."""
     rows: list[LedgerRow] = []
     number: int | None = since
     while number is not None:
@@ -271,7 +271,7 @@ def numbered(ledger: Ledger, since: int, wanted: Filter = Filter(), first: int =
 
 
 def test_numbers_grow_over_all_days(ledger: Ledger) -> None:
-    """What is new since a number comes in the order it was written, however its days are mixed (a clock set back)."""
+    """Rows are read in the order in which they were written, even if their days are mixed, as by a clock set back."""
     for day in (TODAY, TODAY - 1, TODAY, TODAY - 3):
         write(ledger, day, 2)
     days = (TODAY, TODAY, TODAY - 1, TODAY - 1, TODAY, TODAY, TODAY - 3, TODAY - 3)
@@ -283,7 +283,7 @@ def test_numbers_grow_over_all_days(ledger: Ledger) -> None:
 
 
 def test_what_is_new_is_chosen_by_a_filter_a_bounded_page_at_a_time(ledger: Ledger) -> None:
-    """Among many rows of two days those wanted are found, and no page looks at more than a slice or returns more."""
+    """Wanted rows are found among many rows of two days; a page's reads and its rows are both bounded."""
     write(ledger, TODAY - 1, SLICE)
     write(ledger, TODAY, SLICE + 500)
     wanted = Filter(id=f"{TODAY}-{SLICE}")
@@ -299,7 +299,7 @@ def test_what_is_new_is_chosen_by_a_filter_a_bounded_page_at_a_time(ledger: Ledg
 
 
 def test_numbers_go_on_after_everything_was_forgotten(ledger: Ledger) -> None:
-    """A restart with an empty ledger gives no number twice, and neither does one in the middle of forgetting."""
+    """Numbers are not reused after a restart with an empty or half-forgotten ledger."""
     write(ledger, TODAY - 9, 4000)
     assert forget(ledger, TODAY - 8)
     assert forget(ledger, TODAY - 8)
@@ -313,7 +313,7 @@ def test_numbers_go_on_after_everything_was_forgotten(ledger: Ledger) -> None:
 
 
 def test_a_number_that_was_rolled_back_is_given_again(ledger: Ledger) -> None:
-    """Nobody has seen it, and what is read later is without a gap."""
+    """A rolled-back number was seen by nobody, so using it again leaves no gap."""
     write(ledger, TODAY, 1)
     ledger._db.execute("BEGIN")
     write(ledger, TODAY + 1, 5)
@@ -325,7 +325,7 @@ def test_a_number_that_was_rolled_back_is_given_again(ledger: Ledger) -> None:
 
 
 def test_rows_without_numbers_are_read_and_forgotten(ledger: Ledger) -> None:
-    """Days that an older layout counted each from one stay readable; a day may hold rows of both kinds."""
+    """Rows that older layouts numbered day by day stay readable; a day may have rows of both kinds."""
     old = "INSERT INTO ledger_{0}(at, pixel, name, id, time_s, status, reason, fate, fbtrace_id, attempts) VALUES"
     for day in (TODAY - 1, TODAY):
         ledger._table("ledger", day * DAY_MS)

@@ -1,4 +1,4 @@
-"""Ledger rows that nobody waits for: bounded in memory and on disk, written in slices with appends in between."""
+"""Notes, ledger rows for which no caller waits: bounded in memory and on disk, written in slices between appends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ def row(number: int, name: str = "PageView") -> LedgerRow:
 
 
 class Heard:
-    """A board that remembers what was reported (true) and cleared."""
+    """A board that remembers whether a condition was reported (True) or cleared."""
 
     def __init__(self) -> None:
         self.changes: list[tuple[str, bool]] = []
@@ -69,7 +69,7 @@ async def written(queue: LocalQueue) -> None:
 
 
 def test_notes_in_memory_are_bounded_in_bytes() -> None:
-    """Beyond the bound the youngest are left out and counted, long ones sooner, and what was written makes room."""
+    """Above the bound in bytes, the newest notes are left out and counted; notes that were written make room."""
     short, long = Notes(100_000), Notes(100_000)
     short.add([row(n) for n in range(1000)], [])
     long.add([row(n, "x" * 9500) for n in range(1000)], [])
@@ -85,7 +85,7 @@ def test_notes_in_memory_are_bounded_in_bytes() -> None:
 
 
 def test_notes_given_back_come_first_again() -> None:
-    """What could not be written now keeps its place."""
+    """Notes that could not be written keep their place."""
     line = Notes()
     line.add([row(n) for n in range(5)], [(n, b"k", (b"",), BrowserCopy.FIRED) for n in range(5)])
     line.give_back(line.take(7))
@@ -97,7 +97,7 @@ def test_notes_given_back_come_first_again() -> None:
 
 @pytest.mark.long
 async def test_many_notes_are_written_in_slices_with_appends_in_between(queue: LocalQueue) -> None:
-    """100,000 notes: no transaction writes more than a slice, and appends that come now are served in between."""
+    """Of 100,000 notes no transaction writes more than a slice, and appends are served in between."""
     inserted: list[int] = []
 
     def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
@@ -126,7 +126,7 @@ async def test_many_notes_are_written_in_slices_with_appends_in_between(queue: L
 async def test_a_flood_of_drops_keeps_the_ledger_within_its_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bound of 1 MiB means about 1 MiB of pages, at any time and not only every ten minutes."""
+    """With a bound of 1 MiB the ledger takes about 1 MiB of pages at any time, not only every ten minutes."""
     monkeypatch.setattr(housekeeping, "_NOTE_EVERY_S", 0.0)
     queue = open_queue(tmp_path, most_bytes=1 << 20)
     sizes = []
@@ -151,7 +151,7 @@ async def test_a_flood_of_drops_keeps_the_ledger_within_its_bytes(
 async def test_notes_beyond_the_bound_are_counted_and_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A burst beyond the memory for notes: one word at its beginning, one when all are written, and a count."""
+    """A burst of too many notes is reported once, cleared when all are written, and its losses are counted."""
     heard = Heard()
     queue = open_queue(tmp_path, heard)
     monkeypatch.setattr(queue._store.notes, "_most_bytes", 1 << 20)
@@ -174,7 +174,7 @@ async def test_notes_beyond_the_bound_are_counted_and_told_once(
 
 
 async def test_a_note_that_cannot_be_written_ends_nothing(queue: LocalQueue) -> None:
-    """It is left out and counted; its neighbours are written and events are stored."""
+    """The note is left out and counted; other notes and events are still written."""
     queue.note([row(1), row(2, "\ud800"), row(3)])
     await written(queue)
     stored = await asyncio.wait_for(queue.append([record(1)]), 60)

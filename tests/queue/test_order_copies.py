@@ -1,4 +1,4 @@
-"""A page's and a server's copy of one order: while the page's waits the server's takes its place, later it does not."""
+"""The two copies of an order: a server's copy replaces a page's that still waits, and otherwise is a duplicate."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ def of_page(number: int = 1, identity: str = OWN, *, unpaid: str = "", visitor: 
 
 
 def of_server(number: int = 2, identity: str = OWN, *, unknown: str = "send") -> Record:
-    """Return a server's copy of the order, which waits for what the page leaves."""
+    """Return a server's copy of the order, which waits for a page's sighting."""
     made = told(order(1), number=number, unknown=unknown, order=ORDER, not_before=NOON + 2 * WAIT)
     return made._replace(id=identity or made.id)
 
 
 async def brought(queue: WholeQueue, *records: Record) -> list[str]:
-    """Store each record by itself, a page's with what its visitor leaves; return the ids of the repeats."""
+    """Store each record by itself, a page's with its visitor's sighting; return the ids of the duplicates."""
     repeats = []
     for one in records:
         who = one.visitor.decode()
@@ -57,7 +57,7 @@ async def listed(queue: WholeQueue) -> list[LedgerRow]:
 
 
 async def sent(queue: WholeQueue, clock: Clock, *, wait: int = 3 * WAIT) -> list[tuple[str, bool]]:
-    """Let all that waits become due; return the ids of what is sent, each with whether it is a server's."""
+    """Let all waiting events become due; return the id of each claimed event, and whether it is a server's."""
     clock.now = max(clock.now, NOON + wait)
     return [(each.id, each.browser_copy is None) for each in await claimed(queue)]
 
@@ -70,7 +70,7 @@ IDS = [(SAME, SAME), (OWN, OWN)]
 async def test_a_server_takes_the_place_of_a_page_that_waits(
     queue: WholeQueue, clock: Clock, ids: Sequence[str], *, together: bool
 ) -> None:
-    """One event leaves, the server's with the page's id; the page's is a duplicate with its browser copy."""
+    """Only the server's event leaves, with the page's id; the page's is a duplicate and keeps its browser copy."""
     page, server = of_page(1, ids[0]), of_server(2, ids[1])
     if together:
         repeats = await asyncio.gather(brought(queue, page), brought(queue, server))
@@ -87,7 +87,7 @@ async def test_a_server_takes_the_place_of_a_page_that_waits(
 
 @pytest.mark.parametrize("identity", [SAME, OWN])
 async def test_only_the_first_of_servers_takes_over(queue: WholeQueue, clock: Clock, identity: str) -> None:
-    """Its repeats are repeats, under the same id or another, in one request or later."""
+    """Further copies of servers are duplicates, under the same id or another, in the same request or later."""
     first, second, third = of_server(2, identity), of_server(3, identity), of_server(4)
     await brought(queue, of_page(1, identity))
     stored = await queue.append([first, second])
@@ -101,7 +101,7 @@ async def test_only_the_first_of_servers_takes_over(queue: WholeQueue, clock: Cl
 async def test_a_page_that_was_sent_is_not_followed_by_the_servers(
     queue: WholeQueue, clock: Clock, identity: str
 ) -> None:
-    """Claimed, it is on its way, also if the process dies before it arrives, or the clock steps back."""
+    """A page's copy that was claimed counts as sent, even if the process dies then or the clock steps back."""
     await brought(queue, of_page(1, identity))
     clock.now = NOON + WAIT
     (segment,) = await queue.claim(PIXEL, most=10)
@@ -114,7 +114,7 @@ async def test_a_page_that_was_sent_is_not_followed_by_the_servers(
 
 
 async def test_a_page_that_comes_behind_the_servers_is_a_repeat(queue: WholeQueue, clock: Clock) -> None:
-    """Whether the server's waits still or was sent; what the page leaves completes the one that waits."""
+    """It is a duplicate whether the server's copy waits or was sent; its sighting completes a copy that waits."""
     assert await brought(queue, of_server(2, SAME), of_page(1, SAME)) == [SAME]
     (event,) = await sent_records(queue, clock)
     assert b"fb.1.1.anna" in event.payload
@@ -130,7 +130,10 @@ async def sent_records(queue: WholeQueue, clock: Clock) -> list[Record]:
 async def test_pages_of_several_visitors_never_make_an_order_count_twice_as_the_servers(
     queue: WholeQueue, clock: Clock, journey: Sequence[str]
 ) -> None:
-    """Of a page that names one order for everybody, no server's event goes out once any of its copies did."""
+    """Of an order that a page names for every visitor, either the server's copy leaves or pages' copies do, never both.
+
+    The server's leaves if it comes before the first page's copy is claimed.
+    """
     await brought(queue, of_page(1, SAME))
     gone: list[tuple[str, bool]] = []
     for step in journey:
@@ -148,7 +151,7 @@ async def test_pages_of_several_visitors_never_make_an_order_count_twice_as_the_
 
 
 async def test_a_reload_of_a_page_that_was_sent_does_not_wait(queue: WholeQueue, clock: Clock) -> None:
-    """The repeat by the same visitor is not stored, so a server's copy finds nothing whose place it could take."""
+    """The repeat by the same visitor is not stored, so there is no waiting copy that a server's could replace."""
     plain = record(1, visitor=b"anna")._replace(name="Purchase", id=SAME)
     await queue.append([plain])
     assert await sent(queue, clock, wait=0) == [(SAME, False)]
@@ -158,7 +161,7 @@ async def test_a_reload_of_a_page_that_was_sent_does_not_wait(queue: WholeQueue,
 
 @pytest.mark.parametrize("identity", [SAME, OWN])
 async def test_an_order_that_is_paid_late_counts(queue: WholeQueue, clock: Clock, identity: str) -> None:
-    """A page's copy whose payment nobody confirmed is dropped as unpaid; the server's counts weeks later, once."""
+    """A page's copy whose payment is never confirmed is dropped as unpaid; a server's weeks later is sent, once."""
     await brought(queue, of_page(1, identity, unpaid="drop"))
     assert await sent(queue, clock) == []
     assert [(row.status, row.reason, row.browser_copy) for row in await listed(queue)] == [
@@ -174,7 +177,7 @@ async def test_an_order_that_is_paid_late_counts(queue: WholeQueue, clock: Clock
 
 @pytest.mark.parametrize("unpaid", ["", "send"])
 async def test_a_page_whose_copy_did_not_come_is_sent(queue: WholeQueue, clock: Clock, unpaid: str) -> None:
-    """With the bytes it came with, and pending no more."""
+    """It is sent unchanged, and has nothing of its wait left."""
     page = of_page(1, SAME, unpaid=unpaid)
     await brought(queue, page)
 
@@ -188,7 +191,7 @@ async def test_a_page_whose_copy_did_not_come_is_sent(queue: WholeQueue, clock: 
 async def test_a_page_that_steps_back_says_that_its_value_was_another(
     queue: WholeQueue, clock: Clock, theirs: int | None, ours: int | None, findings: Sequence[str]
 ) -> None:
-    """The value that counts is the server's; whoever forged the page's, or a mistake of the shop's, is told."""
+    """The server's value is sent; if the page's was another, by mistake or forgery, the page's row has a finding."""
     page, server = valued(of_page(), theirs), valued(of_server(), ours)
     await brought(queue, page, server)
     await sent(queue, clock)
@@ -206,7 +209,7 @@ def valued(of: Record, value: int | None) -> Record:
 async def test_what_is_dropped_as_unknown_leaves_room_for_the_page(
     queue: WholeQueue, clock: Clock, identity: str
 ) -> None:
-    """The server's event of nobody is dropped; the page that comes with the visitor's consent counts."""
+    """A server's event of a person never seen is dropped; the page's copy that comes later with consent is sent."""
     await brought(queue, of_server(2, identity, unknown="drop"))
     assert await sent(queue, clock) == []
     assert queue.stats().withheld == {DropReason.NO_CONSENT: 1}
@@ -220,7 +223,7 @@ async def test_what_is_dropped_as_unknown_leaves_room_for_the_page(
 async def test_a_backlog_that_is_dropped_keeps_no_append_waiting(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each transaction drops the events of one segment at most, and the claim goes on to what is left."""
+    """Each transaction drops the events of at most one segment, and the claim goes on to the next event."""
     for start in range(10, 3010, 500):
         await queue.append([told(number=start + number, unknown="drop") for number in range(500)])
     await queue.append([record(1)])
@@ -244,7 +247,7 @@ async def test_a_backlog_that_is_dropped_keeps_no_append_waiting(
 async def test_a_claim_of_pending_events_is_many_transactions(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:
-    """Appends have their turn between looks for a few events each, and what was claimed before a fault is sent."""
+    """Appends can run between its transactions, and events claimed before a fault are still returned."""
     for start in range(0, 200, 20):
         await queue.append([told(order(number), number=number) for number in range(start, start + 20)])
     commit, claim = queue._store.commit, queue._store.deliveries.claim
@@ -273,7 +276,7 @@ async def test_a_claim_of_pending_events_is_many_transactions(
 
 
 async def test_a_servers_event_of_nobody_may_come_again(queue: WholeQueue, clock: Clock) -> None:
-    """Its sender's retry is judged anew: by then the visitor may be known."""
+    """Another attempt of its sender is judged anew, as the visitor may be known by then."""
     await brought(queue, of_server(2, SAME, unknown="drop"))
     await sent(queue, clock)
     await leave(queue, left("anna", order(1)))
@@ -283,7 +286,7 @@ async def test_a_servers_event_of_nobody_may_come_again(queue: WholeQueue, clock
 
 
 async def test_copies_of_different_pixels_wait_apart(queue: WholeQueue, clock: Clock) -> None:
-    """A server's event for one pixel takes the place of that pixel's copy alone."""
+    """A server's event for one pixel replaces only that pixel's copy."""
     other = of_page(1, SAME)._replace(pixel="2222222222")
     await brought(queue, of_page(1, SAME), other)
     await brought(queue, of_server(2, SAME))
@@ -296,7 +299,7 @@ async def test_copies_of_different_pixels_wait_apart(queue: WholeQueue, clock: C
 async def test_who_waits_is_known_after_a_restart_and_not_after_a_failed_commit(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page whose commit failed waits for nobody; one that was acknowledged still gives its place."""
+    """A page's copy whose commit failed does not wait; after a restart an acknowledged one can still be replaced."""
     queue = open_queue(tmp_path, clock)
     with monkeypatch.context() as broken:
         broken.setattr(queue._store.tables.segments, "insert_sealed", lambda *_: 1 / 0)
@@ -313,7 +316,7 @@ async def test_who_waits_is_known_after_a_restart_and_not_after_a_failed_commit(
 
 
 async def test_neighbours_in_a_segment_keep_their_order(queue: WholeQueue, clock: Clock) -> None:
-    """What waits for nothing is claimed as it came, between copies that are sent and copies that are not."""
+    """Events without a pending copy keep their order between copies that are sent and copies that are not."""
     plain = [record(number)._replace(not_before=NOON + WAIT) for number in (10, 11)]
     await queue.append([plain[0], of_page(1), plain[1], of_page(3)._replace(order=b"", pending=Twin(b"x" * 16))])
     await brought(queue, of_server(2))
@@ -323,7 +326,7 @@ async def test_neighbours_in_a_segment_keep_their_order(queue: WholeQueue, clock
 
 
 async def test_what_grew_too_old_while_it_waited_is_judged_when_it_is_replayed(queue: WholeQueue, clock: Clock) -> None:
-    """A dead letter of a page's copy that a server's replaced is a duplicate, not a second sale."""
+    """A dead letter of a page's copy that a server's replaced is a duplicate when it is replayed."""
     await brought(queue, of_page(1, SAME))
     assert await queue.expire(before_s=1 << 40) == ({PIXEL: 1}, False)
     await brought(queue, of_server(2, SAME))
@@ -335,7 +338,7 @@ async def test_what_grew_too_old_while_it_waited_is_judged_when_it_is_replayed(q
 
 @pytest.mark.only_sqlite
 async def test_the_memory_of_what_waits_ends_with_that_of_orders(queue: LocalQueue, clock: Clock) -> None:
-    """An order that was never paid is forgotten after four months."""
+    """An order that was never paid is forgotten after 120 days."""
     await brought(queue, of_page(1, unpaid="drop"))
     await sent(queue, clock)
     unsent = queue._store.tables.orders._unsent

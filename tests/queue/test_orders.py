@@ -1,4 +1,4 @@
-"""An event of an order is sent once for months, whatever ids its copies have."""
+"""An event of an order is sent once within months, whatever ids its copies have."""
 
 import asyncio
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ DAYS: list[tuple[float, bool]] = [(0, True), (2.5, True), (29, True), (60, True)
 async def test_an_order_is_known_for_90_days(
     queue: WholeQueue, clock: Clock, start: float, later: float, *, is_known: bool
 ) -> None:
-    """On whatever day of a month it was met first, and for no more than 120."""
+    """It is known for at least 90 days, on whatever day of a period it came first, and for at most 120."""
     clock.now = int((NOON // (30 * DAY) + 1 + start / 30) * 30 * DAY)
     await queue.append([sale(1, "1001")])
     clock.now += int(later * DAY)
@@ -75,7 +75,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("other", OTHERS)
 async def test_what_is_no_copy_is_sent(queue: WholeQueue, other: Record) -> None:
-    """Another order, another site that numbers its orders alike, another pixel or another event."""
+    """A copy must agree in order, site, pixel and event name."""
     await queue.append([sale(1, "1001")])
 
     assert await repeats(queue, other) == []
@@ -84,7 +84,7 @@ async def test_what_is_no_copy_is_sent(queue: WholeQueue, other: Record) -> None
 @pytest.mark.parametrize("pair", [(of_page, sale), (sale, of_page), (sale, sale)])
 @pytest.mark.parametrize("together", [True, False])
 async def test_page_and_backend_count_once(queue: WholeQueue, pair: Sequence[Any], *, together: bool) -> None:
-    """Whichever copy comes first, in one group or later, the other is a duplicate and does not wait."""
+    """The second copy is a duplicate and does not wait, whichever comes first, in the same group or later."""
     copies = [make(number, "1001") for number, make in enumerate(pair)]
     if together:
         stored = await asyncio.gather(*(queue.append([one]) for one in copies))
@@ -97,7 +97,7 @@ async def test_page_and_backend_count_once(queue: WholeQueue, pair: Sequence[Any
 
 @pytest.mark.parametrize("together", [True, False])
 async def test_pages_that_name_one_order_are_sent(queue: WholeQueue, *, together: bool) -> None:
-    """A template that names the same order for everybody costs no sale; once a server tells of it, that counts."""
+    """Pages that all name one order, as by a mistaken template, are sent; a server's copy then is a duplicate."""
     pages = [of_page(number, "1001") for number in range(3)]
     if together:
         assert await repeats(queue, *pages) == []
@@ -108,7 +108,7 @@ async def test_pages_that_name_one_order_are_sent(queue: WholeQueue, *, together
 
 
 async def test_an_event_may_have_several_orders(queue: WholeQueue) -> None:
-    """It is a repeat if any of them was met: a first payment by its subscription and by its invoice."""
+    """An event with several orders, such as a subscription and an invoice, is a repeat if any of them is known."""
     first = order_key("shop", "Subscribe", "sub_1") + order_key("shop", "invoice", "in_1")
     await queue.append([server_record(1)._replace(order=first)])
     again = server_record(2)._replace(order=order_key("shop", "invoice", "in_1"))
@@ -120,7 +120,7 @@ async def test_an_event_may_have_several_orders(queue: WholeQueue) -> None:
 
 
 async def test_a_known_id_tells_of_its_order(queue: WholeQueue) -> None:
-    """A copy that repeats an event's id and names its order lets a third copy with another id be known by that."""
+    """A duplicate by id that names an order makes the order known for copies with other ids."""
     plain = record(1)._replace(name="Purchase")
     await queue.append([plain])
 
@@ -129,7 +129,7 @@ async def test_a_known_id_tells_of_its_order(queue: WholeQueue) -> None:
 
 
 async def test_what_is_refused_counts_for_no_order(queue: WholeQueue) -> None:
-    """The copy of somebody who is suppressed is not stored, and does not make another copy a repeat."""
+    """A copy that is refused for a suppression is not stored, and makes no other copy a repeat."""
     person = b"p" * 16
     await queue.suppress([person], SuppressionKind.OPT_OUT, NOON)
     await queue.append([sale(1, "1001")._replace(person_digests=(person,))])
@@ -141,7 +141,7 @@ async def test_what_is_refused_counts_for_no_order(queue: WholeQueue) -> None:
 async def test_orders_survive_a_restart_and_a_failed_commit(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An order whose event was not stored is not met, its table is made again; a stored one is met after a restart."""
+    """An order whose commit failed is not known; one that was stored is known after a restart."""
     queue = open_queue(tmp_path, clock)
 
     def fail(*_arguments: object) -> None:
@@ -162,7 +162,7 @@ async def test_orders_survive_a_restart_and_a_failed_commit(
 
 @pytest.mark.only_sqlite
 async def test_months_are_dropped_whole(queue: LocalQueue, clock: Clock) -> None:
-    """However long the proxy runs there are four tables and one more until it is tidied."""
+    """There are at most four tables, after 32 months as after four."""
     forget = queue._store.tables.orders.forget
     counts = []
     for month in range(8):
@@ -181,14 +181,14 @@ async def test_months_are_dropped_whole(queue: LocalQueue, clock: Clock) -> None
 
 @pytest.mark.only_sqlite
 async def test_events_without_an_order_touch_no_table(queue: LocalQueue) -> None:
-    """An installation without servers' orders has no such table."""
+    """An installation whose servers report no orders has no table for them."""
     await queue.append([record(1), server_record(2)])
 
     assert await tables(queue) == 0
 
 
 async def test_a_servers_copy_behind_a_pages_is_remembered(queue: WholeQueue, clock: Clock) -> None:
-    """A thank-you page that is opened again weeks after page and backend told of the order counts no more."""
+    """A thank-you page that is opened again weeks after both copies came is a duplicate."""
     await queue.append([of_page(1, "1001")])
     clock.now += 1000
     assert await repeats(queue, sale(2, "1001")) == ["id-2"]
@@ -199,7 +199,7 @@ async def test_a_servers_copy_behind_a_pages_is_remembered(queue: WholeQueue, cl
 
 
 async def test_one_page_of_an_order_stands_for_its_browser_copy(queue: WholeQueue, clock: Clock) -> None:
-    """The first behind the server's event is marked; those that tell of it later are not, nor after weeks."""
+    """The first page's copy after a server's has the finding; repeats and later pages' copies do not."""
     await queue.append([sale(1, "1001")])
     marks = []
     for number, days in ((2, 0), (2, 0), (3, 1), (2, 20)):
@@ -220,7 +220,7 @@ CONFLICTS: list[tuple[Record, Record, tuple[str, ...]]] = [
     (worth(of_page(1, "1001"), b"1111"), worth(sale(2, "1001"), b""), ()),
     (worth(sale(1, "1001"), b"1111"), worth(sale(2, "1001"), b"2222"), ()),
 ]
-"""The first copy of an order, the second, and what is found of that; shops themselves change what an order is worth."""
+"""The first copy of an order, the second, and the second's findings; shops themselves may change an order's value."""
 
 
 @pytest.mark.parametrize(("first", "second", "findings"), CONFLICTS)
@@ -228,7 +228,7 @@ CONFLICTS: list[tuple[Record, Record, tuple[str, ...]]] = [
 async def test_copies_of_an_order_that_disagree_say_so(
     queue: WholeQueue, clock: Clock, first: Record, second: Record, findings: tuple[str, ...], *, together: bool
 ) -> None:
-    """A stranger's page that names an order before its shop does is told by the shop's row, whatever the ids."""
+    """The row of the shop's copy shows that a page, perhaps forged, named the order with another value before it."""
     if not together:
         await queue.append([first])
         clock.now += HOUR
@@ -238,7 +238,7 @@ async def test_copies_of_an_order_that_disagree_say_so(
 
 
 async def test_a_forged_order_is_told_weeks_later(queue: WholeQueue, clock: Clock) -> None:
-    """The value of the first page counts, in whatever month it came; what a second page says hides nothing."""
+    """The first page's value is compared even weeks later; a second page's value does not replace it."""
     await queue.append([worth(of_page(1, "1001"), b"1111")])
     clock.now += 40 * DAY
     await queue.append([worth(of_page(2, "1001"), b"2222")])

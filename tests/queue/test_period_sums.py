@@ -1,4 +1,4 @@
-"""Rollups added up over a period: whatever is asked, they are what the rollups of its hours come to."""
+"""Sums of rollups over a period equal the sums of the rollups of its hours, for every question."""
 
 import random
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ QUESTIONS: Mapping[str, PeriodQuery] = {
 
 
 def rows(seed: int) -> list[LedgerRow]:
-    """Return finished events of some days, of every kind there is."""
+    """Return finished events of some days and of all kinds."""
     chance = random.Random(seed)  # noqa: S311 - the same every time
     found = []
     for number in range(300):
@@ -53,14 +53,14 @@ def rows(seed: int) -> list[LedgerRow]:
             browser_copy=chance.choice([None, *BrowserCopy]),
             facts=facts._replace(currency="" if value is None else chance.choice(["EUR", "USD"])),
         )
-        # The ledger keeps no row that ended more than a week ago.
+        # The ledger refuses rows that ended more than a week ago.
         at = max(event.arrived + chance.randrange(7_000_000), NOON - 3 * DAY_MS)
         found.append(ended_row(event, status, reason, at))
     return found
 
 
 def plain(sums: PeriodSums) -> PeriodSums:
-    """Return sums of which each key comes once, without what is nothing."""
+    """Return sums in which each key comes once and match keys without events are left out."""
     return PeriodSums(*([_plain(each) for each in together(part)] for part in sums))
 
 
@@ -71,7 +71,7 @@ def _plain(each: Rollup) -> Rollup:
 
 @pytest.mark.both_engines
 async def test_sums_are_what_the_hours_come_to(queue: WholeQueue) -> None:
-    """Total, what is before, and every bucket: by hours, by days, of a time zone, of a site, a pixel and a name."""
+    """Total, period before, and every bucket are right by hour, by day, in a time zone, and by site, pixel and name."""
     noted = rows(7)
     queue.note(noted)
 
@@ -90,7 +90,7 @@ async def test_sums_are_what_the_hours_come_to(queue: WholeQueue) -> None:
 @pytest.mark.both_engines
 @pytest.mark.parametrize("by_day", [False, True])
 async def test_counts_tell_events_and_their_last_hour(queue: WholeQueue, *, by_day: bool) -> None:
-    """Of each kind there is one, with as many events as its hours have, and nothing else of them."""
+    """Each kind has one row with its events of all hours and its last hour, and without values, match keys and lags."""
     noted = rows(8)
     queue.note(noted)
     wanted = RollupQuery(HOUR - 100, HOUR, site="shop", by_day=by_day)
@@ -111,7 +111,7 @@ async def test_counts_tell_events_and_their_last_hour(queue: WholeQueue, *, by_d
 
 @pytest.mark.parametrize("wanted", QUESTIONS.values(), ids=QUESTIONS)
 def test_every_hour_is_read_once(wanted: PeriodQuery) -> None:
-    """An hour is in one slot, by itself or with its day, and none is read that was not asked for."""
+    """An hour is read once, by itself or with its day, and no hour is read that was not asked for."""
     plan = plan_of(wanted)
     read = [(hour, slot) for hour, slot in plan.hours.items()]
     read += [(day + hour, slot) for day, slot in plan.days.items() for hour in range(24)]
@@ -126,5 +126,5 @@ def test_every_hour_is_read_once(wanted: PeriodQuery) -> None:
     [([], 1, []), ([4], 1, [(4, 5)]), ([1, 2, 3, 7, 9, 10], 1, [(1, 4), (7, 8), (9, 11)]), ([0, 24], 24, [(0, 48)])],
 )
 def test_times_without_a_gap_are_a_run(times: list[int], step: int, expected: list[tuple[int, int]]) -> None:
-    """Each time is in one run, and runs do not touch."""
+    """Each time is in exactly one run, and no two runs touch."""
     assert list(runs(times, step)) == expected

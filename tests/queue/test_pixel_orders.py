@@ -1,4 +1,4 @@
-"""The operator's orders, kept by both engines."""
+"""The operator's orders for pixels are stored by both engines."""
 
 import pytest
 from queues import Opener
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.both_engines
 
 
 async def test_orders_outlive_the_process_and_are_told_to_all(opener: Opener) -> None:
-    """What was ordered of a pixel is read after a reopening; an order that orders nothing is no order."""
+    """A pixel's orders are read after a reopening, the last one of each pixel; an empty order removes them."""
     queue = await opener()
     assert await queue.pixel_orders() == {}
     await queue.order_pixel("1", PixelOrder(paused_at=5))
@@ -26,7 +26,7 @@ async def test_orders_outlive_the_process_and_are_told_to_all(opener: Opener) ->
 
 
 def test_a_test_code_ends() -> None:
-    """A test event code is of no use from its end on."""
+    """A test event code is no longer returned from its end on."""
     order = PixelOrder(test_code="TEST1", test_until=10)
 
     assert [order.test_code_at(now) for now in (0, 9, 10, 11)] == ["TEST1", "TEST1", "", ""]

@@ -76,7 +76,7 @@ async def listed(queue: WholeQueue, wanted: Filter = Filter()) -> list[LedgerRow
 
 
 async def test_what_was_appended_is_claimed_in_order(queue: WholeQueue) -> None:
-    """Records come out as they went in, oldest first, payload byte for byte."""
+    """Records are claimed in the order of their arrival, with payloads byte for byte."""
     first, second = [record(1), record(2)], [record(3)]
     await queue.append(first)
     await queue.append(second)
@@ -85,7 +85,7 @@ async def test_what_was_appended_is_claimed_in_order(queue: WholeQueue) -> None:
 
 
 async def test_what_was_acknowledged_survives_a_restart(opener: Opener) -> None:
-    """A new opening finds everything, and what was claimed but not settled is free again."""
+    """After a restart all records are there, and those claimed but not settled can be claimed again."""
     queue = await opener()
     await queue.append([record(1), record(2)])
     assert len(await claimed(queue)) == 2
@@ -99,7 +99,7 @@ async def test_what_was_acknowledged_survives_a_restart(opener: Opener) -> None:
 
 
 async def test_a_claim_is_exclusive_until_released(queue: WholeQueue) -> None:
-    """Nobody else gets a claimed segment; released, it is claimed again."""
+    """A claimed segment is not claimed again until it is released."""
     await queue.append([record(1)])
     segments = await queue.claim(PIXEL, most=10)
 
@@ -109,7 +109,7 @@ async def test_a_claim_is_exclusive_until_released(queue: WholeQueue) -> None:
 
 
 async def test_what_has_a_moment_is_not_claimed_before_it(opener: Opener, clock: Clock) -> None:
-    """Events stored for later wait across a restart until their moment, and hold up no others, old or new."""
+    """Events stored for a later time wait for it, across a restart too, and delay no other event."""
     queue = await opener()
     await queue.append([record(1), record(2)], not_before=NOON + HOUR)
     await queue.append([record(3)])
@@ -128,7 +128,7 @@ async def test_what_has_a_moment_is_not_claimed_before_it(opener: Opener, clock:
 
 
 async def test_callers_with_and_without_a_moment_share_no_segment(queue: WholeQueue, clock: Clock) -> None:
-    """Calls that are committed together keep their own moments."""
+    """Calls that are committed together keep their own due times."""
     moments = [0, NOON + 1, 0, NOON + 2, NOON + 1]
     await asyncio.gather(*(queue.append([record(k)], not_before=moment) for k, moment in enumerate(moments)))
     found = []
@@ -143,7 +143,7 @@ PAUSED = DeliveryState("token", 3, NOON + 60_000, "token", GraphError(190, 460, 
 
 
 async def test_how_a_lane_stands_outlives_a_restart(opener: Opener) -> None:
-    """Pause, failures, the next try and Graph's error come back as kept; another pixel's lane is well."""
+    """Pause, failures, time of the next try and Graph's error are read back; another pixel's lane is unaffected."""
     queue = await opener()
     await queue.keep_lane_state(PIXEL, DeliveryState(failures=1))
     await queue.keep_lane_state(PIXEL, PAUSED)
@@ -161,7 +161,7 @@ async def test_how_a_lane_stands_outlives_a_restart(opener: Opener) -> None:
 
 @pytest.mark.only_sqlite
 async def test_a_lane_that_stands_as_before_is_not_written(queue: LocalQueue) -> None:
-    """Keeping the same state again reaches no disk; what was not stored is tried again."""
+    """Keeping the same state again writes nothing; a state whose write failed is written at the next attempt."""
     written: list[DeliveryState] = []
     keep = queue._store.tables.lanes.keep
 
@@ -182,7 +182,7 @@ async def test_a_lane_that_stands_as_before_is_not_written(queue: LocalQueue) ->
 
 
 async def test_a_settlement_here_is_settled_by_nobody_else(queue: WholeQueue) -> None:
-    """One process has the file to itself, so nothing is ever settled elsewhere."""
+    """A single process owns the queue, so no other can have settled its segments."""
     await queue.append([record(1)])
     segments = await queue.claim(PIXEL, most=10)
 
@@ -190,7 +190,7 @@ async def test_a_settlement_here_is_settled_by_nobody_else(queue: WholeQueue) ->
 
 
 async def test_pixels_are_lanes_of_their_own(queue: WholeQueue) -> None:
-    """A claim for one pixel never holds another's events."""
+    """A claim for one pixel never has another pixel's events."""
     await queue.append([record(1, pixel="1"), record(2, pixel="2")])
 
     assert [found.id for found in await claimed(queue, "2")] == ["id-2"]
@@ -214,7 +214,7 @@ async def test_a_large_append_is_cut_into_segments_that_fit_a_request(queue: Who
 
 
 async def test_a_repeat_is_acknowledged_and_not_sent_again(queue: WholeQueue) -> None:
-    """The same event of the same visitor is stored once, whether in one call, in another or at the same time."""
+    """The same event of the same visitor is stored once, within a call, in a later one or in a parallel one."""
     stored = await queue.append([record(1), record(1)])
     again = await queue.append([record(1)])
     both = await asyncio.gather(queue.append([record(2)]), queue.append([record(2)]))
@@ -237,7 +237,7 @@ async def test_a_repeat_is_known_after_a_restart(opener: Opener) -> None:
 
 
 async def test_an_id_of_another_visitor_is_sent_and_counted(queue: WholeQueue) -> None:
-    """A cached page hands one id to many visitors: each is sent, and each one's own repeat is still known."""
+    """A cached page gives one id to many visitors: each one's event is sent, and each one's own repeats are known."""
     await queue.append([record(1, visitor=b"aaaa")])
     of_another_visitor = await queue.append([record(1, visitor=b"bbbb")])
     repeat = await queue.append([record(1, visitor=b"bbbb")])
@@ -249,7 +249,7 @@ async def test_an_id_of_another_visitor_is_sent_and_counted(queue: WholeQueue) -
 CHEAP, DEAR = b"0.01", b"99.9"
 
 
-# Visitor and value of each Purchase in turn; of which it is told that somebody else brought another value.
+# Visitor and value of each Purchase in turn; for each, whether it conflicts with another visitor's value.
 ORDERS: list[tuple[list[tuple[bytes, bytes]], list[bool]]] = [
     ([(b"aaaa", CHEAP), (b"bbbb", DEAR)], [False, True]),
     ([(b"aaaa", DEAR), (b"bbbb", DEAR)], [False, False]),
@@ -264,7 +264,7 @@ ORDERS: list[tuple[list[tuple[bytes, bytes]], list[bool]]] = [
 async def test_one_order_of_two_visitors_with_two_values_is_told(
     queue: WholeQueue, clock: Clock, orders: list[tuple[bytes, bytes]], conflicts: list[bool]
 ) -> None:
-    """Whoever guessed an order's id, and the real buyer: both are sent, and the second says so in its ledger row."""
+    """Both the real buyer's Purchase and a stranger's with a guessed id are sent, and the second has a finding."""
     told = []
     for visitor, worth in orders:
         clock.now += 17 * 3_600_000  # into another table each time
@@ -279,7 +279,7 @@ async def test_one_order_of_two_visitors_with_two_values_is_told(
 
 @pytest.mark.parametrize(("hours", "is_repeat"), [(0, True), (47, True), (48, True), (64, False), (24 * 30, False)])
 async def test_repeats_are_known_for_48_hours(queue: WholeQueue, clock: Clock, hours: int, *, is_repeat: bool) -> None:
-    """A repeat within 48 hours is known; after at most 64 the memory has let go of it."""
+    """A repeat within 48 hours is known; at the latest after 64 hours it is not."""
     await queue.append([record(1)])
     for passed in [16] * (hours // 16) + [hours % 16]:
         clock.now += passed * HOUR
@@ -290,7 +290,7 @@ async def test_repeats_are_known_for_48_hours(queue: WholeQueue, clock: Clock, h
 
 
 async def test_a_clock_set_back_forgets_nothing(queue: WholeQueue, clock: Clock) -> None:
-    """A clock that jumps a day back and forth neither loses events nor the memory of recent ones."""
+    """A clock that jumps a day back and forth loses neither events nor the memory of recent ones."""
     await queue.append([record(1)])
     clock.now -= DAY_MS
     await queue.append([record(2)])
@@ -301,7 +301,7 @@ async def test_a_clock_set_back_forgets_nothing(queue: WholeQueue, clock: Clock)
 
 
 async def test_settled_segments_are_gone_for_good(opener: Opener) -> None:
-    """After a settlement neither this opening nor the next has the events; their ledger rows are there."""
+    """Settled events are gone, also after a restart; their ledger rows are there."""
     queue = await opener()
     await queue.append([record(1)])
     segments = await queue.claim(PIXEL, most=10)
@@ -316,7 +316,7 @@ async def test_settled_segments_are_gone_for_good(opener: Opener) -> None:
 
 
 async def test_the_survivors_of_a_partial_failure_stay(queue: WholeQueue) -> None:
-    """A remainder replaces its segment in the same transaction, with its history."""
+    """A remainder replaces its segment in the same transaction, and keeps its attempts and strikes."""
     await queue.append([record(1), record(2)])
     segments = await queue.claim(PIXEL, most=10)
     remainder = Remainder(PIXEL, 3, 1, (segments[0].records[1],))
@@ -328,7 +328,7 @@ async def test_the_survivors_of_a_partial_failure_stay(queue: WholeQueue) -> Non
 
 
 async def test_a_failed_attempt_is_remembered(queue: WholeQueue) -> None:
-    """A segment that stays counts its attempts and its strikes, and can be claimed again."""
+    """A segment that stays has its attempts and strikes counted, and can be claimed again."""
     await queue.append([record(1)])
     for struck in (False, True):
         segments = await queue.claim(PIXEL, most=10)
@@ -368,7 +368,7 @@ async def test_a_replayed_letter_is_delivered_with_its_id(queue: WholeQueue) -> 
 
 
 async def test_nothing_too_old_is_replayed(queue: WholeQueue) -> None:
-    """A letter from before the bound is left where it is."""
+    """A letter whose event is older than the bound is not replayed."""
     number = await dead_letter(queue)
 
     assert await queue.replay([number], not_before_s=NOON // 1000 + 1) == 0
@@ -376,7 +376,7 @@ async def test_nothing_too_old_is_replayed(queue: WholeQueue) -> None:
 
 
 async def test_discarded_letters_are_gone(queue: WholeQueue) -> None:
-    """A discard removes only what it names."""
+    """A discard removes only the letters it names."""
     first = await dead_letter(queue, 1)
     await dead_letter(queue, 2)
 
@@ -386,7 +386,7 @@ async def test_discarded_letters_are_gone(queue: WholeQueue) -> None:
 
 @pytest.mark.parametrize("restarts", [False, True])
 async def test_the_number_of_a_dead_letter_is_never_given_again(opener: Opener, *, restarts: bool) -> None:
-    """A page that still shows a letter which is gone discards or replays no other, after a restart neither."""
+    """The number of a discarded letter is not reused, so an old page's request affects no other letter."""
     queue = await opener()
     stale = await dead_letter(queue, 1)
     await queue.discard([stale])
@@ -403,7 +403,7 @@ async def test_the_number_of_a_dead_letter_is_never_given_again(opener: Opener, 
 
 @pytest.mark.only_sqlite
 async def test_many_dead_letters_are_read_and_removed_in_slices(queue: LocalQueue) -> None:
-    """No step on the writer thread opens or removes more than a hundred, so that appends get their turn."""
+    """No step on the writer thread reads or removes more than a hundred letters, so that appends can run in between."""
     await queue.append([record(number, time_s=NOON // 1000) for number in range(450)])
     segments = await queue.claim(PIXEL, most=1000)
     letters = tuple(
@@ -421,7 +421,7 @@ async def test_many_dead_letters_are_read_and_removed_in_slices(queue: LocalQueu
 
 
 def sizes_of_steps(queue: LocalQueue) -> list[int]:
-    """Note how many letters each step reads, removes or puts back from now on."""
+    """Return a list that grows by the number of letters of each step that reads, removes or puts back."""
     store, reader, sizes = queue._store, queue._reader, list[int]()
     read, take, discard = reader._dead.read, store.tables.dead.take, store.tables.dead.discard
 
@@ -444,7 +444,7 @@ def sizes_of_steps(queue: LocalQueue) -> list[int]:
 
 
 async def test_dead_letters_are_chosen_and_paged(queue: WholeQueue) -> None:
-    """Filters by reason and name hold for dead letters too, and a page starts where the last one ended."""
+    """Filters work for dead letters too, and a page begins where the last one ended."""
     numbers = [await dead_letter(queue, number) for number in range(1, 4)]
 
     async def ids(**wanted: Any) -> list[str]:
@@ -458,7 +458,7 @@ async def test_dead_letters_are_chosen_and_paged(queue: WholeQueue) -> None:
 
 @pytest.mark.only_sqlite
 async def test_a_damaged_letter_hides_no_other(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
-    """A letter that does not open is listed without its payload and stays; the others are replayed."""
+    """A letter that cannot be decrypted is listed without its payload and stays; the others are replayed."""
     numbers = [await dead_letter(queue, number) for number in (1, 2)]
     await queue._writer.do(
         lambda: queue._store.tables.db.execute("UPDATE dead SET sealed=x'01' WHERE id=?", (numbers[0],))
@@ -474,7 +474,7 @@ async def test_a_damaged_letter_hides_no_other(queue: LocalQueue, caplog: pytest
 
 @pytest.mark.only_sqlite
 async def test_old_letters_are_forgotten(opener: Opener, clock: Clock) -> None:
-    """Letters beyond their days are gone after the next start, younger ones stay."""
+    """Letters older than their retention are removed after the next start; younger ones stay."""
     queue = await opener()
     await dead_letter(queue, 1)
     clock.now += 5 * DAY_MS
@@ -495,7 +495,7 @@ async def test_old_letters_are_forgotten(opener: Opener, clock: Clock) -> None:
 async def test_a_look_that_is_cancelled_together_with_its_answer_ends(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever asks again and again until cancelled is not kept going by an answer of the disk that comes just then."""
+    """A caller that is cancelled at the moment of the disk's answer is cancelled, not kept in its loop."""
     answer = asyncio.get_running_loop().create_future()
 
     async def do(_work: object) -> None:
@@ -516,7 +516,7 @@ async def test_a_look_that_is_cancelled_together_with_its_answer_ends(
 async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When forgetting fails for want of room it waits for its next turn, rather than failing after every commit."""
+    """If forgetting fails on a full disk, it is tried at its next turn instead of after every commit."""
     asked = 0
 
     def forget(_now: int, _retention: RetentionSettings) -> bool:
@@ -550,7 +550,7 @@ async def test_a_full_disk_is_not_asked_at_once_to_forget_again(
     ],
 )
 async def test_the_ledger_is_filtered(queue: WholeQueue, wanted: Filter, ids: list[str]) -> None:
-    """Rows come newest first, across days, only those wanted."""
+    """The wanted rows are returned, newest first, across days."""
     queue.note([row(1, at=NOON - DAY_MS), row(2, status=Status.DROPPED), row(3)])
 
     async def written() -> bool:
@@ -572,7 +572,7 @@ async def test_later_news_of_a_browser_copy_joins_its_event(queue: WholeQueue) -
 
 
 async def test_nobody_speaks_for_the_browser_of_somebody_else(queue: WholeQueue) -> None:
-    """Of two visitors with one id each one's updates join the own row; a stranger's are ignored and counted."""
+    """Each visitor's updates affect the row of that visitor's event; a stranger's are ignored and counted."""
     honest, neighbour, stranger = (letter * 4 for letter in (b"a", b"b", b"c"))
     await queue.append([record(1, visitor=honest), record(1, visitor=neighbour)])
     queue.note([row(1)._replace(visitor=honest), row(1)._replace(visitor=neighbour)])
@@ -592,7 +592,7 @@ async def test_nobody_speaks_for_the_browser_of_somebody_else(queue: WholeQueue)
 
 
 async def test_news_find_the_event_from_before_the_browser_had_an_id(queue: WholeQueue) -> None:
-    """The first answer gives a browser its id, under which its updates come; they join what it brought without."""
+    """A browser gets its id with the first answer; its updates come under the id, and find the event from before it."""
     await queue.append([record(1, visitor=b"bare")])
     queue.note([row(1)._replace(visitor=b"bare")])
     queue.note((), [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL], [b"fbp1", b"bare"])
@@ -606,7 +606,7 @@ async def test_news_find_the_event_from_before_the_browser_had_an_id(queue: Whol
 
 @pytest.mark.only_sqlite
 async def test_the_ledger_does_not_tell_whose_its_events_are(tmp_path: Path, clock: Clock) -> None:
-    """Two events of one visitor have nothing in common in the file, and the four bytes of the visitor rest nowhere."""
+    """Two rows of one visitor share no value in the file, and the visitor's four bytes are not stored."""
     queue = open_queue(tmp_path, clock)
     await queue.settle((), Settlement(rows=tuple(row(n)._replace(visitor=b"\xfe\xdc\xba\x98") for n in range(2))))
     await queue.close()
@@ -620,7 +620,7 @@ async def test_the_ledger_does_not_tell_whose_its_events_are(tmp_path: Path, clo
 
 @pytest.mark.only_sqlite
 async def test_old_days_are_dropped_whole(opener: Opener) -> None:
-    """A ledger day beyond its retention is gone at the next tidying; younger days stay."""
+    """A ledger day older than its retention is removed at the next tidying; younger days stay."""
     queue = await opener()
     queue.note([row(1, at=NOON - 8 * DAY_MS), row(2, at=NOON - 6 * DAY_MS)])
     await queue.close()
@@ -635,7 +635,7 @@ async def test_old_days_are_dropped_whole(opener: Opener) -> None:
 
 @pytest.mark.only_sqlite
 async def test_a_full_queue_refuses_and_keeps_what_it_has(tmp_path: Path, clock: Clock) -> None:
-    """At the bound an append is refused; acknowledged events are never evicted for it."""
+    """At its bound the queue refuses an append; it never removes acknowledged events."""
     queue = open_queue(tmp_path, clock, limits=QueueSettings(max_events=1000))
     await queue.append([record(number) for number in range(1000)])
 
@@ -647,7 +647,7 @@ async def test_a_full_queue_refuses_and_keeps_what_it_has(tmp_path: Path, clock:
 
 @pytest.mark.only_sqlite
 async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, clock: Clock) -> None:
-    """When SQLite has no page left, the append fails and nothing is half stored; with room again, it works."""
+    """If SQLite has no page left, the append fails as a whole; with room again, appends work."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(0)])
     database = queue._store.tables.db
@@ -669,7 +669,7 @@ async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, clock: Clock) ->
 
 @pytest.mark.only_sqlite
 async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) -> None:
-    """On a full disk an append is refused while the settlement beside it is recorded, thanks to the ballast."""
+    """On a full disk an append is refused while a settlement is still recorded, thanks to the ballast."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(0)])
     segments = await queue.claim(PIXEL, most=10)
@@ -697,7 +697,7 @@ async def test_what_waits_can_leave_a_full_disk(tmp_path: Path, clock: Clock) ->
 @pytest.mark.only_sqlite
 @pytest.mark.parametrize("limits", [QueueSettings(min_free_bytes=1 << 60), QueueSettings(max_bytes=1_048_576)])
 async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: Clock, limits: QueueSettings) -> None:
-    """Below the free-disk mark, or beyond its size, the queue takes nothing new, is not ready, and says why."""
+    """Below the limit of free disk, or above its size, the queue refuses appends, is not ready, and says why."""
     queue = open_queue(tmp_path, clock, limits=limits)
     number = 0
     while not queue.refuses() and number < 10_000:
@@ -716,7 +716,7 @@ async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: C
 
 @pytest.mark.parametrize("bad", [record(1)._replace(id="\ud800"), record(1)._replace(worth="aaaa")])  # type: ignore[arg-type]
 async def test_what_one_caller_brings_never_costs_its_neighbours(queue: WholeQueue, bad: Record) -> None:
-    """A record that cannot be keyed, or cannot be written, fails alone in its group."""
+    """A record for which no key can be made, or which cannot be written, fails alone in its group."""
     results = await asyncio.gather(
         queue.append([record(2)]), queue.append([bad]), queue.append([record(3)]), return_exceptions=True
     )
@@ -727,7 +727,7 @@ async def test_what_one_caller_brings_never_costs_its_neighbours(queue: WholeQue
 
 @pytest.mark.only_sqlite
 async def test_waiting_callers_share_commits(queue: LocalQueue) -> None:
-    """Callers that wait together are committed together."""
+    """Callers that wait at the same time share a commit."""
     commits: list[int] = []
     commit = queue._store.commit
 
@@ -749,7 +749,7 @@ def look_at(directory: Path) -> tuple[bytes, set[int]]:
 
 @pytest.mark.only_sqlite
 async def test_nothing_rests_in_clear(tmp_path: Path, clock: Clock) -> None:
-    """No payload can be read in the files, and nobody else may read the files."""
+    """No payload is readable in the files, and only the owner may read them."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(1)])
     await dead_letter(queue, 2)
@@ -763,7 +763,7 @@ async def test_nothing_rests_in_clear(tmp_path: Path, clock: Clock) -> None:
 
 @pytest.mark.only_sqlite
 async def test_a_foreign_secret_is_refused_at_the_start(tmp_path: Path, clock: Clock) -> None:
-    """A data_dir that no listed secret opens is refused; with the old one listed it opens and is readable."""
+    """A data_dir that no listed secret opens is refused; with its old secret listed it opens."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(1)])
     await queue.close()
@@ -777,7 +777,7 @@ async def test_a_foreign_secret_is_refused_at_the_start(tmp_path: Path, clock: C
 
 @pytest.mark.only_sqlite
 async def test_an_old_secret_can_go_once_nothing_rests_under_it(tmp_path: Path, clock: Clock) -> None:
-    """After a rotation the old secret is needed until its last event has left, and no longer."""
+    """After a rotation the old secret is needed until the last event sealed with it has left."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(1)])
     await queue.close()
@@ -807,7 +807,7 @@ async def test_a_file_that_is_no_database_is_refused_with_advice(tmp_path: Path,
 
 @pytest.mark.only_sqlite
 async def test_a_newer_layout_is_refused(tmp_path: Path, clock: Clock) -> None:
-    """An older program never touches a newer file."""
+    """A version never opens a file of a newer layout."""
     queue = open_queue(tmp_path, clock)
     await queue._writer.do(lambda: queue._store.tables.db.pragma("user_version", 99))
     await queue.close()
@@ -818,7 +818,7 @@ async def test_a_newer_layout_is_refused(tmp_path: Path, clock: Clock) -> None:
 
 @pytest.mark.only_sqlite
 async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path, clock: Clock) -> None:
-    """What an older program left is delivered, listed, and written on beside what is new."""
+    """Events and rows of layout 1 are delivered and listed, and new rows are written next to them."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(1)])
     await queue.settle((), Settlement(rows=(row(1),)))
@@ -836,7 +836,7 @@ async def test_a_file_of_the_first_layout_is_brought_to_this_one(tmp_path: Path,
 
 @pytest.mark.only_sqlite
 async def test_numbers_of_dead_letters_go_on_in_a_file_of_an_older_layout(tmp_path: Path, clock: Clock) -> None:
-    """Letters that an older program left keep their numbers, and new ones get higher ones."""
+    """Dead letters of an older layout keep their numbers, and new ones get higher numbers."""
     queue = open_queue(tmp_path, clock)
     numbers = [await dead_letter(queue, number) for number in (1, 2)]
     await queue.settle((), Settlement(rows=(row(1),)))
@@ -852,7 +852,7 @@ async def test_numbers_of_dead_letters_go_on_in_a_file_of_an_older_layout(tmp_pa
 
 @pytest.mark.only_sqlite
 async def test_a_file_of_the_third_layout_is_brought_to_this_one(tmp_path: Path, clock: Clock) -> None:
-    """What waits is delivered as fresh, counts as arrived at the upgrade, and expires by when it happened."""
+    """Waiting events are delivered, count as arrived at the upgrade, and expire by the time they happened."""
     queue = open_queue(tmp_path, clock)
     old, young = record(1, time_s=NOON // 1000 - 60), record(2, time_s=NOON // 1000)
     await queue.append([old, young])
@@ -871,7 +871,7 @@ async def test_a_file_of_the_third_layout_is_brought_to_this_one(tmp_path: Path,
 
 @pytest.mark.only_sqlite
 async def test_a_file_of_the_fifth_layout_is_brought_to_this_one(tmp_path: Path, clock: Clock) -> None:
-    """What waits may be claimed at once, and lanes stand well until something is kept about them."""
+    """Waiting events can be claimed at once, and lanes have no stored state."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(1)])
     await queue.keep_lane_state(PIXEL, PAUSED)
@@ -888,7 +888,7 @@ async def test_a_file_of_the_fifth_layout_is_brought_to_this_one(tmp_path: Path,
 
 @pytest.mark.only_sqlite
 async def test_what_the_version_before_left_waiting_is_delivered(tmp_path: Path, clock: Clock) -> None:
-    """A segment whose records have their whole payload each is read beside those that share parts of it."""
+    """A segment with whole payloads is read next to those whose records share parts."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(1)])
     await queue.close()
@@ -912,13 +912,13 @@ async def test_what_the_version_before_left_waiting_is_delivered(tmp_path: Path,
 
 
 def halves(number: int) -> Record:
-    """A record whose payload is in two parts."""
+    """Return a record whose payload has an own and a shared part."""
     own = orjson.dumps({"event_name": "PageView", "event_id": f"id-{number}"})
     return record(number)._replace(payload=own, shared=b'{"user_data":{"fbp":"fb.1.1.1"}}')
 
 
 async def test_a_claim_is_bounded_by_what_graph_will_get(queue: WholeQueue) -> None:
-    """Records that take little room at rest, as they share most of their payload, make no request without end."""
+    """Records that share most of their payload are small when stored, and still make no request that is too large."""
     part = b'{"user_data":{"fbp":"%b"}}' % (b"x" * 16_000)
     for start in range(0, 1000, 100):
         await queue.append([halves(start + number)._replace(shared=part) for number in range(100)])
@@ -928,7 +928,7 @@ async def test_a_claim_is_bounded_by_what_graph_will_get(queue: WholeQueue) -> N
 
 
 async def test_a_dead_letter_has_the_whole_payload(queue: WholeQueue) -> None:
-    """The letter shows what Graph refused, though it shared parts with its neighbours; replayed it is as it was."""
+    """The letter shows the whole payload that Graph refused; replayed, the record is as it was."""
     refused, taken = (half._replace(time_s=NOON // 1000) for half in (halves(1), halves(2)))
     await queue.append([refused, taken])
     segments = await queue.claim(PIXEL, most=1000)
@@ -943,7 +943,7 @@ async def test_a_dead_letter_has_the_whole_payload(queue: WholeQueue) -> None:
 
 @pytest.mark.only_sqlite
 async def test_a_damaged_segment_holds_up_no_other(queue: LocalQueue, caplog: pytest.LogCaptureFixture) -> None:
-    """A segment that does not open is kept and named in the log, and the rest is delivered."""
+    """A segment that cannot be decrypted is kept and logged, and the rest is delivered."""
     await queue.append([record(1)])
     await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET sealed=x'01'"))
     await queue.append([record(2)])
@@ -953,7 +953,7 @@ async def test_a_damaged_segment_holds_up_no_other(queue: LocalQueue, caplog: py
 
 
 async def test_a_closed_queue_refuses(opener: Opener) -> None:
-    """After closing, an append fails at once rather than waiting for ever."""
+    """After closing, an append fails at once instead of waiting for ever."""
     queue = await opener()
     await queue.close()
 
@@ -963,7 +963,7 @@ async def test_a_closed_queue_refuses(opener: Opener) -> None:
 
 @pytest.mark.only_sqlite
 def test_a_data_dir_has_one_owner(tmp_path: Path) -> None:
-    """A second process is refused with a clear word, and let in when the first has gone."""
+    """A second process is refused with advice, and admitted once the first has gone."""
     first = DataDirLock(tmp_path)
     with pytest.raises(DataDirBusyError, match="stop it first"):
         DataDirLock(tmp_path)

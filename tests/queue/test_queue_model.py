@@ -1,7 +1,7 @@
-"""Whatever happens to a queue, it does what a dictionary would: nothing acknowledged is lost, and everything ends once.
+"""Under random operations a queue agrees with a model: nothing acknowledged is lost, and every event ends once.
 
-Appends, repeats, claims of all kinds, settlements of all kinds, suppressions, crashes, lost questions and answers; in
-PostgreSQL also a second proxy that stores, and dead leaders that go on and settle late.
+The operations are appends, repeats, claims and settlements of all kinds, suppressions, crashes, and lost requests and
+answers; on PostgreSQL also a second proxy that stores, and dead leaders that go on and settle late.
 """
 
 import asyncio
@@ -38,26 +38,26 @@ FIRST_S = NOON // 1000 - 3600
 
 
 class Event(NamedTuple):
-    """What tells an event from others."""
+    """The identity of an event within its pixel."""
 
     id: str
     person: int
 
 
 class Attempt(NamedTuple):
-    """Segments that are claimed, and by which of the engine's processes; None: by the one that lives."""
+    """Segments of a claim; ``dead`` is the engine's dead process that claimed them, None if the living one did."""
 
     segments: tuple[Segment, ...]
     dead: Any = None
 
 
 def of(found: Record | LedgerRow) -> Event:
-    """Return which event it is; the moments of events tell the people apart, which ledger rows do not name."""
+    """Return the event of a record or row; each person has a time of its own, as ledger rows do not name people."""
     return Event(found.id, found.time_s - FIRST_S)
 
 
 class QueueModel(RuleBasedStateMachine):
-    """Compares a queue with what a dictionary says."""
+    """A state machine that compares a queue with sets of events."""
 
     engine: ClassVar[ModelEngine]
     run_on: ClassVar[Callable[[Any], Any]]
@@ -67,16 +67,16 @@ class QueueModel(RuleBasedStateMachine):
         self.pixel = str(next(PIXELS))
         self.engine.clock.now = NOON
         self.stored: set[Event] = set()
-        """Acknowledged."""
+        """Acknowledged events."""
         self.possible: set[Event] = set()
-        """Perhaps stored: their answers were lost."""
+        """Events that may be stored, as their answers were lost."""
         self.ended: set[Event] = set()
         self.suppressed: set[int] = set()
         self.attempts: list[Attempt] = []
         self.touched: set[Any] = set()
-        """Segments that are not as they were when they were claimed first, or gone."""
+        """References of segments that were changed or removed since they were first claimed."""
         self.is_new = False
-        """Whether anything happened since the last crash: another one at once would show nothing."""
+        """Whether anything happened since the last crash; a second crash at once would test nothing."""
 
     def run_async(self, work: Any) -> Any:
         return type(self).run_on(work)
@@ -93,7 +93,7 @@ class QueueModel(RuleBasedStateMachine):
         return made._replace(id=event.id, person_digests=(self.person(event.person),))
 
     def held(self) -> set[Event]:
-        """Return what the living process has claimed."""
+        """Return the events that the living process has claimed."""
         return {
             of(each)
             for attempt in self.attempts
@@ -102,7 +102,7 @@ class QueueModel(RuleBasedStateMachine):
             for each in some.records
         }
 
-    # -- what happens
+    # -- operations
 
     @rule(
         events=st.lists(st.tuples(st.integers(0, 9), st.integers(0, PEOPLE - 1)), min_size=1, max_size=8),
@@ -121,7 +121,7 @@ class QueueModel(RuleBasedStateMachine):
         for event, times in Counter(brought).items():
             new = times - repeats[event] - refused[event]
             if event.person in self.suppressed:
-                # Another proxy may not know yet; then a claim drops it.
+                # Another proxy may not know yet; then the claim drops the event.
                 self.possible |= {event} if new else set()
                 continue
             assert refused[event] == 0
@@ -149,7 +149,7 @@ class QueueModel(RuleBasedStateMachine):
         self.take(segments, most=most, suspect=suspect)
 
     def take(self, segments: tuple[Segment, ...], *, most: int, suspect: bool) -> None:
-        """Look at what was claimed, and remember it."""
+        """Check what was claimed, and remember it."""
         found = [of(each) for segment in segments for each in segment.records]
         assert len(found) == len(set(found))
         assert self.held().isdisjoint(found), "claimed twice"
@@ -243,7 +243,7 @@ class QueueModel(RuleBasedStateMachine):
         now = self.engine.clock()
         self.run_async(self.queue.suppress([self.person(number)], SuppressionKind.OPT_OUT, now))
 
-    # -- what it comes to
+    # -- final checks
 
     def teardown(self) -> None:
         for attempt in self.attempts:
@@ -264,9 +264,9 @@ class QueueModel(RuleBasedStateMachine):
         return [row async for row in self.queue.events(Filter(pixel=self.pixel, limit=10_000))]
 
     async def drained(self) -> bool:
-        """Deliver what is found; tell whether nothing waits any more, and all that must end has ended.
+        """Deliver all that can be claimed; tell whether nothing waits and every event that must end has ended.
 
-        What another proxy stored with an earlier clock is found a moment later, and not counted before.
+        What another proxy stored with an earlier clock is found, and counted, only a moment later.
         """
         for suspect in (False, True):
             while segments := await self.queue.claim(self.pixel, most=1000, suspect=suspect):
@@ -286,7 +286,7 @@ class QueueModel(RuleBasedStateMachine):
 
 
 def run_model(engine: ModelEngine, examples: int) -> None:
-    """Run the model against an engine, on a loop of its own."""
+    """Run the model against an engine, on an event loop of its own."""
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(engine.start())
@@ -307,11 +307,11 @@ def run_model(engine: ModelEngine, examples: int) -> None:
 
 @pytest.mark.long
 def test_a_queue_in_sqlite_is_like_a_dictionary(tmp_path: Path) -> None:
-    """Whatever happens, and across copies of the files as a crash leaves them."""
+    """SQLite agrees with the model, also after crashes, each simulated by a copy of the files."""
     run_model(SqliteEngine(tmp_path), 60)
 
 
 @pytest.mark.long
 def test_a_queue_in_postgresql_is_like_a_dictionary(postgres: Cluster, schema: str) -> None:
-    """Whatever happens, and whatever a dead leader settles later."""
+    """PostgreSQL agrees with the model, also if a dead leader settles late."""
     run_model(PostgresEngine(postgres, schema), 20)

@@ -1,4 +1,4 @@
-"""Reads on a thread of their own: they neither wait for the thread that acknowledges nor hold it up."""
+"""Reads run on a thread of their own: they neither wait for the writer thread nor delay it."""
 
 import asyncio
 import shutil
@@ -54,7 +54,7 @@ def row(number: int, *, at: int = NOON) -> LedgerRow:
 
 
 async def write(queue: LocalQueue, *rows: LedgerRow) -> None:
-    """Write rows to the ledger durably."""
+    """Write rows to the ledger, durably."""
     await queue.settle((), Settlement(rows=rows))
 
 
@@ -64,7 +64,7 @@ async def listed(queue: LocalQueue | Reader, wanted: Filter = ALL) -> list[Ledge
 
 @contextmanager
 def holding() -> Iterator[threading.Event]:
-    """Yield what a thread may wait for; it is let go at the end whatever happens."""
+    """Yield an event for which a thread may wait; it is set at the end, also after an error."""
     gate = threading.Event()
     try:
         yield gate
@@ -73,7 +73,7 @@ def holding() -> Iterator[threading.Event]:
 
 
 async def test_events_are_read_while_a_commit_takes_long(queue: LocalQueue) -> None:
-    """The thread that acknowledges is held up within its transaction; searches of all kinds are answered meanwhile."""
+    """While the writer thread is stopped within a transaction, searches of all kinds are answered."""
     await write(queue, row(1))
     await queue.suppress([b"0123456789abcdef"], SuppressionKind.OPT_OUT, NOON)
     begun = threading.Event()
@@ -96,7 +96,7 @@ async def test_events_are_read_while_a_commit_takes_long(queue: LocalQueue) -> N
 
 
 async def test_appends_are_served_while_a_read_takes_long(queue: LocalQueue) -> None:
-    """The reader is held up within its transaction; events are stored, claimed and settled meanwhile."""
+    """While the reader is stopped within a transaction, events are stored, claimed and settled."""
     await write(queue, row(1))
     begun = threading.Event()
     with holding() as gate:
@@ -118,7 +118,7 @@ async def test_appends_are_served_while_a_read_takes_long(queue: LocalQueue) -> 
 
 
 async def test_what_a_page_or_a_lane_asks_is_answered_while_a_commit_takes_long(queue: LocalQueue) -> None:
-    """The age of what waits, a lane's state and a person's suppressions never wait for the thread that acknowledges."""
+    """The age of waiting events, a lane's state and a person's suppressions do not wait for the writer thread."""
     person = b"0123456789abcdef"
     stopped = DeliveryState("the token was refused", 3, NOON, "unauthorised", GraphError(190, None, "Graph's words"))
     await queue.append([record(1)])
@@ -149,7 +149,7 @@ async def test_what_a_page_or_a_lane_asks_is_answered_while_a_commit_takes_long(
 async def test_a_search_left_between_two_pages_keeps_no_snapshot(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever reads a page and takes long over it does not keep the log from being written back whole."""
+    """A caller that pauses between two pages of a search does not prevent a complete checkpoint."""
     await write(queue, *(row(number) for number in range(1000)))
     search = queue.events(ALL)
     await anext(search)
@@ -171,7 +171,7 @@ async def test_a_search_left_between_two_pages_keeps_no_snapshot(
 
 
 async def test_days_that_go_beneath_a_search_end_it(queue: LocalQueue) -> None:
-    """The day that is being read, and the one before it, are forgotten between two pages: no error, no row twice."""
+    """If the day being read and the one before it are forgotten between two pages, the search ends without an error."""
     for day in range(2):
         await write(queue, *(row(number, at=NOON - day * DAY_MS) for number in range(300)))
     queue.note([], [BrowserCopyUpdate("PageView", "id-7", BrowserCopy.FIRED)], [PIXEL])
@@ -189,7 +189,7 @@ async def test_days_that_go_beneath_a_search_end_it(queue: LocalQueue) -> None:
 
 
 async def test_what_the_reader_opens_cannot_be_written(queue: LocalQueue) -> None:
-    """Its connection refuses to write; no file of shared memory is there, and no other process gets in."""
+    """Its connection refuses to write, there is no shared-memory file, and other processes cannot open the database."""
     await queue.append([record(1)])
     with pytest.raises(apsw.ReadOnlyError):
         queue._reader._db.execute("DELETE FROM segment")
@@ -204,7 +204,7 @@ async def test_what_the_reader_opens_cannot_be_written(queue: LocalQueue) -> Non
 async def test_a_read_that_hangs_is_told_and_holds_up_no_append(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever searches on a disk that does not answer is told so, and so is the next; events are stored meanwhile."""
+    """If the disk does not answer, this search and the next get an error, while events are still stored."""
     monkeypatch.setattr(reader, "_SLOW_S", 0.05)
     monkeypatch.setattr(reader, "_LOOK_EVERY_S", 0.02)
     with holding() as gate:
@@ -218,7 +218,7 @@ async def test_a_read_that_hangs_is_told_and_holds_up_no_append(
 
 
 async def test_a_disk_error_in_a_search_breaks_the_queue(tmp_path: Path) -> None:
-    """What a search cannot read was acknowledged once: nothing more is, and whoever runs the queue hears of it once."""
+    """Unreadable rows were acknowledged once: the queue stops acknowledging, and its owner is told once."""
     before = open_queue(tmp_path)
     await write(before, *(row(number) for number in range(1000)))
     await before.close()
@@ -243,7 +243,7 @@ async def test_a_disk_error_in_a_search_breaks_the_queue(tmp_path: Path) -> None
 
 
 async def test_a_closed_queue_is_not_read(tmp_path: Path) -> None:
-    """A search after the end, or one that the end interrupts, is told that the queue is closed."""
+    """A search after closing, or one that closing interrupts, gets an error that the queue is closed."""
     queue = open_queue(tmp_path)
     await write(queue, *(row(number) for number in range(300)))
     search = queue.events(ALL)
@@ -262,7 +262,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("end", ["orderly", "killed"])
 async def test_a_stopped_queue_is_read_without_a_trace(tmp_path: Path, end: str) -> None:
-    """Rows, letters and suppressions are found, those in the log of a crash too; no file changes."""
+    """Rows, letters and suppressions are found, also those in the log of a crash, and no file changes."""
     live, left = tmp_path / "live", tmp_path / "left"
     live.mkdir()
     queue = open_queue(live)

@@ -1,4 +1,4 @@
-"""A queue behind the socket is the same queue: appends, opt-outs, notes and counts of a front."""
+"""A queue behind the socket works like a local one: a front's appends, opt-outs, notes and counts."""
 
 import random
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def claimed(queue: WholeQueue) -> list[Record]:
 
 
 def _record(chance: random.Random) -> Record:
-    """Return an event of few people, ids, orders and values, so that they meet."""
+    """Return an event with one of few people, ids, orders and values, so that some coincide."""
     number = chance.randrange(6)
     person = chance.choice([(), (ANNA,), (BERT, ANNA)])
     facts: dict[str, Any] = {"person_digests": person, "worth": chance.choice([b"", b"1111", b"2222"])}
@@ -64,7 +64,7 @@ def _record(chance: random.Random) -> Record:
 async def test_nobody_can_tell_it_from_the_engine_itself(
     seed: int, tmp_path: Path, clock: Clock, engine: str, request: pytest.FixtureRequest
 ) -> None:
-    """The same appends, opt-outs and lifts, in the same order, have the same answers and leave the same to deliver."""
+    """The same calls in the same order get the same answers as from the engine, and leave the same events."""
     chance = random.Random(seed)  # noqa: S311 - a script, not secrets
     plain = queues.open_queue(_made(tmp_path / "plain"), clock)
     opened = None
@@ -111,7 +111,7 @@ def _made(directory: Path) -> Path:
 
 
 async def test_a_lane_is_woken_by_what_was_stored(behind: Fronted) -> None:
-    """The lanes are in the back, so it wakes those of the pixels whose events it stored, open ones too."""
+    """The back wakes the lanes of all pixels whose events it stored for a front."""
     link = behind.link()
     async with started(behind.front(link), link) as front:
         await behind.engine.suppress([BERT], SuppressionKind.ERASURE, 0)
@@ -121,7 +121,7 @@ async def test_a_lane_is_woken_by_what_was_stored(behind: Fronted) -> None:
 
 
 async def test_who_opts_out_at_one_front_is_refused_at_all(behind: Fronted) -> None:
-    """The moment that an opt-out is answered, another front's events of that person are refused, sealed or not."""
+    """Once an opt-out is answered, another front's events of the person are refused, sealed by that front or not."""
     one, other = behind.link(1), behind.link(2)
     async with started(behind.front(one), one) as first, started(behind.front(other), other) as second:
         await first.suppress([ANNA], OPT_OUT, NOON)
@@ -134,7 +134,7 @@ async def test_who_opts_out_at_one_front_is_refused_at_all(behind: Fronted) -> N
 
 
 async def test_a_group_that_was_sealed_before_an_opt_out_is_looked_at_again(behind: Fronted) -> None:
-    """What a front sealed while it knew nothing of an opt-out that the back stored first is not stored."""
+    """A group that a front sealed before it knew of an opt-out is judged again by the back."""
     link = behind.link()
     async with started(behind.front(link), link) as front:
         version = link.state.suppressions_version if link.state else -1
@@ -152,7 +152,7 @@ def _append(*records: Record) -> Append:
 
 
 async def test_notes_of_a_front_reach_the_ledger(behind: Fronted) -> None:
-    """Rows, and updates of browser copies with their visitors, are written as if it were one process."""
+    """Rows and updates of browser copies, with their visitors, are written as in a single process."""
     link = behind.link()
     async with started(behind.front(link), link) as front:
         await front.append([record(1)])
@@ -166,7 +166,7 @@ async def test_notes_of_a_front_reach_the_ledger(behind: Fronted) -> None:
 
 
 async def test_notes_without_a_back_are_bounded(behind: Fronted) -> None:
-    """While the back is away, notes wait up to a bound; what is beyond it is counted, and the back learns how much."""
+    """Notes wait for the back up to a bound; the number of those lost is counted and reported to the back."""
     link = behind.link()
     front = behind.front(link)
     front._notes = OutgoingNotes(link, most_bytes=3000)
@@ -185,7 +185,7 @@ async def test_notes_without_a_back_are_bounded(behind: Fronted) -> None:
 
 
 async def test_counts_are_reported_once_whatever_becomes_of_a_back(behind: Fronted) -> None:
-    """What a front counted while there was no back is told to the next one, once, and the last counts at its end."""
+    """Counts made without a back are reported once, to the next back, and the last counts at the front's end."""
     link = behind.link()
     async with started(behind.front(link), link):
         source = behind.sources[0]

@@ -1,4 +1,4 @@
-"""When the back is gone, hung, full or lied to, nobody is told what is not so, and nothing acknowledged is lost."""
+"""Faults of the back, or a client that lies to it, cause no false answer and lose no acknowledged event."""
 
 import asyncio
 import struct
@@ -46,7 +46,7 @@ def _append(*records: Record) -> Append:
 
 
 async def test_a_dead_back_is_told_at_once_and_found_again(behind: Fronted) -> None:
-    """Without a back every question fails, and the answer to health says so; with the next one all goes on."""
+    """Without a back every call fails, and health reports it; with the next back all calls work."""
     link = behind.link()
     async with started(behind.front(link), link) as front:
         await front.append([record(1)])
@@ -69,7 +69,7 @@ async def test_a_dead_back_is_told_at_once_and_found_again(behind: Fronted) -> N
 
 
 class _Held:
-    """Keeps groups from an engine until they are let go."""
+    """An engine that keeps groups back until they are let go."""
 
     def __init__(self, engine: GroupTaker) -> None:
         self.take = engine.take
@@ -86,7 +86,7 @@ class _Held:
 async def test_what_a_dying_back_was_asked_is_not_acknowledged(
     behind: Fronted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits when the back dies hears that it failed, though it may be stored; the retry is then a repeat."""
+    """A caller that waits when the back dies gets an error, though its event may be stored; its retry is a repeat."""
     held = _Held(behind.engine)
     monkeypatch.setattr(behind.engine, "take", held.hold)
     link = behind.link()
@@ -104,7 +104,7 @@ async def test_what_a_dying_back_was_asked_is_not_acknowledged(
 
 
 async def test_a_silent_back_counts_as_away(behind: Fronted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A back that is connected and says nothing, as one that is stopped, acknowledges nothing and is left."""
+    """A back that is connected but silent, like a stopped process, counts as away, and its callers get an error."""
     monkeypatch.setattr(link_module, "_TICK_S", 0.01)
     await behind.end()
     silent = await asyncio.start_unix_server(_read_and_say_one_state, behind.address)
@@ -144,7 +144,7 @@ HELLO = frame_bytes(FrameKind.HELLO, 0, messages.encode(Hello(TOKEN, 7)))
     ],
 )
 async def test_what_no_front_says_ends_its_own_connection_alone(said: bytes, behind: Fronted) -> None:
-    """Forged frames are hung up on, store nothing, and another front's events go on being stored."""
+    """A connection that sends forged frames is closed and stores nothing; other fronts are not affected."""
     link = behind.link()
     async with started(behind.front(link), link) as front:
         reader, writer = await asyncio.open_unix_connection(behind.address)
@@ -160,7 +160,7 @@ async def test_what_no_front_says_ends_its_own_connection_alone(said: bytes, beh
 
 
 async def test_a_frame_that_is_cut_off_stores_nothing(behind: Fronted) -> None:
-    """A front that is killed in the midst of a frame leaves no part of it, and its connection is forgotten."""
+    """Of a frame that a killed front did not finish nothing is stored, and the front is forgotten."""
     link = behind.link()
     async with started(behind.front(link), link) as front:
         body = group_body(front._grouper._make([_append(record(9))]))
@@ -177,7 +177,7 @@ async def test_a_frame_that_is_cut_off_stores_nothing(behind: Fronted) -> None:
 async def test_an_engine_that_is_full_is_told_before_anything_is_sent(
     behind: Fronted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How full the engine is, and why it refuses, is known at the front; its errors keep their kind."""
+    """The front knows how full the engine is and why it refuses, and refuses appends with the same kind of error."""
     monkeypatch.setattr(behind.engine, "overfull", lambda: "1000 events wait already")
     monkeypatch.setattr(behind.engine, "refuses", lambda: "the disk is slow")
     monkeypatch.setattr(behind.engine, "fullness", lambda: 0.75)
@@ -191,7 +191,7 @@ async def test_an_engine_that_is_full_is_told_before_anything_is_sent(
 async def test_an_engine_that_refuses_a_group_refuses_its_callers(
     behind: Fronted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the engine says of a group is what the front's callers hear."""
+    """The engine's error reaches the front's callers."""
 
     def refuse(_group: Group, _tell: Any) -> None:
         raise QueueFullError("the disk is full")
@@ -206,7 +206,7 @@ async def test_an_engine_that_refuses_a_group_refuses_its_callers(
 async def test_an_answer_that_cannot_be_told_costs_nobody_else(
     behind: Fronted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that tells of a record which nobody brought fails its front, and the engine's thread is not ended."""
+    """An engine's answer about a record that nobody sent fails that front's call, and the next call works."""
     take = behind.engine.take
 
     def odd(group: Group, tell: Any) -> None:

@@ -1,4 +1,4 @@
-"""Frames and bodies between a front and the back: what goes in comes out, and nothing else is believed."""
+"""Frames and bodies between a front and the back arrive unchanged, and malformed ones are refused."""
 
 import asyncio
 import random
@@ -30,7 +30,7 @@ PENDING = (None, Join("shop", (key(JoinKind.ORDER, 7),), "ldu", 7), Twin(b"o" * 
 
 
 class Watched:
-    """Lets one person through the sieve."""
+    """Suppressions that hold one person."""
 
     version = 3
 
@@ -77,7 +77,7 @@ def group(*calls: Append) -> Group:
 
 @given(APPENDS)
 def test_a_group_arrives_as_it_was_sent(calls: Sequence[Append]) -> None:
-    """Members, keys, places, sealed segments and sightings are the same behind the socket."""
+    """Members, keys, positions, sealed segments and sightings are the same after encoding and decoding."""
     sent = group(*calls)
     arrived = wire_group.group_of(wire_group.group_body(sent))
 
@@ -91,7 +91,7 @@ def test_a_group_arrives_as_it_was_sent(calls: Sequence[Append]) -> None:
 
 
 def test_what_events_share_travels_once() -> None:
-    """The bounds on requests count a shared part once, and so does a frame: no request becomes a flood behind them."""
+    """A frame has the part that events share once, as the bounds on requests count it once too."""
     shared = b"x" * 10_000
     records = [record(number)._replace(shared=shared) for number in range(100)]
 
@@ -99,7 +99,7 @@ def test_what_events_share_travels_once() -> None:
 
 
 def test_changed_bodies_are_refused_or_harmless() -> None:
-    """Whatever bytes of a group are changed, cut or added, it is a whole group or ``MalformedFrameError``, no other."""
+    """A group of which bytes are changed or cut is either still a whole group or raises ``MalformedFrameError``."""
     chance = random.Random(15)  # noqa: S311 - damage, not secrets
     calls = [Append([record(1), server_record(2)], 0, [left("anna")]), Append([record(3)])]
     body = bytearray(wire_group.group_body(group(*calls)))
@@ -134,7 +134,7 @@ def test_changed_bodies_are_refused_or_harmless() -> None:
     ],
 )
 def test_a_group_whose_parts_have_no_place_is_refused(change: dict[str, object]) -> None:
-    """An engine is never given a record of no segment, a place that is not there, or a key that is none."""
+    """A record of a missing segment, a missing position or an invalid key is refused."""
     made = group(Append([record(1)]))
     wrong = made._replace(members=[made.members[0]._replace(**change)])  # type: ignore[arg-type]
 
@@ -144,7 +144,7 @@ def test_a_group_whose_parts_have_no_place_is_refused(change: dict[str, object])
 
 @pytest.mark.parametrize("outcome", ["plain", "told", "failed"])
 def test_an_answer_tells_each_caller_its_own(outcome: str) -> None:
-    """Repeats, refusals, conflicts with the findings of the engine, and errors arrive as they were answered."""
+    """Repeats, refusals, conflicts with their findings, and errors arrive as the engine answered them."""
     first, again = record(1), record(1)
     other = record(2)._replace(findings=("value:unusable",))
     doubted = other._replace(findings=(*other.findings, "id:conflict"))
@@ -165,7 +165,7 @@ def test_an_answer_tells_each_caller_its_own(outcome: str) -> None:
 
 
 def test_an_unforeseen_error_says_only_what_it_is() -> None:
-    """The text of an error that nobody foresaw may quote a visitor, and does not cross the socket."""
+    """The text of an unforeseen error may quote a visitor, so only its type crosses the socket."""
     failure = wire_answers.failure_of(wire_answers.failure_body(KeyError("anna@example.com")))
 
     assert str(failure) == "KeyError in the queue"
@@ -175,7 +175,7 @@ def test_an_unforeseen_error_says_only_what_it_is() -> None:
 def test_frames_are_the_same_however_they_are_cut(
     frames: Sequence[tuple[FrameKind, int, bytes]], data: st.DataObject
 ) -> None:
-    """A stream gives the frames that went into it, in whatever pieces it comes."""
+    """A stream gives the same frames in whatever pieces it arrives."""
     stream = b"".join(frame_bytes(*frame) for frame in frames)
     reader = FrameReader()
     found: list[Frame] = []
@@ -189,19 +189,19 @@ def test_frames_are_the_same_however_they_are_cut(
 
 @pytest.mark.parametrize("stream", [b"\xff\xff\xff\xff\0\0\0\0\x02", b"\0\0\0\0\0\0\0\0\x63"])
 def test_what_is_no_frame_is_refused_before_it_is_collected(stream: bytes) -> None:
-    """A length beyond ours, and a kind that there is not, end the stream at once."""
+    """A length above the limit, or an unknown kind, ends the stream at once."""
     with pytest.raises(MalformedFrameError):
         list(FrameReader().feed(stream))
 
 
 def test_a_body_that_is_too_long_is_not_sent() -> None:
-    """The other end would hang up."""
+    """A body that the other end would refuse is not sent."""
     with pytest.raises(ValueError, match="accepted"):
         frame_bytes(FrameKind.NOTE, 0, bytes((96 << 20) + 1))
 
 
 async def test_the_socket_is_for_its_user_alone_and_as_deep_as_anybody_likes(tmp_path: Path) -> None:
-    """Nobody else may open it, and a directory whose path is too long for a socket holds one all the same."""
+    """Only its owner may open the socket, and it also works in a directory whose path is too long for a socket."""
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
     for path in (tmp_path / "back.sock", deep / "back.sock"):

@@ -1,4 +1,4 @@
-"""Repeats in groups that were sealed before anybody knew of them, and suppressions that come in between."""
+"""Repeats that are found only after their group was sealed, and suppressions that come in between."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def about(number: int, *person_digests: bytes) -> Record:
 
 
 def timed(born: int, number: int = 1, visitor: bytes = b"abcd") -> Record:
-    """A record with an id as the tag makes them."""
+    """Return a record with an id as the tag makes them, which begins with the time of its birth."""
     return record(number, visitor=visitor)._replace(id=f"{born}0.{number}")
 
 
@@ -48,7 +48,7 @@ async def together(queue: WholeQueue, *requests: Sequence[Record]) -> list[Store
 
 
 async def rest(queue: LocalQueue) -> list[tuple[int, bytes]]:
-    """Return how many events each segment has, and which positions of it are skipped."""
+    """Return how many events each segment has, and which of its positions are skipped."""
     sql = "SELECT n, skip FROM segment ORDER BY id"
     rows: list[Any] = await queue._writer.do(lambda: queue._store.tables.db.execute(sql).fetchall())
     return [(n, skip) for n, skip in rows]
@@ -68,7 +68,7 @@ REPEATS: list[tuple[list[int], list[int], bytes]] = [
 async def test_positions_of_repeats_are_skipped(
     queue: LocalQueue, brought: list[int], before: list[int], skip: bytes
 ) -> None:
-    """Repeats stay in the sealed bytes and are neither counted nor claimed, wherever in the group they stand."""
+    """Repeats remain in the sealed bytes, and are neither counted nor claimed, at whatever position."""
     await queue.append([record(number) for number in before])
     was = await queue.claim(PIXEL, most=10)
     stored = await queue.append([record(number) for number in brought])
@@ -81,7 +81,7 @@ async def test_positions_of_repeats_are_skipped(
 
 @pytest.mark.only_sqlite
 async def test_a_group_of_repeats_stores_no_segment(queue: LocalQueue) -> None:
-    """Nothing waits of a request that was stored before."""
+    """A group that consists of repeats stores nothing."""
     await queue.append([record(1), record(2)])
     stored = await together(queue, [record(2)], [record(1)])
 
@@ -91,7 +91,7 @@ async def test_a_group_of_repeats_stores_no_segment(queue: LocalQueue) -> None:
 
 @pytest.mark.only_sqlite
 async def test_skipped_repeats_survive_what_rewrites_a_segment(queue: LocalQueue) -> None:
-    """A segment that is written anew without some of its events has no old positions left."""
+    """A segment that is written again without some of its events has no old positions to skip."""
     await queue.append([record(1)])
     await queue.claim(PIXEL, most=10)
     await queue.append([record(1), about(2, ANNA), about(3, BERT)])
@@ -103,7 +103,7 @@ async def test_skipped_repeats_survive_what_rewrites_a_segment(queue: LocalQueue
 
 @pytest.mark.only_sqlite
 async def test_an_erasure_removes_repeats_that_are_skipped(queue: LocalQueue) -> None:
-    """Of an erased person nothing rests sealed, not even a repeat that would never be sent."""
+    """An erasure also removes the person's skipped repeats from the sealed bytes."""
     await queue.append([about(1, ANNA)])
     await queue.claim(PIXEL, most=10)  # under way, so the erasure does not touch it
     await queue.append([about(1, ANNA), about(2, BERT)])
@@ -116,7 +116,7 @@ async def test_an_erasure_removes_repeats_that_are_skipped(queue: LocalQueue) ->
 
 @pytest.mark.only_sqlite
 async def test_nothing_about_the_suppressed_is_sealed(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the callers' side seals holds nobody who is suppressed; their neighbours are sealed there."""
+    """Records of suppressed people are left out of the sealed segment; the others are sealed together."""
     made: list[Group] = []
     make = queue._store.group
 
@@ -137,7 +137,7 @@ async def test_nothing_about_the_suppressed_is_sealed(queue: LocalQueue, monkeyp
 async def test_who_is_suppressed_after_the_sealing_is_refused_and_does_not_rest(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An opt-out that is committed between the sealing of a group and its storing counts; its neighbours are stored."""
+    """An opt-out that is committed between the sealing of a group and its storing counts; other events are stored."""
     store = queue._writer.store
 
     async def opting_out_first(group: Group, tell: Callable[[Outcome], None]) -> None:
@@ -159,7 +159,7 @@ async def test_who_is_suppressed_after_the_sealing_is_refused_and_does_not_rest(
 
 @pytest.mark.only_sqlite
 async def test_a_contradiction_is_stored_with_its_finding_and_not_twice(queue: LocalQueue) -> None:
-    """A Purchase that contradicts another visitor's, in the same group, is sent once and says so."""
+    """A Purchase that contradicts another visitor's in the same group is sent once, with a finding."""
     orders = [record(1, visitor=visitor)._replace(worth=worth) for visitor, worth in ((b"aaaa", b"1"), (b"bbbb", b"2"))]
     stored = await together(queue, [orders[0], record(2)], [orders[1]])
     found = [record for segment in await queue.claim(PIXEL, most=10) for record in segment.records]
@@ -172,7 +172,7 @@ async def test_a_contradiction_is_stored_with_its_finding_and_not_twice(queue: L
     ]
 
 
-# When a timed event was born, first brought and brought again, in hours.
+# The birth of an event's id, its first arrival and its repeat, in hours.
 JOURNEYS = [(0, 0, 0), (0, 0, 47), (-0.5, 0, 30), (-60, 0, 40), (-500, 0, 47), (0.9, 0, 30), (0.05, 0, 0.1), (3, 0, 2)]
 
 
@@ -180,7 +180,7 @@ JOURNEYS = [(0, 0, 0), (0, 0, 47), (-0.5, 0, 30), (-60, 0, 40), (-500, 0, 47), (
 async def test_a_repeat_with_a_timed_id_is_known(
     queue: WholeQueue, clock: Clock, born: float, first: float, again: float
 ) -> None:
-    """Wherever the memory turned since, whether the browser's clock was behind or ahead, and however late it came."""
+    """It is known however the tables of the memory rotated, and whether the browser's clock was behind or ahead."""
     event = timed(int(NOON + born * HOUR))
     clock.now = int(NOON + first * HOUR)
     await queue.append([event])
@@ -193,7 +193,7 @@ async def test_a_repeat_with_a_timed_id_is_known(
 
 @pytest.mark.only_sqlite
 async def test_a_timed_id_is_looked_for_since_its_birth(queue: LocalQueue, clock: Clock) -> None:
-    """A new event of the tag asks one table, one of an hour ago two at the most, an id of the page all four."""
+    """A new id of the tag is looked up in one table, one of two hours ago in two, an id of the page in all four."""
     asked: list[str] = []
     memory = queue._store.tables.seen._visits
     add = memory.add_if_new
@@ -214,7 +214,7 @@ async def test_a_timed_id_is_looked_for_since_its_birth(queue: LocalQueue, clock
 
 
 def remember_as_layout_5(path: Path, events: Sequence[Record], slot: int) -> None:
-    """Make a file one of layout 5 that has met events in a slot."""
+    """Turn a file into one of layout 5 that knows these events in one of its slots."""
     with closing(apsw.Connection(str(path))) as db:
         write_as_layout_5(db)
         for event in events:
@@ -225,7 +225,7 @@ def remember_as_layout_5(path: Path, events: Sequence[Record], slot: int) -> Non
 @pytest.mark.only_sqlite
 @pytest.mark.parametrize("hours", [0, 20, 47])
 async def test_what_the_version_before_met_is_still_known(tmp_path: Path, clock: Clock, hours: int) -> None:
-    """Within 48 hours a repeat of an event that an older program stored is one, whatever kind of id it has."""
+    """Repeats of events that an older version stored are known for 48 hours, for every kind of id."""
     old = [record(1)._replace(worth=b"1"), timed(NOON, 2), timed(NOON - 50 * HOUR, 3)]
     queue = open_queue(tmp_path, clock)
     await queue.append([record(9)])
@@ -243,7 +243,7 @@ async def test_what_the_version_before_met_is_still_known(tmp_path: Path, clock:
 
 @pytest.mark.only_sqlite
 async def test_the_memory_of_the_version_before_goes_in_its_time(tmp_path: Path, clock: Clock) -> None:
-    """Its tables are dropped in turn, and after 64 hours none is left."""
+    """Its tables are dropped one by one, and after 64 hours none is left."""
     queue = open_queue(tmp_path, clock)
     await queue.append([record(9)])
     await queue.close()
@@ -262,7 +262,10 @@ async def test_the_memory_of_the_version_before_goes_in_its_time(tmp_path: Path,
 
 @pytest.mark.only_sqlite
 async def test_the_memory_tells_who_speaks_for_an_event(queue: LocalQueue) -> None:
-    """Of several visitors the first who brought it; where only others did, nobody; of an unknown event the first."""
+    """The owner is the first of the asking visitors who brought the event, or of all of them if it is unknown.
+
+    It is None if only other visitors brought it.
+    """
     events = [timed(NOON), record(2), timed(NOON, 3)]
     keys = [event_key(event.pixel, event.name, event.id) for event in events]
     await together(queue, events[:2], [events[0]._replace(visitor=b"efgh")])
@@ -275,7 +278,7 @@ async def test_the_memory_tells_who_speaks_for_an_event(queue: LocalQueue) -> No
 @pytest.mark.only_sqlite
 @pytest.mark.parametrize("event", [record(1), timed(NOON)])
 async def test_an_id_of_thousands_of_visitors_costs_no_more(queue: LocalQueue, event: Record) -> None:
-    """However many visitors a cached page gave one id, SQLite takes as many steps for the next one."""
+    """SQLite needs hardly more steps for the next visitor of an id that a cached page gave to thousands."""
     steps = 0
 
     def step() -> bool:

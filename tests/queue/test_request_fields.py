@@ -1,4 +1,4 @@
-"""Events with unlike request fields rest apart, and are claimed apart, each in its turn."""
+"""Events with different request fields are stored and claimed separately, each kind in its turn."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ NOW_S = NOON // 1000
 
 
 def mixed(count: int) -> list[Record]:
-    """Return records of browsers and of servers with several fields, one after another."""
+    """Return records of browsers and of servers with several fields, alternating."""
     kinds = [(None, "website"), (NO_FIELDS, "website"), (SPRING, "website"), (AUTUMN, "physical_store")]
     return [
         record(number, time_s=NOW_S) if fields is None else server_record(number, fields, source, time_s=NOW_S)
@@ -40,7 +40,7 @@ async def claimed(queue: WholeQueue, *, newest: bool = False, suspect: bool = Fa
 
 
 def test_a_browsers_segment_is_what_it_was() -> None:
-    """The action source is written once for all of browsers' records, and nothing of fields."""
+    """The action source is written once for all browsers' records, and request fields are not written."""
     packed = pack([record(1), record(2)])
 
     assert packed[:1] == b"\x03"
@@ -49,7 +49,7 @@ def test_a_browsers_segment_is_what_it_was() -> None:
 
 @pytest.mark.only_sqlite
 def test_a_segment_is_of_one_kind() -> None:
-    """Records are cut by fields and action source too, each kind in its order, and nothing of them is lost."""
+    """Records are cut into segments by fields and action source too; each kind keeps its order, and none is lost."""
     records = mixed(40)
     cut = list(chunks(records))
 
@@ -62,7 +62,7 @@ def test_a_segment_is_of_one_kind() -> None:
 
 
 def test_fields_of_a_newer_version_are_no_segment() -> None:
-    """A field that this version does not know would be lost on the way to Graph: the segment is kept, not sent."""
+    """A segment with a field that this version does not know is not read, since the field would not reach Graph."""
     packed = pack([server_record(1, SPRING)]).replace(b"upload_tag", b"upload_tug")
 
     with pytest.raises(ValueError, match="not the form"):
@@ -72,7 +72,7 @@ def test_fields_of_a_newer_version_are_no_segment() -> None:
 @pytest.mark.only_sqlite
 @pytest.mark.parametrize("newest", [True, False])
 async def test_a_claim_has_one_set_of_fields(queue: LocalQueue, *, newest: bool) -> None:
-    """Browsers' events and servers' without fields go out together, all others apart, and everything once."""
+    """Events without fields, of browsers and servers, go out together, all others separately, and everything once."""
     records = mixed(40)
     await queue.append(records)
     claims = await claimed(queue, newest=newest)
@@ -85,7 +85,7 @@ async def test_a_claim_has_one_set_of_fields(queue: LocalQueue, *, newest: bool)
 
 
 async def test_a_stream_of_one_kind_holds_up_no_other(queue: WholeQueue) -> None:
-    """Events without fields take every second turn however many uploads come, and each upload has its turn."""
+    """Events without fields get every second turn, however many uploads there are, and each upload gets its turns."""
     uploads = [RequestFields(upload_id=str(number)) for number in range(5)]
     turns: list[RequestFields] = []
     for turn in range(20):
@@ -99,7 +99,7 @@ async def test_a_stream_of_one_kind_holds_up_no_other(queue: WholeQueue) -> None
 
 
 async def test_suspects_take_no_turn_of_fresh_events(queue: WholeQueue) -> None:
-    """While suspects of one upload are tried between them, fresh events with fields keep every second turn."""
+    """Fresh events with fields keep every second turn while suspects of another upload are tried in between."""
     turns: list[RequestFields] = []
     for turn in range(6):
         await queue.append([server_record(1000 * turn, SPRING)])
@@ -114,7 +114,7 @@ async def test_suspects_take_no_turn_of_fresh_events(queue: WholeQueue) -> None:
 
 
 async def test_fields_survive_a_restart(opener: Opener) -> None:
-    """What waits has the same fields, turns and counts in the next process."""
+    """Waiting events have the same fields, turns and counts after a restart."""
     queue = await opener()
     await queue.append(mixed(8))
     await queue.close()
@@ -128,7 +128,7 @@ async def test_fields_survive_a_restart(opener: Opener) -> None:
 
 @pytest.mark.only_sqlite
 async def test_suspects_and_remainders_keep_their_fields(queue: LocalQueue, clock: Clock) -> None:
-    """What Graph refused together is searched apart from what has other fields, and since when it waits is known."""
+    """Suspects and remainders with different fields are claimed separately, and the oldest arrival is known."""
     await queue.append(mixed(8))
     clock.now += 1000
     while segments := await queue.claim(PIXEL, most=1000):
@@ -146,7 +146,7 @@ async def test_suspects_and_remainders_keep_their_fields(queue: LocalQueue, cloc
 
 @pytest.mark.only_sqlite
 async def test_dead_letters_come_back_with_their_fields(queue: LocalQueue) -> None:
-    """Replayed, letters of several fields wait apart again, with action source and fields as they were."""
+    """Replayed letters of several fields wait separately again, with action source and fields as before."""
     records = mixed(4)
     dead = Dead("rejected")
     letters = tuple(NewDeadLetter(one, dead.reason, dead.graph_error, 1) for one in records)
@@ -175,7 +175,7 @@ AGES: list[tuple[str, int, bool]] = [
 async def test_an_event_expires_at_the_age_of_its_source(
     queue: WholeQueue, source: str, days: int, *, expires: bool
 ) -> None:
-    """Seven days after it happened, or 62 where a till made it; replays have the same limit."""
+    """An event expires seven days after it happened, or 62 for ``physical_store``; a replay has the same limit."""
     old = server_record(1, SPRING, source, time_s=NOW_S - days * DAY_S)
     await queue.append([old])
     expired, more = await queue.expire(before_s=NOW_S - 7 * DAY_S)
@@ -190,7 +190,7 @@ async def test_an_event_expires_at_the_age_of_its_source(
 
 @pytest.mark.only_sqlite
 async def test_the_young_and_the_old_of_one_till_part(queue: LocalQueue) -> None:
-    """Of a segment of till sales only those that are too old leave it; nothing is looked at again and again."""
+    """Only the events of a segment that are too old leave it, and the segment is not read again and again."""
     sales = [server_record(number, NO_FIELDS, "physical_store", time_s=NOW_S - number * DAY_S) for number in (60, 70)]
     await queue.append(sales)
 
@@ -201,7 +201,7 @@ async def test_the_young_and_the_old_of_one_till_part(queue: LocalQueue) -> None
 
 @pytest.mark.only_sqlite
 async def test_many_requests_at_once_are_kept_apart(queue: LocalQueue) -> None:
-    """One commit may hold requests with unlike fields; none of their events changes its company."""
+    """Requests with different fields that share a commit are not mixed."""
     requests: list[Sequence[Record]] = [mixed(40)[number::4] for number in range(4)]
     await asyncio.gather(*(queue.append(request) for request in requests))
 
@@ -210,9 +210,9 @@ async def test_many_requests_at_once_are_kept_apart(queue: LocalQueue) -> None:
 
 @pytest.mark.only_sqlite
 async def test_browsers_events_are_claimed_as_before(queue: LocalQueue) -> None:
-    """A claim asks the table once where no server sends anything, else once more for each kind that has nothing.
+    """A claim asks the table once if no server sends events, else once more for each kind that has none.
 
-    Whatever fields fresh events have, a claim of suspects does not ask for them.
+    A claim of suspects does not depend on the fields of fresh events.
     """
     asked: list[str] = []
 

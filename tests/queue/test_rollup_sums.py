@@ -1,4 +1,4 @@
-"""Rollups are what a count over all rows of the ledger would be, whatever happened to them, in whatever order."""
+"""Rollups equal a count over all rows of the ledger, whatever changes the rows went through."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,13 +42,13 @@ VISITORS = (b"anna", b"bert")
 
 
 def as_counted(rows: Iterable[LedgerRow]) -> list[Rollup]:
-    """Return rows as the rollups of their hours, in their order."""
+    """Return the rollups that a count over the rows gives, sorted."""
     found = (rollup(key, sums.events, sums.packed()) for key, sums in counted(rows).items())
     return in_order(each for each in found if each.events)
 
 
 def in_order(found: Iterable[Rollup]) -> list[Rollup]:
-    """Sort rollups; a match key that no event carries may stand there with a zero or not at all."""
+    """Sort rollups, and remove match keys with a count of zero, which may or may not be there."""
     carried = (
         replace(each, match_keys={key: count for key, count in each.match_keys.items() if count}) for each in found
     )
@@ -56,7 +56,7 @@ def in_order(found: Iterable[Rollup]) -> list[Rollup]:
 
 
 def of_days(found: Iterable[Rollup]) -> dict[tuple[object, ...], int]:
-    """Return how many events each kind has on each day."""
+    """Return the number of events of each kind and day."""
     days: dict[tuple[object, ...], int] = {}
     for each in found:
         kind = (each.key.hour // 24, *each.key[1:])
@@ -64,13 +64,13 @@ def of_days(found: Iterable[Rollup]) -> dict[tuple[object, ...], int]:
     return days
 
 
-# -- on any engine
+# -- in any engine
 
 
 @pytest.mark.both_engines
 @pytest.mark.parametrize("seed", range(4))
 async def test_rollups_are_what_the_rows_come_to(queue: WholeQueue, seed: int) -> None:
-    """Appends, settlements, notes, news of browser copies, replays and discards in any order leave exact sums."""
+    """Appends, settlements, notes, updates of browser copies, replays and discards in any order give exact sums."""
     chance = random.Random(seed)  # noqa: S311 - the same every time
     queue.hear_of_work({PIXEL: lambda: None})
     written = 0
@@ -97,7 +97,7 @@ async def test_rollups_are_what_the_rows_come_to(queue: WholeQueue, seed: int) -
         return len(await _rows(queue)) >= written
 
     await until(all_written, what="all rows")
-    # The news that were noted last are written with or after the rows.
+    # The last updates may be written after the rows.
     last = _event(chance, 10**6)._replace(browser_copy=BrowserCopy.PENDING)
     queue.note([ended_row(last, Status.DELIVERED, "", NOON)])
     queue.note((), [BrowserCopyUpdate(last.name, last.id, BrowserCopy.FIRED)], [PIXEL], [last.visitor])
@@ -136,7 +136,7 @@ def _news(number: int, chance: random.Random) -> BrowserCopyUpdate:
 
 
 async def _settled(queue: WholeQueue, chance: random.Random) -> int:
-    """Settle what waits, delivered or dead; return how many rows that wrote."""
+    """Settle all waiting events as delivered or dead; return the number of rows written."""
     segments: Sequence[Segment] = await queue.claim(PIXEL, most=1000)
     records = [each for segment in segments for each in segment.records]
     dead = [each for each in records if chance.random() < 0.5]
@@ -150,7 +150,7 @@ async def _settled(queue: WholeQueue, chance: random.Random) -> int:
     return len(rows)
 
 
-# -- in the file
+# -- in a SQLite file
 
 EVENTS = st.builds(
     lambda number, name, visitor, copy, hours, value: record(number, visitor=visitor)._replace(
@@ -182,7 +182,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_rollups_of_the_file_are_what_its_rows_come_to(steps: list[tuple[str, object, bool]]) -> None:
-    """Also with more names than are told apart, and where a transaction was taken back in the middle."""
+    """The sums are exact also with more names than the bound, and after rolled-back transactions."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rollups, "NAMES", 3)
         ledger, dead = _empty_ledger(), list[LedgerRow]()
@@ -223,7 +223,7 @@ def _done(ledger: Ledger, kind: str, what: object, dead: list[LedgerRow]) -> Non
     elif dead:
         assert isinstance(what, int)
         row = dead.pop(what % len(dead))
-        # Rows of one event that say the same but for their values are taken back in the order of their numbers.
+        # Rows of one event that differ only in their values are taken back in the order of their numbers.
         alike = [each for each in dead if each[1:4] == row[1:4] and each.visitor == row.visitor]
         if not alike:
             ledger.replayed([TakenLetter(_record_of(row), row.at, row.reason)])
@@ -235,7 +235,7 @@ def _record_of(row: LedgerRow) -> Record:
 
 
 def _bounded(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
-    """Return rows with names as they are told apart: of each day those that were written first."""
+    """Return rows in which names beyond the bound are replaced; the names that came first that day are kept."""
     names: dict[int, list[str]] = {}
     for row in sorted(rows, key=lambda each: each.number):
         of_day = names.setdefault(arrival_of(row) // DAY_MS, [])

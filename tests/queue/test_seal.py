@@ -1,4 +1,4 @@
-"""Sealing: what rests on disk opens with a listed secret and unchanged, or not at all."""
+"""Sealed texts open only unchanged and with a listed secret."""
 
 import pytest
 
@@ -8,14 +8,14 @@ NEW, OLD, OTHER = "n" * 32, "o" * 32, "x" * 32
 
 
 def test_a_sealed_text_opens_with_the_same_secret() -> None:
-    """Another opening of the same installation reads what an earlier one sealed."""
+    """A text opens with the secret that sealed it."""
     sealed = Sealer(NEW).seal(b"plain", b"pixel")
 
     assert Sealer(NEW).open(sealed, b"pixel") == b"plain"
 
 
 def test_old_secrets_still_open() -> None:
-    """After a rotation, what the old secret sealed is read as long as it is listed."""
+    """After a rotation, texts of the old secret open as long as it is listed."""
     sealed = Sealer(OLD).seal(b"plain", b"pixel")
 
     assert Sealer(NEW, [OLD]).open(sealed, b"pixel") == b"plain"
@@ -29,7 +29,7 @@ def test_the_new_secret_seals() -> None:
 
 
 def test_an_unlisted_secret_is_named_as_the_reason() -> None:
-    """A text of a forgotten secret is refused, not garbled."""
+    """A text sealed with a secret that is not listed is refused with that reason."""
     sealed = Sealer(OTHER).seal(b"plain", b"pixel")
 
     with pytest.raises(SealError, match="not listed"):

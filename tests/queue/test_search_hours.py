@@ -1,4 +1,4 @@
-"""Searches for what is rare, in any queue: hours that have nothing for them are passed over, and nothing is missed."""
+"""Searches for rare events, in any queue: hours without a match are skipped, and no match is missed."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ RARE = ended(arrived(900, -30 * HOUR_MS, name="Schedule"))
 
 
 def usual() -> list[LedgerRow]:
-    """Return a page view of each of many hours."""
+    """Return one page view for each of many hours."""
     return [ended(arrived(number, -number * HOUR_MS)) for number in range(_HOURS)]
 
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a page look at two rows."""
+    """Make a page read only two rows at a time."""
     for module, names in ((arrival_pages, ("SLICE", "NAMED_SLICE")), (event_pages, ("STRETCH", "INDEXED_STRETCH"))):
         for name in names:
             monkeypatch.setattr(module, name, 2)
@@ -52,7 +52,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_hours_without_a_wanted_event_are_passed_over(
     queue: WholeQueue, wanted: dict[str, Any], found: list[str]
 ) -> None:
-    """A search of forty hours, of which at most one has something for it, ends after a few pages."""
+    """A search through forty hours, at most one of which has a match, ends after a few pages."""
     await written(queue, *usual(), RARE)
     pages = await all_pages(queue, Filter(**wanted))
     assert [row.id for page in pages for row in page.rows] == found
@@ -61,7 +61,7 @@ async def test_hours_without_a_wanted_event_are_passed_over(
 
 @pytest.mark.usefixtures("small_pages")
 async def test_a_search_that_takes_all_looks_at_all(queue: WholeQueue) -> None:
-    """Without a filter every row comes, whatever the size of a page."""
+    """Without a filter every row is found, whatever the size of a page."""
     await written(queue, *usual())
     assert await ids_of(queue, limit=1) == [f"id-{number}" for number in range(_HOURS)]
 
@@ -84,7 +84,7 @@ async def test_a_search_that_takes_all_looks_at_all(queue: WholeQueue) -> None:
 async def test_what_is_counted_under_another_word_is_found(
     queue: WholeQueue, row: LedgerRow, wanted: dict[str, Any]
 ) -> None:
-    """Rollups shorten and bound what they count by; a search knows that."""
+    """Rollups shorten and bound the words they count by; a search still finds rows with such words."""
     others = [ended(arrived(number, -number * HOUR_MS)) for number in range(2, 30) if number != 20]
     await written(queue, *others, row)
     assert await ids_of(queue, **wanted) == ["id-1"]
@@ -92,7 +92,7 @@ async def test_what_is_counted_under_another_word_is_found(
 
 @pytest.mark.usefixtures("small_pages")
 async def test_names_that_are_not_told_apart_are_found(queue: WholeQueue) -> None:
-    """Of more names than rollups tell apart each is found by a search."""
+    """Events whose names exceed the number that rollups distinguish are found by their names."""
     made_up = [ended(arrived(number, -number * 60_000, name=f"Made up {number}")) for number in range(120)]
     await written(queue, *made_up)
     assert [await ids_of(queue, name=f"Made up {number}") for number in (0, 99, 119)] == [

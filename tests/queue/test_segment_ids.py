@@ -1,4 +1,4 @@
-"""Names of segments in the shared queue."""
+"""Ids of segments in the shared queue."""
 
 import uuid
 
@@ -8,7 +8,7 @@ from proxy.queue.postgres.segment_table import new_id
 
 
 def test_ids_of_one_process_are_in_order() -> None:
-    """They are UUIDs of version 7 that begin with their moment; of one moment each is larger than those before it."""
+    """Ids are UUIDs of version 7 that begin with their time; ids of one time increase."""
     ids = [new_id(NOON + number // 20_000) for number in range(60_000)]
 
     assert ids == sorted(set(ids))

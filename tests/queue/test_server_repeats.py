@@ -1,4 +1,4 @@
-"""The same event of a browser and of servers is sent once, whoever brings it first, and however often."""
+"""An event that a browser and servers bring is sent once, whoever brings it first, and however often."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.both_engines
 HOUR = 3_600_000
 ANNA, BERT, SERVER = "anna", "bert", "server"
 JOURNEYS = [journey for length in (1, 2, 3, 4) for journey in product((ANNA, BERT, SERVER), repeat=length)]
-"""Every order in which two browsers and any servers can bring one event."""
+"""All orders in which two browsers and any servers can bring one event."""
 IDS: dict[str, Callable[[int], str]] = {
     "an order's id": lambda number: f"order-shop-{number}",
     "an id of the tag": lambda number: f"{NOON - HOUR}{number}.5",
@@ -33,7 +33,10 @@ def brought(who: str, identity: str, name: str = "Purchase") -> Record:
 
 
 def is_sent(journey: Sequence[str]) -> list[bool]:
-    """Say which of the copies are sent: a server's if nobody brought the event, a browser's if only browsers did."""
+    """Tell of each copy whether it is sent.
+
+    A server's is sent if it comes first, a browser's if only other browsers came before it.
+    """
     return [
         not journey[:place] if who == SERVER else not {who, SERVER} & set(journey[:place])
         for place, who in enumerate(journey)
@@ -41,7 +44,7 @@ def is_sent(journey: Sequence[str]) -> list[bool]:
 
 
 async def waiting(queue: WholeQueue) -> dict[str, int]:
-    """Return how many copies of each event wait."""
+    """Return how many copies of each event wait, by id."""
     counts: dict[str, int] = {}
     while segments := await queue.claim(PIXEL, most=1000):
         for segment in segments:
@@ -51,7 +54,7 @@ async def waiting(queue: WholeQueue) -> dict[str, int]:
 
 
 async def written(queue: WholeQueue, enough: Callable[[Sequence[LedgerRow]], bool]) -> Sequence[LedgerRow]:
-    """Wait for rows of the ledger."""
+    """Wait until the ledger's rows satisfy ``enough``; return them."""
 
     async def rows() -> Sequence[LedgerRow] | None:
         found = [row async for row in queue.events(Filter())]
@@ -66,7 +69,7 @@ async def written(queue: WholeQueue, enough: Callable[[Sequence[LedgerRow]], boo
 async def test_whatever_the_order_no_copy_is_sent_too_often(
     queue: WholeQueue, clock: Clock, identity: Callable[[int], str], *, apart: bool
 ) -> None:
-    """All 120 journeys of an event, hours apart or at once: the copies sent are those that the rule says."""
+    """For all 120 journeys, spread over hours or in one request, as many copies are sent as ``is_sent`` says."""
     copies = [[brought(who, identity(number)) for who in journey] for number, journey in enumerate(JOURNEYS)]
     if apart:
         for place in range(4):
@@ -79,7 +82,7 @@ async def test_whatever_the_order_no_copy_is_sent_too_often(
 
 
 async def test_what_is_left_out_is_told(queue: WholeQueue) -> None:
-    """The second copy is a duplicate, not a reused id, and its ledger row says where it came from."""
+    """The second copy is a duplicate, not a reused id, and its row shows whether it came from a browser."""
     first = await queue.append([brought(ANNA, "order-1"), brought(SERVER, "order-2")])
     second = await queue.append([brought(SERVER, "order-1"), brought(BERT, "order-2")])
     queue.note([duplicate_row(one, NOON) for one in second.duplicates])
@@ -97,7 +100,7 @@ async def test_what_is_left_out_is_told(queue: WholeQueue) -> None:
 
 
 async def test_one_event_is_of_one_pixel_and_one_name(queue: WholeQueue) -> None:
-    """The same id under another name, or for another pixel, is another event."""
+    """The same id with another name or for another pixel is another event."""
     await queue.append([brought(ANNA, "1")])
     others = [brought(SERVER, "1", "Lead"), brought(SERVER, "1")._replace(pixel="2222222222")]
 
@@ -106,7 +109,7 @@ async def test_one_event_is_of_one_pixel_and_one_name(queue: WholeQueue) -> None
 
 
 async def test_messages_repeat_once(queue: WholeQueue) -> None:
-    """What Meta does not tell apart itself, events of business_messaging, is sent once though their sender repeats."""
+    """Events of business_messaging, which Meta does not deduplicate, are sent once if their sender repeats them."""
     message = server_record(1, source="business_messaging")
     first = await queue.append([message, message])
     again = await queue.append([message])
@@ -116,7 +119,7 @@ async def test_messages_repeat_once(queue: WholeQueue) -> None:
 
 
 async def test_news_of_a_browser_copy_finds_its_row_behind_a_servers(queue: WholeQueue) -> None:
-    """A browser whose event the server brought first still says what became of its copy; the server's has none."""
+    """A browser's update affects the row of the browser's duplicate; the server's row has no browser copy."""
     server, browser = brought(SERVER, "order-1"), brought(ANNA, "order-1")._replace(browser_copy=BrowserCopy.PENDING)
     await queue.append([server])
     await queue.append([browser])
@@ -129,7 +132,7 @@ async def test_news_of_a_browser_copy_finds_its_row_behind_a_servers(queue: Whol
 
 
 async def test_a_servers_event_is_about_a_person_too(queue: WholeQueue) -> None:
-    """Who opted out is not written about by servers either, and an erasure finds what waits."""
+    """Servers' events about a person who opted out are refused, and an erasure finds those that wait."""
     person, other = b"p" * 16, b"o" * 16
     about = [server_record(number)._replace(person_digests=(person,)) for number in (1, 2)]
     await queue.append([about[0], server_record(3)._replace(person_digests=(other,))])
@@ -154,7 +157,7 @@ VALUES: list[tuple[str, str, tuple[bytes, bytes], tuple[str, ...]]] = [
 async def test_copies_that_disagree_say_so(
     queue: WholeQueue, first: str, second: str, worths: tuple[bytes, bytes], findings: tuple[str, ...], *, apart: bool
 ) -> None:
-    """A Purchase whose copy had another value is left out all the same, and its row tells: it may be a forgery."""
+    """A duplicate Purchase with another value is not sent, and its row has a finding, as one may be forged."""
     copies = [brought(who, "order-1")._replace(worth=value) for who, value in zip((first, second), worths, strict=True)]
     if apart:
         await queue.append(copies[:1])
@@ -166,7 +169,7 @@ async def test_copies_that_disagree_say_so(
 
 
 async def test_a_page_behind_its_server_is_marked_once(queue: WholeQueue) -> None:
-    """Its row says that a server's event stands for it; of what it brings again, and of servers' repeats, none does."""
+    """The first duplicate of each browser says that a server's event was sent; its repeats and servers' do not."""
     await queue.append([brought(SERVER, "order-1")])
     marks = []
     for who in (ANNA, ANNA, SERVER, BERT):
@@ -179,7 +182,7 @@ async def test_a_page_behind_its_server_is_marked_once(queue: WholeQueue) -> Non
 
 
 async def test_no_browser_can_pass_for_a_server(queue: WholeQueue) -> None:
-    """A browser whose hash is that of servers, for which an ``_fbp`` can be searched, has no other's event left out."""
+    """A browser whose ``_fbp`` hashes to the value that stands for servers suppresses no other visitor's event."""
     await queue.append([brought(ANNA, "order-1")._replace(visitor=SERVERS_HASH)])
     stored = await queue.append([brought(BERT, "order-1")])
     again = await queue.append([brought(ANNA, "order-1")._replace(visitor=SERVERS_HASH)])

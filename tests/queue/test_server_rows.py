@@ -1,4 +1,4 @@
-"""Rows of servers' events are told apart from those of pages, on disk and in what operators see."""
+"""Rows of servers' events differ from those of pages, on disk and in the operator's view."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,7 +42,7 @@ FILTERS: list[tuple[str, list[str]]] = [
 async def test_rows_are_found_by_where_their_events_happened(
     queue: LocalQueue, source: str, ids: list[str], since: int | None
 ) -> None:
-    """Newest first or since a number, alone or beside another condition."""
+    """Filters by action source work newest first, from a number on, and together with another condition."""
     found = [row async for row in queue.events(Filter(action_source=source, since=since))]
     both = [row async for row in queue.events(Filter(action_source=source, since=since, reason="too_old"))]
 
@@ -51,7 +51,7 @@ async def test_rows_are_found_by_where_their_events_happened(
 
 
 async def test_rows_come_back_as_they_were(queue: LocalQueue) -> None:
-    """A server's row has no browser copy, and each says where its event happened; operators read it so."""
+    """Each row has its action source, and a server's row no browser copy, also in the operator's view."""
     rows = [row async for row in queue.events(Filter(since=0))]
     shown = [event_json(row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""The sieve never says of somebody suppressed that they are not, in whosever memory it is."""
+"""The sieve of suppressions never misses a suppressed person, in memory of its own or shared."""
 
 from mmap import mmap
 
@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from proxy.queue.sieve import Sieve
 
-# Few places and few signs, so that examples meet in them.
+# Few positions and values, so that the drawn digests collide.
 DIGESTS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 255)).map(lambda pair: bytes((0, 0, *pair)) * 4))
 SHARED = mmap(-1, Sieve.BYTES)
 
 
 @given(DIGESTS, DIGESTS)
 def test_nobody_who_is_remembered_is_missed(before: list[bytes], after: list[bytes]) -> None:
-    """Whatever else is remembered before or after, each digest is found, and so by another reader of the memory."""
+    """Every remembered digest is found, also by another reader of the memory, whatever else is remembered."""
     SHARED[:2] = b"\0\0"
     writer, reader = Sieve(SHARED), Sieve(SHARED)
     for digest in (*before, *after):
@@ -25,7 +25,7 @@ def test_nobody_who_is_remembered_is_missed(before: list[bytes], after: list[byt
 
 @given(DIGESTS)
 def test_to_begin_again_with_the_same_people_changes_nothing(digests: list[bytes]) -> None:
-    """A process that fills memory again which others read takes nobody out and lets nobody more through."""
+    """Filling shared memory again with the same people changes no byte of it."""
     SHARED[:2] = b"\0\0"
     for digest in digests:
         Sieve(SHARED).remember(digest)

@@ -1,4 +1,4 @@
-"""Nothing of whoever refused is kept or sent, whenever the refusal comes."""
+"""Nothing of a visitor who refused is kept or sent, whenever the refusal comes."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ REFUSALS = [
 async def test_a_refusal_forbids_what_the_visitor_left(
     queue: WholeQueue, kind: SuppressionKind, reason: DropReason
 ) -> None:
-    """Nothing of the visitor is kept, the orders are dropped for that reason, and a lift brings nothing back."""
+    """The visitor's data is removed, the order is dropped for the refusal's reason, and lifting restores nothing."""
     await leave(queue, left("anna", order(1)), left("bert", order(2)))
     await queue.suppress([ANNA], kind, NOON)
     await queue.lift([ANNA], [kind], NOON)
@@ -40,7 +40,7 @@ async def test_a_refusal_forbids_what_the_visitor_left(
 
 
 async def test_an_erasure_leaves_nothing(queue: WholeQueue) -> None:
-    """Neither what the erased left nor by which keys; others stay."""
+    """Neither sightings of the erased person nor their keys are left; other people's stay."""
     await leave(queue, left("anna", order(1)), left("bert", order(2)), left("anna", order(3), name="Lead"))
     await queue.erase([ANNA], NOON)
 
@@ -50,7 +50,7 @@ async def test_an_erasure_leaves_nothing(queue: WholeQueue) -> None:
 
 
 async def test_a_refusal_of_very_many_orders_is_whole(queue: WholeQueue) -> None:
-    """However much somebody left, the opt-out ends when all of it is forbidden; an erasure likewise."""
+    """An opt-out forbids all sightings of a person before it returns, however many; an erasure removes all."""
     for start in range(0, 1000, 250):
         await leave(queue, *(left("anna", order(number), at=NOON + number) for number in range(start, start + 250)))
     await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
@@ -66,7 +66,10 @@ async def test_a_refusal_of_very_many_orders_is_whole(queue: WholeQueue) -> None
 async def test_whoever_is_suppressed_leaves_no_open_sighting(
     queue: WholeQueue, kind: SuppressionKind, reason: DropReason
 ) -> None:
-    """What comes afterwards is stored as forbidden, whether the events of its request are refused or none is there."""
+    """Later sightings of a suppressed person are stored as forbidden.
+
+    It suffices that an event of their request names the person.
+    """
     await queue.suppress([ANNA, BERT], kind, NOON)
     await leave(queue, left("anna", order(1)))
     bert = left("bert", order(2), person_digests=())
@@ -78,7 +81,7 @@ async def test_whoever_is_suppressed_leaves_no_open_sighting(
 
 
 async def test_what_the_erased_did_before_leaves_nothing(queue: WholeQueue) -> None:
-    """An event that arrives late, of before the erasure, is refused, and so is what it would leave."""
+    """A late sighting from before the erasure is not stored."""
     await queue.erase([ANNA], NOON)
     await leave(queue, left("anna", order(1)), left("anna", order(2), at=NOON + 1))
 
@@ -87,7 +90,7 @@ async def test_what_the_erased_did_before_leaves_nothing(queue: WholeQueue) -> N
 
 @pytest.mark.only_sqlite
 async def test_an_opt_out_between_the_seal_and_the_commit_counts(queue: LocalQueue) -> None:
-    """Sealed before the opt-out was known and stored after it, a sighting is forbidden all the same."""
+    """A sighting that was sealed before an opt-out and stored after it is forbidden."""
     store = queue._store
     group = store.group([Append([], 0, [left("anna", order(1))])])
     await queue.suppress([ANNA], SuppressionKind.OPT_OUT, NOON)
@@ -98,7 +101,7 @@ async def test_an_opt_out_between_the_seal_and_the_commit_counts(queue: LocalQue
 
 @pytest.mark.only_sqlite
 async def test_an_opt_out_that_has_not_come_to_all_binds_the_rest(queue: LocalQueue) -> None:
-    """After a crash between two slices the suppression itself speaks against what is still open."""
+    """If a crash leaves some sightings open, the suppression itself still counts at the join."""
     await leave(queue, left("anna", order(1)), left("bert", order(2)))
     suppressions = queue._store.tables.suppressions
     await queue._writer.do(lambda: suppressions.add([ANNA], SuppressionKind.OPT_OUT, NOON))
@@ -108,7 +111,7 @@ async def test_an_opt_out_that_has_not_come_to_all_binds_the_rest(queue: LocalQu
 
 
 async def test_what_rules_forbid_keeps_nothing_of_the_visitor(queue: WholeQueue) -> None:
-    """Whatever a forbidden sighting brings along, only its keys and the reason rest."""
+    """Of a sighting that the rules forbid only keys and reason are stored."""
     sighting = left("anna", order(1), forbidden=DropReason.GPC)
     await leave(queue, sighting)
 
@@ -128,7 +131,7 @@ async def test_what_rules_forbid_keeps_nothing_of_the_visitor(queue: WholeQueue)
 async def test_the_last_word_of_a_visitor_about_an_order_counts(
     queue: WholeQueue, words: Sequence[str], outcome: str
 ) -> None:
-    """A refusal takes the place of what was left before, and a grant that of a refusal."""
+    """The latest of a visitor's refusals and grants about an order counts."""
     for number, word in enumerate(words):
         await leave(queue, left("anna", order(1), at=NOON + number, forbidden=word))
 
@@ -136,7 +139,7 @@ async def test_the_last_word_of_a_visitor_about_an_order_counts(
 
 
 async def test_an_erased_event_is_found_by_the_visitor_that_the_join_found(queue: WholeQueue) -> None:
-    """What a server told of an e-mail alone is the visitor's once it is joined: an opt-out holds it back."""
+    """A server's event that was joined belongs to the visitor too, so the visitor's opt-out drops it."""
     await queue.append([told(order(1))], sightings=[left("anna", order(1))])
     segments = await queue.claim(PIXEL, most=10)
     await queue.release(segments)

@@ -1,4 +1,4 @@
-"""Sightings on disk: sealed, bounded, forgotten, and no reason for a claim or a commit to fail."""
+"""Stored sightings are sealed, bounded and forgotten in time, and cannot make a claim or a commit fail."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ from proxy.queue.sqlite.engine import LocalQueue
 
 
 async def test_nothing_of_a_visitor_is_readable_on_disk(queue: LocalQueue, tmp_path: Path) -> None:
-    """Neither the file nor its log holds an id, an address or an agent in the open."""
+    """Neither the file nor its log has an id, an address or a user agent in the clear."""
     await leave(queue, left("anna", order(1), address="93.184.216.99", user_agent="Rare/1.0"))
     files = await asyncio.to_thread(on_disk, tmp_path)
 
@@ -47,7 +47,7 @@ DAMAGE = ["x'01'", "zeroblob(200)", "substr(sealed, 1, 40)", "CAST(sealed || x'0
 
 @pytest.mark.parametrize("damage", DAMAGE)
 async def test_what_is_damaged_breaks_no_claim(queue: LocalQueue, damage: str) -> None:
-    """An event whose visitor's sighting cannot be opened goes out without, and an opt-out still works."""
+    """A damaged sighting is ignored, so that its event leaves without data, and an opt-out still works."""
     await leave(queue, left("anna", order(1)), left("bert", order(2)))
     sql = f"UPDATE sighting SET sealed={damage} WHERE id=1"
     await queue._writer.do(lambda: queue._store.tables.db.execute(sql))
@@ -72,7 +72,7 @@ def opened_with(directory: Path, clock: Clock, secret: str, old: Sequence[str] =
 async def test_a_new_secret_opens_what_the_old_one_sealed_while_it_is_listed(
     tmp_path: Path, clock: Clock, old: Sequence[str], whose: str
 ) -> None:
-    """Taken from the list, its sightings are passed over, and the queue opens and delivers."""
+    """If the old secret is no longer listed, its sightings are ignored, and the queue still opens and delivers."""
     queue = opened_with(tmp_path, clock, SECRET)
     await leave(queue, left("anna", order(1)))
     await queue.close()
@@ -85,7 +85,7 @@ async def test_a_new_secret_opens_what_the_old_one_sealed_while_it_is_listed(
 
 
 async def test_a_flood_ends_with_itself(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest go first, in any number at once, and no key of theirs is left behind."""
+    """Above the bound the oldest sightings are removed with all their keys, in any number at once."""
     monkeypatch.setattr(queue._store.tables.sightings, "_most", 100)
     await leave(queue, left("anna", order("a")))
     for start in range(0, 1200, 400):
@@ -97,7 +97,7 @@ async def test_a_flood_ends_with_itself(queue: LocalQueue, monkeypatch: pytest.M
 
 
 async def test_what_is_too_old_is_forgotten(tmp_path: Path, clock: Clock) -> None:
-    """After the longest time of all sites, a slice at a time, with all that leads to it."""
+    """Sightings older than the longest time of all sites are removed in slices, with all their keys."""
     queue = queues.open_queue(tmp_path, clock)
     await leave(queue, *(left("anna", order(number), at=NOON + number) for number in range(500)))
     await leave(queue, left("bert", order("b"), at=NOON + DAY_MS))
@@ -113,7 +113,7 @@ async def test_what_is_too_old_is_forgotten(tmp_path: Path, clock: Clock) -> Non
 
 
 async def test_housekeeping_forgets_after_the_longest_join_days(tmp_path: Path, clock: Clock) -> None:
-    """With the days that the installation's sites ask for."""
+    """The retention is the longest ``join_days`` of the sites."""
     queue = queues.open_queue(tmp_path, clock)
     await leave(queue, left("anna", order(1)), left("anna", order(2), at=NOON + DAY_MS))
     await queue.close()
@@ -128,7 +128,7 @@ async def test_housekeeping_forgets_after_the_longest_join_days(tmp_path: Path, 
 
 
 async def test_the_longest_join_days_of_all_sites_count(tmp_path: Path, clock: Clock) -> None:
-    """A site that joins for a month keeps what another one would forget after a day."""
+    """A site with 30 days keeps its sightings that long, though another site has one day."""
     raw = raw_config("http://127.0.0.1:9", tmp_path, orders={"join_days": 30})
     raw["site"].append({**raw["site"][0], "name": "other", "prefix": "/other", "domains": ["other.example"]})
     raw["site"][1]["orders"] = {"join_days": 1}
@@ -146,7 +146,7 @@ async def test_the_longest_join_days_of_all_sites_count(tmp_path: Path, clock: C
 
 
 async def test_a_commit_that_fails_leaves_no_sighting(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither in the file nor in memory; the next one is stored and found, with all of its records."""
+    """A failed commit leaves no sighting in the file or in memory; the next commit works."""
     table = queue._store.tables.sightings
     leave_all: Callable[[Any], None] = table.leave
 
@@ -167,7 +167,7 @@ async def test_a_commit_that_fails_leaves_no_sighting(queue: LocalQueue, monkeyp
 
 
 async def test_a_claim_that_fails_is_as_if_it_had_not_been(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a claim wrote before it failed is taken back, and the next one joins the event."""
+    """What a failed claim wrote is rolled back, and the next claim joins the event."""
     await queue.append([told(order(1), unknown="drop", order=order_key("shop", "Purchase", "1"))])
     with monkeypatch.context() as broken:
         broken.setattr(queue._store.tables.segments, "keep", lambda *_: 1 / 0)
@@ -180,7 +180,7 @@ async def test_a_claim_that_fails_is_as_if_it_had_not_been(queue: LocalQueue, mo
 
 
 async def test_further_attempts_send_the_same_bytes(tmp_path: Path, clock: Clock) -> None:
-    """Joined once, an event is the same after a crash, whatever the visitor left or took back since."""
+    """A joined event is the same after a crash, whatever sightings came or went since."""
     queue = queues.open_queue(tmp_path, clock)
     await queue.append([told(order(1))], sightings=[left("anna", order(1))])
     first = await claimed(queue)
@@ -196,7 +196,7 @@ async def test_further_attempts_send_the_same_bytes(tmp_path: Path, clock: Clock
 
 
 async def test_many_events_of_servers_are_joined_in_two_statements(queue: LocalQueue) -> None:
-    """However many a segment holds, and however many keys they have; none at all where nobody left anything."""
+    """Sightings for a whole segment are looked up with two statements, or none if there is no sighting at all."""
     table = queue._store.tables.sightings
     wanted = {key(JoinKind.EMAIL, number)[1] for number in range(500)}
     assert await steps(queue, lambda: table.found(wanted)) == 0
@@ -206,7 +206,7 @@ async def test_many_events_of_servers_are_joined_in_two_statements(queue: LocalQ
 
 
 async def steps(queue: LocalQueue, work: Callable[[], object]) -> int:
-    """Return how many statements a work takes."""
+    """Return how many statements a work executes."""
     texts: list[Any] = []
     db = queue._store.tables.db
 
@@ -233,7 +233,7 @@ SIGHTINGS = st.builds(
 
 @given(SIGHTINGS, st.data())
 def test_what_is_sealed_comes_back(sighting: Sighting, data: st.DataObject) -> None:
-    """All of it, the kinds of its keys too; cut anywhere it is nothing."""
+    """An opened sighting equals the sealed one, with the kinds of its keys; one that is cut opens to nothing."""
     sealer = Sealer(SECRET)
     sealed = seal_sighting(sighting, sealer)
     found = open_sighting(sealed, sealer)

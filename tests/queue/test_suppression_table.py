@@ -1,4 +1,4 @@
-"""Suppressed people: nothing about them is taken, waits on, or is kept dead, until it is lifted or its time is over."""
+"""Suppressed people: nothing about them is accepted, sent or kept, until the suppression is lifted or expires."""
 
 import os
 import resource
@@ -65,7 +65,7 @@ async def claimed(queue: WholeQueue) -> list[str]:
 
 
 async def taken(queue: WholeQueue, *records: Record) -> list[tuple[str, DropReason]]:
-    """Append records; return which were refused, and why."""
+    """Append records; return id and reason of those refused."""
     return [(record.id, reason) for record, reason in (await queue.append(records)).refused]
 
 
@@ -79,7 +79,7 @@ async def bury(queue: WholeQueue, segments: Sequence[Segment]) -> None:
 
 
 async def test_who_opted_out_is_refused_and_nobody_else(queue: WholeQueue) -> None:
-    """By any of a person's digests new events are refused; their neighbours in the same request are stored."""
+    """Events with any digest of a suppressed person are refused; the others of the request are stored."""
     await queue.suppress([ANNA, BROWSER], OPT_OUT, NOON)
 
     assert await taken(queue, about(1, BERT, ANNA), about(2, BERT), about(3, BROWSER), about(4)) == [
@@ -91,7 +91,7 @@ async def test_who_opted_out_is_refused_and_nobody_else(queue: WholeQueue) -> No
 
 @pytest.mark.only_sqlite
 async def test_people_who_share_a_place_of_the_sieve_are_told_apart(queue: LocalQueue) -> None:
-    """The sieve lets through who may be suppressed, and no more than it must; the table has the last word."""
+    """The sieve may report a person who is not suppressed; the table then decides."""
     first, second, third = (b"xyz" + bytes([number]) * 13 for number in (1, 2, 3))
     may_hold = queue._store.tables.suppressions.may_hold
     await queue.suppress([first], OPT_OUT, NOON)
@@ -107,7 +107,7 @@ async def test_people_who_share_a_place_of_the_sieve_are_told_apart(queue: Local
 
 
 async def test_what_waits_is_dropped_by_an_opt_out(queue: WholeQueue) -> None:
-    """Events that waited when their person opted out are not claimed; the ledger says why, the rest is delivered."""
+    """Waiting events of the person are dropped with a ledger row, and the rest is delivered."""
     await queue.append([about(1, ANNA), about(2, BERT)])
     await queue.append([about(3, ANNA)])
     await queue.suppress([ANNA], OPT_OUT, NOON)
@@ -121,7 +121,7 @@ async def test_what_waits_is_dropped_by_an_opt_out(queue: WholeQueue) -> None:
 
 
 async def test_a_marked_segment_hides_none_behind_it(queue: WholeQueue) -> None:
-    """A claim passes over segments of which nothing is left, and returns the first that has something."""
+    """A claim skips segments of which nothing is left, and returns the first that has events."""
     for number in range(5):
         await queue.append([about(number, ANNA)])
     await queue.append([about(9, BERT)])
@@ -132,7 +132,7 @@ async def test_a_marked_segment_hides_none_behind_it(queue: WholeQueue) -> None:
 
 
 async def test_what_was_under_way_does_not_come_back(queue: WholeQueue) -> None:
-    """An event that was being delivered when its person opted out is neither tried again nor kept dead."""
+    """An event in delivery at the time of the opt-out is neither tried again nor kept as a dead letter."""
     await queue.append([about(1, ANNA)])
     tried = await queue.claim(PIXEL, most=1)
     await queue.append([about(2, ANNA)])
@@ -147,7 +147,7 @@ async def test_what_was_under_way_does_not_come_back(queue: WholeQueue) -> None:
 
 
 async def test_a_replay_is_held_against_the_marks(queue: WholeQueue) -> None:
-    """A dead letter put back after its person opted out is not delivered."""
+    """A dead letter that is replayed after its person opted out is not delivered."""
     await queue.append([about(1, ANNA)])
     await bury(queue, await queue.claim(PIXEL, most=1))
     await queue.suppress([ANNA], OPT_OUT, NOON)
@@ -157,7 +157,7 @@ async def test_a_replay_is_held_against_the_marks(queue: WholeQueue) -> None:
     assert await claimed(queue) == []
 
 
-# What was suppressed, which kinds are lifted, which ended; why the person's events are still refused.
+# Kinds of suppression, kinds that are lifted, kinds that ended; why the person's events are still refused.
 LIFTS: list[tuple[list[SuppressionKind], list[SuppressionKind], list[SuppressionKind], list[DropReason]]] = [
     ([OPT_OUT], [OPT_OUT], [OPT_OUT], []),
     ([OPT_OUT], [WITHDRAWAL], [], [DropReason.OPTED_OUT]),
@@ -179,7 +179,7 @@ async def test_each_kind_is_lifted_by_itself(
     ended: list[SuppressionKind],
     refused: list[DropReason],
 ) -> None:
-    """A grant ends a withdrawal and no opt-out, taking an opt-out back ends no withdrawal, and neither an erasure."""
+    """Lifting a withdrawal ends no opt-out, lifting an opt-out ends no withdrawal, and neither ends an erasure."""
     for kind in kinds:
         await queue.suppress([ANNA], kind, NOON)
 
@@ -190,7 +190,7 @@ async def test_each_kind_is_lifted_by_itself(
 
 
 async def test_no_record_lifts_a_suppression(queue: WholeQueue) -> None:
-    """An event of somebody else that claims the suppressed person is refused and changes nothing."""
+    """Another person's event that also claims the suppressed person is refused and changes nothing."""
     await queue.suppress([ANNA], OPT_OUT, NOON)
 
     assert await taken(queue, about(1, BERT, ANNA, at=NOON + 9000)) == [("id-1", DropReason.OPTED_OUT)]
@@ -199,7 +199,7 @@ async def test_no_record_lifts_a_suppression(queue: WholeQueue) -> None:
 
 @pytest.mark.parametrize(("at", "left"), [(NOON - 1, True), (NOON, False), (NOON + 1, False)])
 async def test_the_latest_word_counts(queue: WholeQueue, at: int, *, left: bool) -> None:
-    """What is lifted as of a moment ends older suppressions only, and a late older one does not replace a newer."""
+    """A lift ends only suppressions up to its own time; an older one that comes late does not replace a newer one."""
     await queue.suppress([ANNA], OPT_OUT, NOON)
     await queue.suppress([ANNA], OPT_OUT, NOON - 5000)
     await queue.lift([ANNA], [OPT_OUT], at)
@@ -208,7 +208,7 @@ async def test_the_latest_word_counts(queue: WholeQueue, at: int, *, left: bool)
 
 
 async def test_the_list_shows_kinds_and_digests(queue: WholeQueue) -> None:
-    """Newest first, of one kind or of any, and no more than asked for."""
+    """The list is newest first, of one kind or all, limited, or in the order of digests behind a given one."""
     await queue.suppress([ANNA], OPT_OUT, NOON)
     await queue.suppress([BERT], WITHDRAWAL, NOON + 1)
     await queue.erase([BROWSER], NOON + 2)
@@ -229,7 +229,7 @@ async def test_the_list_shows_kinds_and_digests(queue: WholeQueue) -> None:
 
 @pytest.mark.only_sqlite
 async def test_a_failed_commit_suppresses_and_counts_nobody(queue: LocalQueue) -> None:
-    """What was rolled back with a neighbour's fault stands neither in the table nor in the counts."""
+    """A rolled-back suppression is neither in the table nor in the counts."""
 
     def fail() -> None:
         queue._store.tables.suppressions.add([ANNA], OPT_OUT, NOON)
@@ -244,7 +244,7 @@ async def test_a_failed_commit_suppresses_and_counts_nobody(queue: LocalQueue) -
 
 @pytest.mark.only_sqlite
 async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: Clock) -> None:
-    """Beyond a number the oldest suppressions that visitors make are forgotten, kind by kind; erasures stay."""
+    """Above a number, the oldest opt-outs and withdrawals are forgotten, kind by kind; erasures stay."""
 
     def forget_beyond(most: int) -> None:
         while queue._store.tables.suppressions.forget(clock(), RetentionSettings(), most):
@@ -263,7 +263,7 @@ async def test_visitors_who_do_not_exist_fill_no_disk(queue: LocalQueue, clock: 
 
 @pytest.mark.only_sqlite
 async def test_marks_of_the_layout_before_still_hold(tmp_path: Path, clock: Clock) -> None:
-    """What a version without withdrawals marked is refused as before, listed, and lifted; the layout is this one."""
+    """Suppressions of a version without withdrawals still count, and can be lifted, after the upgrade."""
     await open_queue(tmp_path, clock).close()
     with closing(apsw.Connection(str(tmp_path / "queue.db"))) as db:
         db.execute("INSERT INTO mark VALUES(?, 'opted_out', ?), (?, 'erased', ?)", (ANNA, NOON, BERT, NOON))
@@ -282,7 +282,7 @@ async def test_marks_of_the_layout_before_still_hold(tmp_path: Path, clock: Cloc
 
 
 async def test_an_erasure_removes_what_there_is(queue: WholeQueue) -> None:
-    """Waiting events and dead letters of the person go, those of others stay, and the counts say how many."""
+    """Waiting events and dead letters of the person are removed and counted; those of others stay."""
     await queue.append([about(number, ANNA if number % 3 else BERT) for number in range(30)])
     await bury(queue, await queue.claim(PIXEL, most=1000))
     for number in range(100, 130):
@@ -297,7 +297,7 @@ async def test_an_erasure_removes_what_there_is(queue: WholeQueue) -> None:
 
 @pytest.mark.only_sqlite
 async def test_an_erasure_does_not_touch_what_is_under_way(queue: WholeQueue) -> None:
-    """A claimed event is Graph's to answer; when it comes back it is dropped as erased."""
+    """A claimed event stays with its delivery; when it is released, it is dropped as erased."""
     await queue.append([about(1, ANNA)])
     claim = await queue.claim(PIXEL, most=1)
 
@@ -309,7 +309,7 @@ async def test_an_erasure_does_not_touch_what_is_under_way(queue: WholeQueue) ->
 
 @pytest.mark.parametrize(("happened", "refused"), [(NOON - 1000, True), (NOON, True), (NOON + 1000, False)])
 async def test_an_erased_person_may_come_back(queue: WholeQueue, happened: int, *, refused: bool) -> None:
-    """What happened before the erasure is refused however late it comes; what the person does later is new."""
+    """An event from before the erasure is refused however late it comes; a later one is accepted."""
     await queue.erase([ANNA], NOON)
 
     assert await taken(queue, about(1, ANNA, at=happened)) == [("id-1", DropReason.ERASED)] * refused
@@ -317,7 +317,7 @@ async def test_an_erased_person_may_come_back(queue: WholeQueue, happened: int, 
 
 @pytest.mark.only_sqlite
 async def test_marks_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
-    """A suppression holds after the process ended, and a waiting event still knows its people."""
+    """After a restart a suppression still counts, also for events that waited before."""
     first = open_queue(tmp_path, clock)
     await first.append([about(1, ANNA), about(2, BERT)])
     await first.suppress([ANNA], OPT_OUT, NOON)
@@ -331,7 +331,7 @@ async def test_marks_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
 
 @pytest.mark.only_sqlite
 async def test_marks_are_forgotten_in_time(tmp_path: Path, clock: Clock) -> None:
-    """Each kind of suppression ends after its own number of days."""
+    """Each kind of suppression is forgotten after its own number of days."""
     person_digests = {"early": [b"e" * 16], "late": [b"l" * 16]}
     queue = open_queue(tmp_path, clock)
     await queue.suppress(person_digests["early"], OPT_OUT, NOON - 31 * DAY_MS)
@@ -352,10 +352,10 @@ def _resident_mb() -> float:
 
 
 class Work(Counter[str]):
-    """Hundreds of steps that SQLite's machine takes, by the directory of the database."""
+    """Steps of SQLite's virtual machine, in hundreds, by the database's directory."""
 
     def watch(self, connection: apsw.Connection) -> None:
-        """Count for a connection that was just opened."""
+        """Count the steps of a connection that was just opened."""
         name = Path(connection.filename).parent.name
 
         def step() -> bool:
@@ -366,7 +366,7 @@ class Work(Counter[str]):
 
 
 async def _append_many(queue: WholeQueue) -> None:
-    """Append three hundred times ten records, two people each."""
+    """Append 3000 records in groups of ten, with two people each."""
     for batch in range(0, 3000, 10):
         await queue.append([about(batch + number, os.urandom(16), os.urandom(16)) for number in range(10)])
 
@@ -383,7 +383,7 @@ def _suppress_a_million(path: Path) -> None:
 @pytest.mark.only_sqlite
 @pytest.mark.long
 async def test_a_million_suppressions(tmp_path: Path, clock: Clock, say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a million suppressions the queue takes less than 100 MB more, and an append costs as much as without."""
+    """A million suppressions take less than 100 MB, and an append costs less than 5 % more."""
     for name in ("bare", "full"):
         (tmp_path / name).mkdir()
         await open_queue(tmp_path / name, clock).close()

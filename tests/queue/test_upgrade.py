@@ -1,4 +1,4 @@
-"""A data directory that an older version wrote opens, and everything in it counts as before."""
+"""A data directory of an older version is opened, and everything in it is still valid."""
 
 import tarfile
 import time
@@ -25,7 +25,7 @@ CASES = [(layout, end) for layout in (2, 5, 6, 7, 8) for end in ("orderly", "kil
 
 @dataclass
 class Upgraded:
-    """A proxy of this version on a directory of an older one, and what that one knew at its end."""
+    """A proxy of this version on an older version's directory, and the facts that the older one recorded at its end."""
 
     facts: dict[str, Any]
     session: aiohttp.ClientSession
@@ -34,7 +34,7 @@ class Upgraded:
     operator: str
 
     async def post(self, who: str, identity: str) -> int:
-        """Send a Contact with the cookies that the old version gave somebody."""
+        """Send a Contact with the cookies that the old version gave a visitor."""
         sent = wire({"name": "Contact", "id": identity, "pixels": [UP], "pixel": "fired"}, consent="granted", fbp=None)
         headers = browser_headers(Cookie=self.facts["cookies"][who])
         async with self.session.post(
@@ -43,7 +43,7 @@ class Upgraded:
             return answer.status
 
     async def arrived(self, *ids: str) -> dict[str, Any]:
-        """Wait for server events at the simulator; return all that is there by id."""
+        """Wait for these events at the simulator; return all events there, by id."""
 
         async def all_there() -> dict[str, Any] | None:
             listed = (await get_json(self.session, f"{self.graph}/sim/events"))["events"]
@@ -65,7 +65,7 @@ async def _upgraded(
     with tarfile.open(WRITTEN / f"layout-{layout}.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
     facts = orjson.loads((tmp_path / "facts.json").read_bytes())
-    # A minute later: what waits is young enough to be sent, and no day of the ledger is over.
+    # A minute after the end of the old version: waiting events are not too old, and the ledger's day is not over.
     real, real_ns = time.time, time.time_ns
     back = facts["at"] / 1000 + 60 - real()
     monkeypatch.setattr(time, "time", lambda: real() + back)
@@ -82,7 +82,7 @@ async def _upgraded(
 
 
 async def test_what_an_older_version_left_counts_as_before(upgraded: Upgraded) -> None:
-    """Waiting events are delivered, rows and dead letters listed, cookies, prefix, duplicates, opt-outs still hold."""
+    """Waiting events are delivered, rows and letters listed; cookies, prefix, duplicates and opt-outs stay valid."""
     facts = upgraded.facts
     rows = (await upgraded.asked("/api/events"))["events"]
     letters = (await upgraded.asked("/api/dead"))["dead"]
@@ -117,7 +117,7 @@ async def test_what_an_older_version_left_counts_as_before(upgraded: Upgraded) -
 
 
 async def test_a_dead_letter_of_an_older_version_is_replayed(upgraded: Upgraded) -> None:
-    """Put back, it is delivered with the id it had."""
+    """A replayed letter of an older version is delivered with its id."""
     (letter,) = (await upgraded.asked("/api/dead"))["dead"]
     async with upgraded.session.post(f"{upgraded.operator}/api/dead/replay", json={"ids": [letter["id"]]}) as answer:
         replayed = await answer.json()

@@ -1,4 +1,4 @@
-"""What waits: suspects apart from fresh events, since when, and what becomes of it when it grows too old."""
+"""Waiting events: suspects and fresh ones separately, their age, and their expiry."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -22,7 +22,7 @@ NOON = 1_790_000_000_000
 
 
 def open_queue(directory: Path) -> LocalQueue:
-    """Each event arrives a few milliseconds after the one before."""
+    """Open a queue whose clock advances by a millisecond with each reading."""
     return LocalQueue.open(
         directory,
         Sealer(SECRET),
@@ -45,19 +45,19 @@ def ids(segments: Sequence[Segment]) -> list[str]:
 
 
 async def suspect(queue: LocalQueue, numbers: Sequence[int], bound: int) -> None:
-    """Put a segment of these events among the suspects."""
+    """Make a segment of these events a suspect with this bound."""
     await queue.append([record(number, time_s=NOON // 1000) for number in numbers])
     (segment,) = await queue.claim(PIXEL, most=1, newest=True)
     await queue.settle([segment], Settlement(suspects=((segment.ref, bound),)))
 
 
 async def damage(queue: LocalQueue) -> None:
-    """Damage all that waits."""
+    """Damage all stored segments."""
     await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET sealed=x'01'"))
 
 
 async def test_suspects_and_fresh_events_are_claimed_apart(queue: LocalQueue) -> None:
-    """A claim of fresh events never holds a suspect, nor the other way round; both wait."""
+    """A claim of fresh events has no suspects and vice versa; both count as waiting."""
     await suspect(queue, [1, 2], 2)
     await queue.append([record(3)])
 
@@ -68,7 +68,7 @@ async def test_suspects_and_fresh_events_are_claimed_apart(queue: LocalQueue) ->
 
 
 async def test_suspects_are_claimed_by_batches_the_least_suspected_first(queue: LocalQueue) -> None:
-    """First what may ride in the largest batches, the newest of it, one batch at a time; offenders' come last."""
+    """The largest bound comes first, the newest of it first, one bound a claim; known offenders come last."""
     for numbers, bound in (([1], 4), ([2], -8), ([3, 4, 5], 4), ([6], 1), ([7, 8], 4), ([9], -1)):
         await suspect(queue, numbers, bound)
     claims = [await queue.claim(PIXEL, most=1000, suspect=True) for _ in range(6)]
@@ -84,7 +84,7 @@ async def test_suspects_are_claimed_by_batches_the_least_suspected_first(queue: 
 
 
 async def test_suspects_survive_a_restart_as_suspects(tmp_path: Path) -> None:
-    """What was learned of them, and when they arrived, is in the file."""
+    """Bound and arrival of a suspect are stored in the file."""
     queue = open_queue(tmp_path)
     await suspect(queue, [1, 2, 3], 2)
     (segment,) = await queue.claim(PIXEL, most=1, suspect=True)
@@ -103,7 +103,7 @@ async def test_suspects_survive_a_restart_as_suspects(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("newest", [False, True])
 async def test_a_claim_that_meets_only_damaged_segments_goes_on_behind_them(queue: LocalQueue, *, newest: bool) -> None:
-    """However many damaged segments stand in front, a sound one is claimed, from either end."""
+    """However many damaged segments come first, a sound one behind them is claimed, from either end."""
     for number in range(9):
         await queue.append([record(number)])
     await queue._writer.do(lambda: queue._store.tables.db.execute("UPDATE segment SET sealed=x'01' WHERE id<>5"))
@@ -112,7 +112,7 @@ async def test_a_claim_that_meets_only_damaged_segments_goes_on_behind_them(queu
 
 
 async def test_since_when_events_wait_is_told_by_their_arrival(queue: LocalQueue) -> None:
-    """Fresh events and suspects each have their oldest arrival; what is under way counts, what is damaged does not."""
+    """Fresh events and suspects each have an oldest arrival, which counts claimed events but no damaged ones."""
     assert await queue.oldest([PIXEL, "other"]) == {PIXEL: Oldest(), "other": Oldest()}
     await queue.append([record(1)])
     await damage(queue)
@@ -133,7 +133,7 @@ def aged(number: int, seconds: int) -> Record:
 
 
 async def test_what_is_too_old_becomes_a_dead_letter_wherever_it_waits(queue: LocalQueue) -> None:
-    """Old events of any pixel, fresh or suspect, are buried with a row; the young of their segment stay as they are."""
+    """Old events of any pixel, fresh or suspect, become dead letters with a row; young ones of the segment stay."""
     await queue.append([aged(1, 100), aged(2, 10)])
     await suspect(queue, [3], 1)
     unlisted = aged(4, 100)._replace(pixel="gone")
@@ -157,7 +157,7 @@ async def test_what_is_too_old_becomes_a_dead_letter_wherever_it_waits(queue: Lo
 
 
 async def test_expiry_goes_in_slices_and_leaves_what_is_under_way(queue: LocalQueue) -> None:
-    """One call looks at a bounded number of events, whatever waits, and never takes what a lane has claimed."""
+    """A call expires a bounded number of events, and none that are claimed."""
     for start in range(0, 1500, 300):
         await queue.append([aged(number, 100) for number in range(start, start + 300)])
     claimed = await queue.claim(PIXEL, most=1)
@@ -185,7 +185,7 @@ async def stock(queue: LocalQueue, numbers: Sequence[int]) -> None:
 
 @pytest.mark.parametrize("newest", [True, False])
 async def test_a_batch_of_lone_events_takes_a_few_statements(queue: LocalQueue, *, newest: bool) -> None:
-    """Each call into SQLite gives up the interpreter's lock, so a claim and a settlement make few, whatever waits."""
+    """Each call into SQLite releases the interpreter's lock, so claim and settlement make few, whatever waits."""
     statements: list[str] = []
 
     def trace(_cursor: apsw.Cursor, sql: str, _values: object) -> bool:
@@ -211,7 +211,7 @@ async def test_a_batch_of_lone_events_takes_a_few_statements(queue: LocalQueue, 
 
 
 async def test_damage_hides_nothing_that_a_claim_could_take(queue: LocalQueue) -> None:
-    """A claim goes on past damaged segments, however many there are, until it is full."""
+    """A claim goes on past damaged segments until it is full."""
     await stock(queue, range(30))
     await damage(queue)
     await stock(queue, range(30, 35))
@@ -221,7 +221,7 @@ async def test_damage_hides_nothing_that_a_claim_could_take(queue: LocalQueue) -
 
 
 async def test_no_commit_waits_for_the_batches_of_many_lanes(queue: LocalQueue) -> None:
-    """Thirty pixels claim and settle at once; a commit, which appends may share, has two of these calls at most."""
+    """When thirty pixels claim and settle at once, a commit has at most two of these calls."""
     claims: list[int] = []
     claim, settle = queue._store.deliveries.claim, queue._store.deliveries.settle
 

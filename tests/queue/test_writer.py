@@ -1,4 +1,4 @@
-"""The writer thread: every caller gets an answer, also when the disk fails."""
+"""The writer thread: every caller gets an answer, also if the disk fails."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from proxy.queue.sqlite.writer import Writer
 
 
 class FakeStore:
-    """Fails as told, from the next commit on."""
+    """A store that fails with the given errors."""
 
     def __init__(self) -> None:
         self.failure: BaseException | None = None
@@ -35,7 +35,7 @@ class FakeStore:
 
 
 class Broken:
-    """Remembers that the queue broke."""
+    """Records the errors with which the queue broke."""
 
     def __init__(self) -> None:
         self.errors: list[QueueBrokenError] = []
@@ -45,7 +45,7 @@ class Broken:
 
 
 async def test_a_failed_disk_fails_every_caller_and_stays_failed() -> None:
-    """After an I/O error all who wait get it, so does whoever comes later, and the owner is told once."""
+    """After an I/O error, waiting and later callers get that error, and the owner is told once."""
     store, broken = FakeStore(), Broken()
     writer = Writer(store, on_broken=broken)
     store.failure = QueueBrokenError("fsync failed")
@@ -60,7 +60,7 @@ async def test_a_failed_disk_fails_every_caller_and_stays_failed() -> None:
 
 
 async def test_a_full_disk_fails_only_that_group() -> None:
-    """When the disk is full the waiting callers get it, and later ones are served."""
+    """A full disk fails the group in question, and later calls are served."""
     store, broken = FakeStore(), Broken()
     writer = Writer(store, on_broken=broken)
     store.failure = QueueFullError("full")
@@ -74,7 +74,7 @@ async def test_a_full_disk_fails_only_that_group() -> None:
 
 
 async def test_a_crowd_beyond_the_bound_is_refused_at_once() -> None:
-    """More waiting callers than the bound are refused; those within it are served."""
+    """Callers beyond the bound are refused; those within it are served."""
     writer = Writer(FakeStore(), on_broken=Broken(), most_calls=10)
     results = await asyncio.gather(*(writer.do(lambda: 1) for _ in range(50)), return_exceptions=True)
     await writer.close()
@@ -84,7 +84,7 @@ async def test_a_crowd_beyond_the_bound_is_refused_at_once() -> None:
 
 
 async def test_closing_serves_everybody_first() -> None:
-    """What was asked before closing is done before closing."""
+    """Calls made before closing are served first."""
     store = FakeStore()
     writer = Writer(store, on_broken=Broken())
     asked = [asyncio.ensure_future(writer.do(lambda: 1)) for _ in range(50)]
@@ -96,7 +96,7 @@ async def test_closing_serves_everybody_first() -> None:
 
 
 async def test_a_caller_that_gave_up_disturbs_nobody() -> None:
-    """A cancelled caller's work is done all the same, and the others get their answers."""
+    """The work of a cancelled caller is still done, and the other callers get their answers."""
     writer = Writer(FakeStore(), on_broken=Broken())
     impatient = asyncio.ensure_future(writer.do(lambda: 1))
     await asyncio.wait([impatient], timeout=0)
@@ -108,7 +108,7 @@ async def test_a_caller_that_gave_up_disturbs_nobody() -> None:
 
 
 async def test_a_disk_that_fails_while_tending_is_told() -> None:
-    """An I/O error of a checkpoint is as final as one of a commit."""
+    """An I/O error of a checkpoint breaks the queue like one of a commit."""
     store, broken = FakeStore(), Broken()
     store.tending = QueueBrokenError("checkpoint failed")
     writer = Writer(store, on_broken=broken)
@@ -122,7 +122,7 @@ async def test_a_disk_that_fails_while_tending_is_told() -> None:
     "error", [RuntimeError("unforeseen"), OSError(24, "no descriptor"), MemoryError(), SystemExit()]
 )
 async def test_an_unforeseen_error_while_tending_breaks_the_queue(error: BaseException) -> None:
-    """Whatever housekeeping raises, who waits and who comes later gets an answer, and the owner is told once."""
+    """After any error of housekeeping all callers get an answer, and the owner is told once."""
     store, broken = FakeStore(), Broken()
     writer = Writer(store, on_broken=broken)
     store.tending = error
@@ -143,7 +143,7 @@ async def _is_broken(writer: Writer) -> bool:
 
 @pytest.mark.parametrize("error", [RuntimeError("unforeseen"), MemoryError(), SystemExit()])
 async def test_an_unforeseen_error_of_a_commit_breaks_the_queue(error: BaseException) -> None:
-    """Whoever is in that group, or comes later, gets an answer, and nobody waits for ever."""
+    """Callers of the failed group and later ones get an answer, and none waits for ever."""
     store, broken = FakeStore(), Broken()
     writer = Writer(store, on_broken=broken)
     store.failure = error
@@ -156,7 +156,7 @@ async def test_an_unforeseen_error_of_a_commit_breaks_the_queue(error: BaseExcep
 
 
 async def test_a_store_that_loses_a_result_breaks_the_queue() -> None:
-    """A group whose results do not match its calls is answered as failed, not left waiting."""
+    """A group whose results do not match its calls fails instead of waiting for ever."""
     store = FakeStore()
     writer = Writer(store, on_broken=Broken())
     store.commit = lambda works: list(works)[1:]  # type: ignore[method-assign]
@@ -166,7 +166,7 @@ async def test_a_store_that_loses_a_result_breaks_the_queue() -> None:
 
 
 async def test_a_store_that_cannot_be_closed_keeps_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
-    """An error of closing is logged, and closing ends."""
+    """An error while closing is logged, and closing ends."""
     store = FakeStore()
     writer = Writer(store, on_broken=Broken())
 

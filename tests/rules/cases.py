@@ -1,4 +1,4 @@
-"""Requests as they are when their first event is looked at, for tests of the steps of events."""
+"""Requests at the moment before their first event is judged, for tests of the steps of events."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def hit(**changes: Any) -> Hit:
 
 
 def case_of(*hits: Hit, **changes: Any) -> Case:
-    """A visit to a shop; ``changes`` go to the case, or into the visit where they belong to it."""
+    """Return a visit to a shop; ``changes`` replace members of the case, or of its visit where they are the visit's."""
     visit: dict[str, Any] = {"sent": NOW, "url": "https://shop.example/p?x=1&utm_source=fb", "fbp": FBP, "hits": hits}
     visit |= {key: changes.pop(key) for key in ("sent", "url", "referrer", "fbp", "match") if key in changes}
     request = BrowserRequest(now=NOW, entropy=1, client=Client(ADDRESS, public=True))
@@ -56,7 +56,7 @@ def case_of(*hits: Hit, **changes: Any) -> Case:
 
 
 def judged(case: Case, claimed: Hit) -> EventCase:
-    """Take an event through everything but its recording."""
+    """Take an event through all steps except the last, which records it."""
     event_case = EventCase(case, claimed)
     for step in EVENT_STEPS[:-1]:
         if event_case.pixels or step.always:

@@ -1,4 +1,4 @@
-"""Pages and servers of one shop, for tests of what joins their copies of an order."""
+"""Events of a shop's pages and servers, for tests of the join of an order's two copies."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -25,31 +25,31 @@ PAID = {"value": 12.5, "currency": "EUR"}
 
 
 def policy(secrets: tuple[bytes, ...] = (SECRET,), **changes: Any) -> Policy:
-    """The policy of a shop whose servers may send."""
+    """Return the policy of a shop whose servers may send; ``changes`` go to the site."""
     return Policy(policy_without_keys(**(DOOR | changes)).site, KEYS, secrets)
 
 
 def event(name: str = "Purchase", **changes: Any) -> dict[str, Any]:
-    """An event of a page, with a value; a change to ``data`` adds to that."""
+    """Return an event of a page, with a value; members given as ``data`` are added to its custom data."""
     data = PAID | changes.pop("data", {})
     usual = {"name": name, "id": "of-the-page-1", "at": NOW, "pixels": [PIXEL], "data": data, "pixel": "fired"}
     return usual | changes
 
 
 def page(*events: Any, request: Received = FACTS, shop: Policy | None = None, **members: Any) -> Decision:
-    """Take what a page sends."""
+    """Return what the rules decide about a page's request with these events; ``members`` go to its body."""
     visit = {"v": 1, "sent": NOW, "url": "https://shop.example/thanks", "fbp": FBP, "events": events} | members
     return ingest(request._replace(body=orjson.dumps(visit)), shop or policy())
 
 
 def seen(*events: Any, **members: Any) -> Sighting:
-    """Take one event of a page that leaves a sighting."""
+    """Return the one sighting that a page's request with these events leaves."""
     (sighting,) = page(*events, **members).sightings
     return sighting
 
 
 def told(shop: Policy | None = None, **changes: Any) -> Record:
-    """Take an event of a backend; a change to ``None`` takes a member away."""
+    """Return the record of a backend's event; ``changes`` replace members, or with ``None`` remove them."""
     usual: dict[str, Any] = {
         "event_name": "Purchase",
         "event_time": NOW // 1000 - 60,
@@ -68,7 +68,7 @@ def told(shop: Policy | None = None, **changes: Any) -> Record:
 
 
 def hooked(hit: ServerHit, shop: Policy | None = None) -> Record:
-    """Take an event of a webhook."""
+    """Return the record of a webhook's event."""
     (record,) = ingest_server_whole(ServerRequest(NOW, PIXEL, (hit,)), shop or policy()).decision.records
     return record
 
@@ -83,6 +83,6 @@ def kinds(keys: Iterable[JoinKey]) -> list[JoinKind]:
 
 
 def key(kind: JoinKind, value: str, secret: bytes = SECRET) -> JoinKey:
-    """The key that stands for a value at the shop."""
+    """Return the key that stands for a value at the shop."""
     clues: list[Clue] = [(kind, value)]
     return join_keys("shop", clues, (secret,))[0]

@@ -1,4 +1,4 @@
-"""What must not leave, the ways it is written and placed, and what looks a little like it and must stay."""
+"""Secrets that must not leave, the encodings and places they are tried in, and harmless texts that must pass."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ from proxy.rules.payload.shape_patterns import Shape
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _CAPITALS, _DIGITS = _LETTERS.upper(), "0123456789"
 _OF_ACCOUNTS = {"a": _CAPITALS, "n": _DIGITS, "c": _CAPITALS + _DIGITS}
-# Country → parts of its account numbers, as the package has them of SWIFT's registry.
+# Country → the parts of its account numbers, as the package takes them from SWIFT's registry.
 ACCOUNTS = {
     country: parts
     for country in (first + second for first in _CAPITALS for second in _CAPITALS)
@@ -189,5 +189,5 @@ HARMLESS = """
 ?utm_campaign=Q4|DE|Prospecting ?utm_campaign=DE-AT-CH_Advantage%2B_Shopping ?utm_content=carousel_01_02_03
 ?utm_campaign=a/b-test ?utm_source=ig
 """.split()  # noqa: SIM905 - as many quotes would hide the words
-# What cannot be told from secrets: an ObjectId, an ISBN-10 that begins with 0, a licence key.
+# Harmless texts that are mistaken for secrets: an ObjectId, an ISBN-10 that begins with 0, a licence key.
 MISTAKEN = ["/p/507f1f77bcf86cd799439011", "/isbn/0306406152", "/key/AB12CD34-EF56GH78-IJ90KL12"]

@@ -23,7 +23,7 @@ NOW_S = NOW // 1000
 
 
 def event(**changes: Any) -> dict[str, Any]:
-    """A Lead that Graph would count; a change to ``None`` takes a member away."""
+    """Return a Lead that Graph would count; ``changes`` replace members, or with ``None`` remove them."""
     usual = {
         "event_name": "Lead",
         "event_time": NOW_S - 60,
@@ -45,7 +45,7 @@ def form(**fields: str) -> bytes:
 
 
 def multipart(fields: Mapping[str, str], boundary: str, *headers: str) -> bytes:
-    """A body as PHP and Java write it; ``headers`` are those of each part beside its name."""
+    """Return a body as PHP and Java write it; each part has ``headers`` in addition to the one with its name."""
     lines = []
     for name, value in fields.items():
         head = "\r\n".join([f'Content-Disposition: form-data; name="{name}"', *headers])
@@ -54,7 +54,7 @@ def multipart(fields: Mapping[str, str], boundary: str, *headers: str) -> bytes:
 
 
 def read(content: bytes, content_type: str = JSON, query: str = "") -> ServerRequest:
-    """Read a body as far as its events, each in one shape."""
+    """Read a body and its events, without judging them."""
     claim = claim_of(ServerBody(content, content_type, query))
     faults: list[str] = []
     hits = [reading.read(place, element, faults) for place, element in enumerate(whole(reading.elements_of(claim)))]
@@ -73,7 +73,7 @@ def policy(**changes: Any) -> Policy:
 
 
 def judged(content: bytes, content_type: str = JSON, *, all_or_nothing: bool = False, **changes: Any) -> ServerDecision:
-    """Take a body all the way, for a site with ``changes``."""
+    """Take a body through all rules, for a site with ``changes``."""
     claim = claim_of(ServerBody(content, content_type))
     policy_changed = policy(**changes)
     parts = ingest_claim(claim, policy_changed, pixel=PIXEL, now=NOW, is_all_or_nothing=all_or_nothing)
@@ -85,7 +85,7 @@ def taken(*events: Any, all_or_nothing: bool = False, **changes: Any) -> ServerD
 
 
 def sent(decision: ServerDecision) -> list[dict[str, Any]]:
-    """The events as Graph gets them."""
+    """Return the events as Graph gets them."""
     return [orjson.loads(record.whole) for record in decision.decision.records]
 
 

@@ -1,4 +1,4 @@
-"""A request to a shop and the shop's policy, which tests of whole requests change in what they are about."""
+"""A usual request to a shop and the shop's policy; tests of whole requests change what they are about."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whatever a stranger sends, the rules answer as the contract says: no error of ours, no lost neighbour, no 5xx."""
+"""Whatever a client sends, the rules raise no error, lose no valid event and never answer with a 5xx."""
 
 from typing import Any
 
@@ -11,7 +11,8 @@ from shop_requests import FACTS, NOW, PIXEL, policy
 from proxy.edge.collect import tag_answer
 from proxy.rules import limits
 
-# Texts that have broken readers of text: halves and ends of Unicode, marks, separators, what looks like something.
+# Texts that have broken readers of text: halves and ends of Unicode, combining marks, separators, and what looks like a
+# digit, a number or an id.
 ODD = st.sampled_from([
     "", " ", "\x00", "\x1f", "\x7f", "\u200b", "\u202e", "\u2028", "\ufdfa", "\ufeff", "\ufffd", "\uffff",
     "\U0010ffff", "e\u0301", "\u0663", "\u00b2", "\u2460", "\u00bd", "\u2167", "+", "-", "@", "%", "%00", "%ff", "%25",
@@ -74,7 +75,7 @@ BODY = st.fixed_dictionaries(
         "gpc": st.booleans() | ANY,
     },
 ).map(orjson.dumps)
-# The door hands over text with U+FFFD for what was no UTF-8, as much of it as a header block may hold.
+# The HTTP server hands over invalid UTF-8 as text with U+FFFD, up to the size of a whole header block.
 HEADER = TEXT | st.tuples(TEXT, st.sampled_from([1, 300])).map(lambda pair: (pair[0] * pair[1])[:8190])
 COOKIES = st.lists(
     st.tuples(st.sampled_from(["_fbp", "_fbc", "a", "", "__proto__"]) | TEXT, HEADER).map("=".join), max_size=4
@@ -105,7 +106,7 @@ SITES = st.fixed_dictionaries(
 @given(BODY | st.binary(max_size=200), HEADERS, SITES)
 @settings(max_examples=400, deadline=None)
 def test_no_body_and_no_header_leads_to_an_error(body: bytes, headers: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Not one rule raises, and the answer is one of four; whatever is stored can be read again."""
+    """No rule raises, the status is 204, 200, 400 or 413, and every stored record can be read again."""
     request = FACTS._replace(body=body, **headers)
     outcome = ingest(request, policy(**changes), ("127.0.0.0/8", "10.0.0.0/8"))
 
@@ -119,7 +120,7 @@ def test_no_body_and_no_header_leads_to_an_error(body: bytes, headers: dict[str,
 @given(HEADERS, SITES)
 @settings(max_examples=200, deadline=None)
 def test_no_header_of_the_image_leads_to_an_error(headers: dict[str, Any], changes: dict[str, Any]) -> None:
-    """The image has nothing but headers, and takes any."""
+    """The image request, which consists of headers alone, is answered with 204 whatever they hold."""
     outcome = ingest_image(FACTS._replace(**headers), policy(**changes), ("127.0.0.0/8",))
 
     assert (outcome.faults, tag_answer(outcome).status) == ((), 204)
@@ -131,7 +132,7 @@ GOOD = {"name": "Lead", "id": "good", "at": NOW, "pixels": [PIXEL], "data": {}}
 @given(st.lists(EVENT | ANY, max_size=3), st.lists(EVENT | ANY, max_size=3))
 @settings(max_examples=200, deadline=None)
 def test_a_good_event_is_stored_whatever_stands_beside_it(before: list[Any], after: list[Any]) -> None:
-    """No neighbour in one body costs an event that can be read."""
+    """No other element in the same body, valid or not, costs an event that can be read."""
     body = orjson.dumps({"v": 1, "sent": NOW, "fbp": "fb.1.1700000000000.1", "events": [*before, GOOD, *after]})
     assume(len(body) <= limits.BODY)
     outcome = ingest(FACTS._replace(body=body), policy())
@@ -141,7 +142,7 @@ def test_a_good_event_is_stored_whatever_stands_beside_it(before: list[Any], aft
 
 
 def test_headers_that_no_door_lets_through_are_answered_too() -> None:
-    """Even half a character, which cannot be written, ends in a refusal by name and a fault that is counted."""
+    """Half a surrogate pair, which cannot be written as UTF-8, makes a refusal and a fault that is counted."""
     body = orjson.dumps({"v": 1, "sent": NOW, "events": [GOOD]})
     outcome = ingest(FACTS._replace(body=body, user_agent="\ud800"), policy())
 

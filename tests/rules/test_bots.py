@@ -1,4 +1,4 @@
-"""Machines are known by what they say of themselves, never by what they leave out."""
+"""Bots are recognised by what their headers say, never by what they leave out."""
 
 from random import Random
 
@@ -48,9 +48,9 @@ BRANDS = '"Chromium";v="140", "Not=A?Brand";v="24", "Google Chrome";v="140"'
 EDGE = BRANDS.replace("Google Chrome", "Microsoft Edge")
 WEBVIEW = BRANDS.replace("Google Chrome", "Android WebView")
 
-# User agent, Sec-CH-UA, Sec-CH-UA-Platform, what they prove.
+# User agent, Sec-CH-UA, Sec-CH-UA-Platform; the reason to call it a bot, or None.
 HINTS = [
-    # All as it should be, or not there.
+    # Consistent headers, or none.
     (WINDOWS, BRANDS, '"Windows"', None),
     (MAC_CHROME, BRANDS, '"macOS"', None),
     (DESKTOP, BRANDS, '"Linux"', None),
@@ -68,16 +68,16 @@ HINTS = [
     (DESKTOP, BRANDS, '"Android"', None),
     (WINDOWS, WEBVIEW, '"Android"', None),
     (MAC_CHROME, BRANDS, '"Android"', None),
-    # What nobody knows, or a server in between joined, is no proof.
+    # Names that are not known, or that a server in between joined, prove nothing.
     (WINDOWS, BRANDS, '"Unknown"', None),
     (WINDOWS, BRANDS, '"Linux", "Windows"', None),
     (WINDOWS, BRANDS, "Linux", None),
     ("a browser", BRANDS, '"Linux"', None),
     (WINDOWS, '"Opera";v="112"', '"Windows"', None),
-    # A window is missing, whatever the user agent says.
+    # Headless, whatever the user agent says.
     (DESKTOP, BRANDS.replace("Google Chrome", "HeadlessChrome"), '"Linux"', "headless"),
     (WINDOWS, BRANDS.replace("Google Chrome", "HeadlessChrome"), '"Windows"', "headless"),
-    # Another engine, another system.
+    # Headers that name another engine or another system than the user agent.
     (FIREFOX, BRANDS, '"Windows"', "contradiction"),
     (SAFARI, BRANDS, '"macOS"', "contradiction"),
     (IPHONE_SAFARI, BRANDS, "", "contradiction"),
@@ -85,7 +85,7 @@ HINTS = [
     (WINDOWS, BRANDS, '"macOS"', "contradiction"),
     (MAC_CHROME, BRANDS, '"Linux"', "contradiction"),
     (DESKTOP, BRANDS, '"Windows"', "contradiction"),
-    # The list goes first: a crawler's name says more.
+    # The list of crawlers is asked first: a crawler's name says more.
     (CRAWLERS[0], BRANDS, '"Linux"', "crawler"),
 ]
 
@@ -104,7 +104,7 @@ def test_crawlers_are_known_by_their_user_agent(user_agent: str) -> None:
 
 @pytest.mark.parametrize("user_agent", HEADLESS)
 def test_a_browser_without_a_window_is_named_as_one(user_agent: str) -> None:
-    """What the list of crawlers knows too is told apart from crawlers."""
+    """A headless browser gets the reason ``headless``, even if the list of crawlers has it too."""
     assert bot_reason(user_agent, webdriver=False) == "headless"
 
 
@@ -112,25 +112,25 @@ def test_a_browser_without_a_window_is_named_as_one(user_agent: str) -> None:
 def test_headers_that_contradict_each_other_are_a_machines(
     user_agent: str, brands: str, platform: str, reason: str | None
 ) -> None:
-    """Only two clear words against each other count; desktop mode, unknown and missing hints do not."""
+    """Only two clear statements that contradict each other count; desktop mode, unknown and missing hints do not."""
     assert bot_reason(user_agent, webdriver=False, brands=brands, platform=platform) == reason
 
 
 @pytest.mark.parametrize("user_agent", ["", DESKTOP, CRAWLERS[0], HEADLESS[0]])
 def test_webdriver_decides_alone(user_agent: str) -> None:
-    """A browser that says it is driven by a program is, whatever its user agent."""
+    """A browser that says that a program drives it is a bot, whatever its user agent."""
     assert bot_reason(user_agent, webdriver=True) == "webdriver"
 
 
 def test_only_the_beginning_of_a_user_agent_is_read() -> None:
-    """What stands behind 512 characters has no say."""
+    """What follows the first 512 characters is ignored."""
     assert bot_reason("x" * 512 + "Googlebot/", webdriver=False) is None
     assert bot_reason("x" * 500 + "Googlebot/", webdriver=False) == "crawler"
 
 
 @pytest.mark.long
 def test_the_list_means_the_same_to_another_engine() -> None:
-    """Every user agent that the list gives as an example, people's, and mixtures of both get the list's own answer."""
+    """RE2 gives the same answer as the list's own package, for the list's examples, people's agents and mixtures."""
     listed = crawleruseragents.CRAWLER_USER_AGENTS_DATA
     examples = [user_agent for entry in listed for user_agent in entry.get("instances", ())]
     person_digests = [*PEOPLE, WINDOWS, MAC_CHROME, PHONE, FIREFOX, SAFARI, IPHONE_SAFARI]

@@ -60,7 +60,7 @@ def written(record: Record) -> dict[str, Any]:
 
 
 def opened(cookie: str) -> str:
-    """A ``Set-Cookie`` value; a sealed one with what it holds in place of its ciphertext."""
+    """Return a ``Set-Cookie`` value; a visitor cookie's shows its content in place of the ciphertext."""
     name, _, value = cookie.partition("; ")[0].partition("=")
     if name != KEEPER or not value:
         return cookie
@@ -72,7 +72,7 @@ def opened(cookie: str) -> str:
 
 
 def facts_as_golden(facts: EventFacts) -> dict[str, Any]:
-    """Those that are not empty, match keys by name."""
+    """Return the facts that are not empty, with match keys by their names."""
     return {
         key: names_of(value) if key == "match_keys" else value
         for key, value in facts._asdict().items()
@@ -80,18 +80,18 @@ def facts_as_golden(facts: EventFacts) -> dict[str, Any]:
     }
 
 
-# Who it was is never read back, and what Graph and the ledger add comes later.
+# Left out of golden rows: the visitor, which is never read back, and what Graph and the ledger add later.
 OF_LATER = {"visitor", "number", "action_source", "code", "subcode", "message"}
 
 
 def dropped_as_golden(row: LedgerRow) -> dict[str, Any]:
-    """A row as JSON."""
+    """Return a ledger row as JSON."""
     members = {key: value for key, value in row._asdict().items() if key not in OF_LATER}
     return members | {"facts": facts_as_golden(row.facts)}
 
 
 def as_golden(outcome: Decision) -> Any:
-    """An outcome as plain JSON."""
+    """Return an outcome as plain JSON."""
     document = {
         "status": tag_answer(outcome).status,
         "body": orjson.loads(tag_answer(outcome).body) if tag_answer(outcome).body else "",
@@ -108,14 +108,14 @@ def as_golden(outcome: Decision) -> Any:
 
 
 def visible(outcome: Decision) -> str:
-    """All that is stored, listed or answered because of a request, and the payloads once more in lower case."""
+    """Return all that is stored, listed or answered because of a request, and once more in lower case."""
     parts = [tag_answer(outcome).body, *(record.whole for record in outcome.records), repr(outcome).encode()]
     return b"\n".join([*parts, *(part.lower() for part in parts)]).decode()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hit_becomes_its_golden_events(name: str) -> None:
-    """Record by record, cookie by cookie, the outcome is the one in the file."""
+    """The outcome is the one in the golden file: records, cookies, drops and the answer."""
     hit = json.loads((GOLDEN / f"{name}.hit.json").read_text(encoding="utf-8"))
     request = Received(**hit["facts"], body=orjson.dumps(hit["body"]))
     actual = as_golden(ingest(request, policy(**hit["site"]), hit["trusted"]))
@@ -128,14 +128,14 @@ def test_a_hit_becomes_its_golden_events(name: str) -> None:
 
 
 def test_every_golden_event_has_its_hit() -> None:
-    """No file is left over from a pair that is gone."""
+    """Every golden result has its request, and no result is left over from a removed one."""
     events = sorted(path.name.removesuffix(".event.json") for path in GOLDEN.glob("*.event.json"))
 
     assert events == NAMES
     assert len(NAMES) >= 8
 
 
-# Body, settings; status, records, reasons of the drops, members refused, whether cookies are set.
+# Body, settings; status, number of records, reasons of the drops, number of refused members, whether cookies are set.
 OUTCOMES: list[tuple[str, bytes, dict[str, Any], tuple[int, int, list[DropReason], int, bool]]] = [
     ("one", body_with(event()), {}, (204, 1, [], 0, True)),
     ("none", body_with(), {}, (204, 0, [], 0, True)),
@@ -162,7 +162,7 @@ OUTCOMES: list[tuple[str, bytes, dict[str, Any], tuple[int, int, list[DropReason
     ("body", "changes", "expected"), [row[1:] for row in OUTCOMES], ids=[row[0] for row in OUTCOMES]
 )
 def test_a_body_has_its_outcome(body: bytes, changes: dict[str, Any], expected: Any) -> None:
-    """Status, what is kept, what is dropped or refused, and whether cookies are touched."""
+    """Each body has the expected status, records, drops, refusals, and cookies or none."""
     outcome = take(body, **changes)
 
     reasons = [row.reason for row in outcome.dropped]
@@ -171,7 +171,7 @@ def test_a_body_has_its_outcome(body: bytes, changes: dict[str, Any], expected: 
 
 
 def test_every_refusal_is_answered_with_a_reason() -> None:
-    """A body that is none, one whose events are all wrong, and a partly good one say why in JSON."""
+    """A malformed body, one without any valid event, and one with some get their reasons as JSON."""
     why = "event: not an object; accepted: an object"
 
     assert [
@@ -184,7 +184,7 @@ def test_every_refusal_is_answered_with_a_reason() -> None:
 
 
 def test_a_withdrawal_across_sites_touches_no_cookie() -> None:
-    """Where the proxy has another domain than the page, the cookies there are not the page's."""
+    """On a proxy of another domain than the page, a withdrawal ends no cookie: those there are not the page's."""
     away = FACTS._replace(host="t.agency.example")
 
     assert take(body_with(consent="revoked"), request=away) == Decision(pixels=(PIXEL,))
@@ -203,7 +203,7 @@ def test_a_withdrawal_across_sites_touches_no_cookie() -> None:
     ],
 )
 def test_cookies_are_secure_where_the_page_is(changes: dict[str, Any], *, secure: bool) -> None:
-    """The listener, the page's own scheme, or a trusted proxy's word make a cookie Secure."""
+    """A cookie is Secure if the listener, the page's own scheme or a trusted proxy says that the page is."""
     request = FACTS._replace(body=body_with(event()), **changes)
 
     cookies = ingest(request, policy(), ("10.0.0.0/8", "::1/128")).cookies
@@ -221,14 +221,14 @@ def test_cookies_are_secure_where_the_page_is(changes: dict[str, Any], *, secure
     ],
 )
 def test_the_host_a_trusted_proxy_saw_is_believed(peer: str, host: str, cookies: int) -> None:
-    """Behind a proxy the visitor's host decides whose cookies these are; strangers cannot choose it."""
+    """Behind a trusted proxy the forwarded host decides the cookies' domain; a stranger's header has no effect."""
     request = FACTS._replace(body=body_with(event()), peer=peer, host="upstream:8080", forwarded_host=host)
 
     assert len(ingest(request, policy(), ("10.0.0.0/8",)).cookies) == cookies
 
 
 def keeper_of(outcome: Decision) -> tuple[VisitorCookie | None, str]:
-    """What the answer's keeper holds, and the cookie of the next request."""
+    """Return the content of the visitor cookie that an answer sets, and the next request's ``Cookie`` header."""
     jar = dict(cookie.partition("; ")[0].split("=", 1) for cookie in outcome.cookies)
     return KEYS.open(jar.get(KEEPER, ""), "shop", now=NOW), f"{KEEPER}={jar.get(KEEPER, '')}"
 
@@ -243,14 +243,14 @@ FBP, FBC = "fb.1.1700000000000.1", "fb.1.1700000000000.abc"
 
 
 def returning(body: bytes, *, cookie: str = "", **changes: Any) -> Decision:
-    """Visit once with ids and a grant, then again a second later with nothing but the keeper."""
+    """Visit once with ids and a grant, then again a second later with only the visitor cookie and ``cookie``."""
     first = take(body_with(event(), fbp=FBP, fbc=FBC, consent="granted"), **changes)
     later = FACTS._replace(now=NOW + 1000, entropy=43, cookie=f"{keeper_of(first)[1]}; {cookie}")
     return take(body, request=later, **changes)
 
 
 def test_ids_only_the_keeper_knows_go_on_the_server_copy_alone() -> None:
-    """After the script's cookies were cut the event still has both ids, and neither is set again."""
+    """When the script's cookies are gone, the event still has both ids from the visitor cookie; none is set again."""
     outcome = returning(body_with(event()))
 
     sent = user_data_of(outcome)

@@ -1,4 +1,4 @@
-"""Who is asking is decided by what we know ourselves: addresses, domains, cookies and the browser's ids."""
+"""Host, domain, cookies and the browser's ids are decided by what the proxy itself can see."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from proxy.rules.request.sites import CookieScope, host_of, place, registrable
 
 NOW = 1_764_000_000_000
 
-# Host header, origin or Referer; its host.
+# Host header, Origin or Referer; the host in it.
 HOSTS = [
     ("", ""),
     ("shop.example", "shop.example"),
@@ -250,7 +250,7 @@ CAMEL = "IwAR0aBcDeFgHiJkLmNoP_qRs-tUv_aem_AbCdEf"
 LANDED = f"fb.1.1700000000000.{CAMEL}"
 AT_SHOP = ("t.shop.example", "https://shop.example")
 MADE = f"fb.1.{NOW}.42"
-# Case, (Host, Origin), cookies, page; fbp, fbc, Domain of what is set (None: nothing is set).
+# Case, (Host, Origin), cookies, query of the page; fbp, fbc, Domain of the cookies that are set (None: none is set).
 TABLE: list[tuple[str, tuple[str, str], str, str, str, str, str | None]] = [
     # Meta's own cases (meta parameter builder), without the appendix that its libraries add.
     ("meta-4-segments", AT_SHOP, "_fbc=fb.1.2.testpayload", "", MADE, "fb.1.2.testpayload", "shop.example"),
@@ -280,7 +280,7 @@ TABLE: list[tuple[str, tuple[str, str], str, str, str, str, str | None]] = [
     ),
     ("meta-ipv4", ("127.0.0.1:8080", "http://127.0.0.1:8080"), "", "?fbclid=a", f"fb.0.{NOW}.42", f"fb.0.{NOW}.a", ""),
     ("meta-ipv6", ("[::1]:8080", "http://[::1]:8080"), "", "?fbclid=a", f"fb.0.{NOW}.42", f"fb.0.{NOW}.a", ""),
-    # Ours: the id is kept byte for byte.
+    # Our own cases: the id is kept byte for byte.
     ("fbp", AT_SHOP, f"_fbp={FBP}", "", FBP, "", "shop.example"),
     ("fbp-2-characters", AT_SHOP, f"_fbp={FBP}.Ag", "", f"{FBP}.Ag", "", "shop.example"),
     ("fbp-8-characters", AT_SHOP, f"_fbp={FBP}.AQYCAQMA", "", f"{FBP}.AQYCAQMA", "", "shop.example"),
@@ -397,7 +397,7 @@ TABLE: list[tuple[str, tuple[str, str], str, str, str, str, str | None]] = [
 
 
 def ids(**changes: Any) -> BrowserIds:
-    """Choose ids for a page of the shop; ``host``, ``origin_host`` and ``secure`` say where, ``cookie`` is a header."""
+    """Choose ids for a page of the shop; ``changes`` replace its hosts, its scheme, its cookies or its own ids."""
     arguments: dict[str, Any] = {"fbp": "", "fbc": "", "url": PAGE, "referrer": "", "now": NOW, "entropy": 42}
     arguments |= {"host": "t.shop.example", "origin_host": "shop.example", "secure": True, "cookie": ""} | changes
     scope = place(arguments.pop("host"), arguments.pop("origin_host"), secure=arguments.pop("secure"))
@@ -429,7 +429,7 @@ def test_cookies_reach_hosts_of_the_same_registrable_domain(
 
 @pytest.mark.parametrize(("header", "cookies"), COOKIES)
 def test_cookies_are_read_as_sent(header: str, cookies: dict[str, str]) -> None:
-    """Any header gives name and value, the first of a repeated name."""
+    """A header of any form is read into names and values; of a repeated name the first value counts."""
     assert cookies_of(header) == cookies
 
 
@@ -441,13 +441,13 @@ def test_ids_of_four_and_five_segments_stay_byte_for_byte(valid: Any, value: str
 
 @pytest.mark.parametrize(("valid", "value"), MALFORMED)
 def test_malformed_ids_count_as_absent(valid: Any, value: str) -> None:
-    """What the Pixel would not have written is ignored."""
+    """An id that the Pixel would not have written is ignored."""
     assert valid(value) == ""
 
 
 @pytest.mark.parametrize(("url", "expected"), [row[1:] for row in CLICKS], ids=[row[0] for row in CLICKS])
 def test_the_click_id_is_taken_as_the_pixel_takes_it(url: str, expected: str) -> None:
-    """Decoded once, case kept, dots written out; anything odd is no click id."""
+    """The parameter is decoded once, its case is kept and dots are replaced; anything odd is no click id."""
     assert click_id(url) == expected
 
 
@@ -459,7 +459,7 @@ def test_the_click_id_is_taken_as_the_pixel_takes_it(url: str, expected: str) ->
 def test_a_new_click_replaces_and_the_same_click_keeps_its_time(
     cookie: str, body: str, url: str, referrer: str, expected: str
 ) -> None:
-    """The stored click id stays with its first time until another one, case included, arrives."""
+    """A stored click id keeps its first time until a click id comes that differs, be it only in case."""
     found = ids(cookie=f"_fbc={cookie}", fbc=body, url=url, referrer=referrer)
 
     assert found.fbc == expected
@@ -471,7 +471,7 @@ def test_a_new_click_replaces_and_the_same_click_keeps_its_time(
 def test_the_cookie_table(
     scope: tuple[str, str], cookie: str, url: str, *, fbp: str, fbc: str, domain: str | None
 ) -> None:
-    """Each request has its ids, and sets exactly these, unchanged, where the page can read them."""
+    """Each request gets the expected ids, and they are set unchanged as cookies where the page can read those."""
     host, page = map(host_of, scope)
     found = ids(host=host, origin_host=page, cookie=cookie, url=f"{scope[1]}/p{url}", secure=False)
 
@@ -483,7 +483,7 @@ def test_the_cookie_table(
 
 @given(st.text() | st.text(alphabet=".%&#?=Aa0-_~:@!", max_size=700).map(lambda click: f"https://a.b/?fbclid={click}"))
 def test_a_stored_click_is_known_again(url: str) -> None:
-    """Whatever the address, the value made of its click is well-formed, and a second look does not stamp it anew."""
+    """The ``fbc`` made of any address is well-formed, and the same address keeps its time when it is read again."""
     first = ids(url=url).fbc
     again = ids(url=url, cookie=f"_fbc={first}", now=NOW + 1).fbc
 
@@ -491,14 +491,14 @@ def test_a_stored_click_is_known_again(url: str) -> None:
 
 
 def test_two_first_hits_at_once_end_with_one_fbp() -> None:
-    """The page makes its id before it sends, so two requests without cookies carry one, and both answers set it."""
+    """The page makes its id before it sends, so two requests without cookies have the same, and both answers set it."""
     found = [ids(fbp=FBP, entropy=entropy, now=NOW + entropy) for entropy in (1, 2)]
 
     assert found[0] == found[1] == ids(fbp=FBP)
 
 
 def test_two_images_at_once_end_with_one_fbp() -> None:
-    """Without script each answer makes an id; the browser keeps the last one, and the next visit shows no other."""
+    """Without script each answer makes an id; the next visit has only the one that the browser kept last."""
     cookies = [ids(entropy=entropy).cookies[0].partition(";")[0] for entropy in (1, 2)]
 
     assert cookies[0] != cookies[1]
@@ -518,7 +518,7 @@ def test_two_images_at_once_end_with_one_fbp() -> None:
     ],
 )
 def test_nothing_comes_back_from_the_keeper(changes: dict[str, str], sent: tuple[str, str], cookies: list[str]) -> None:
-    """The keeper's ids are used where browser and address name none, and never set."""
+    """The visitor cookie's ids are used where cookies and address name none, and are never set as cookies."""
     found = ids(stored_fbp=FBP, stored_fbc=OLD, **changes)
 
     assert (found.fbp, found.fbc) == sent
@@ -527,7 +527,7 @@ def test_nothing_comes_back_from_the_keeper(changes: dict[str, str], sent: tuple
 
 @pytest.mark.parametrize(("host", "page", "index"), INDEXES)
 def test_the_index_counts_the_labels_of_the_cookie_domain(host: str, page: str, index: int) -> None:
-    """New ids carry the depth of their cookie's domain, 1 where no cookie is set, 0 without a domain."""
+    """The index of a new id is the depth of its cookie's domain, 1 if no cookie is set, 0 without a domain."""
     found = ids(host=host, origin_host=page, url=f"{PAGE}?fbclid=def")
 
     assert (found.fbp, found.fbc) == (f"fb.{index}.{NOW}.42", f"fb.{index}.{NOW}.def")
@@ -538,7 +538,7 @@ def test_the_index_counts_the_labels_of_the_cookie_domain(host: str, page: str, 
     [(0, "0"), (7, "7"), (10**18 - 1, "9" * 18), (10**18, "0"), (2**128 - 1, str((2**128 - 1) % 10**18))],
 )
 def test_a_new_fbp_has_at_most_18_random_digits(entropy: int, random: str) -> None:
-    """However much entropy there is, the random part has the Pixel's size and is valid to ourselves."""
+    """The random part is no longer than the Pixel's, however much entropy is given, and the id is well-formed."""
     made = ids(entropy=entropy).fbp
 
     assert (made, valid_fbp(made)) == (f"fb.1.{NOW}.{random}", made)
@@ -557,7 +557,7 @@ def test_a_new_fbp_has_at_most_18_random_digits(entropy: int, random: str) -> No
     ],
 )
 def test_cookie_beats_body_at_home(cookie: str, body: str, expected: str) -> None:
-    """Where page and proxy share a domain the cookie decides, then the body, then a new id."""
+    """Where page and proxy share a domain, the cookie is used, else the body's id, else a new one."""
     assert ids(cookie=f"_fbp={cookie}", fbp=body).fbp == expected
 
 
@@ -565,7 +565,7 @@ def test_cookie_beats_body_at_home(cookie: str, body: str, expected: str) -> Non
     ("cookie", "body", "expected"), [(FBP, "", f"fb.1.{NOW}.42"), ("", FBP, FBP), ("fb.1.1.2", FBP, FBP)]
 )
 def test_body_beats_cookie_across_sites(cookie: str, body: str, expected: str) -> None:
-    """A cookie of another site is somebody else's id; the page's word counts and nothing is set."""
+    """On a proxy of another domain, cookies are ignored as those of another site; the body's id counts."""
     found = ids(cookie=f"_fbp={cookie}; _fbc={OLD}", fbp=body, host="t.other.example")
 
     assert found == BrowserIds(expected, "", ())
@@ -607,7 +607,7 @@ def test_a_withdrawal_ends_both_cookies_where_they_were_set() -> None:
 
 
 def test_set_cookie_writes_what_it_is_told() -> None:
-    """Life-time, domain, Secure and HttpOnly are the caller's choice."""
+    """The caller decides the life-time, the domain, Secure and HttpOnly."""
     bare, full = CookieScope(True, "", False), CookieScope(True, "shop.example", True)
 
     assert set_cookie("a", "b", bare, seconds=5) == "a=b; Max-Age=5; Path=/; SameSite=Lax"
@@ -624,7 +624,7 @@ PARTS = st.sampled_from(
 
 @given(st.lists(PARTS | st.text(max_size=3), max_size=12).map("".join) | st.lists(PARTS, max_size=6).map("=1; ".join))
 def test_the_cookies_that_count_are_read_as_if_all_were(header: str) -> None:
-    """Whatever stands before, between and behind them, and however often one comes."""
+    """The quick reader of some cookies agrees with the reader of all, whatever surrounds or repeats them."""
     every = cookies_of(header)
 
     assert named_cookies(header, pattern_of(NAMES)) == {name: every[name] for name in NAMES if name in every}
@@ -632,7 +632,7 @@ def test_the_cookies_that_count_are_read_as_if_all_were(header: str) -> None:
 
 @pytest.mark.parametrize("before", [0, 398, 399, 400, 401])
 def test_a_cookie_behind_the_last_that_is_read_is_none(before: int) -> None:
-    """Both ways end at the same one."""
+    """Both readers stop after the same number of cookies, 400."""
     header = "a=1; " * before + f"_fbp={FBP}"
 
     assert (

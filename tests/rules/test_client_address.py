@@ -1,4 +1,4 @@
-"""Who wrote an address decides what it is worth: the peer, a trusted proxy, or a stranger."""
+"""The visitor's address is believed according to who wrote it: the peer, a trusted proxy, or a stranger."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import islice
@@ -186,7 +186,7 @@ NOT_PUBLIC = {
 def test_only_what_a_trusted_proxy_wrote_names_the_visitor(
     peer: str, forwarded: str, trusted: Networks, address: str, *, untrusted_forwarding: bool
 ) -> None:
-    """The right-most address that is no trusted proxy is the visitor's; nothing left of it is looked at."""
+    """The right-most address that is no trusted proxy is the visitor's; those to its left are ignored."""
     found = client_of(peer, forwarded, trusted)
 
     assert (found.address, found.untrusted_forwarding, found.believed) == (
@@ -200,19 +200,19 @@ def test_only_what_a_trusted_proxy_wrote_names_the_visitor(
     ("header", "value", "pseudo", "address"), [row[1:] for row in HEADERS], ids=[row[0] for row in HEADERS]
 )
 def test_each_header_is_read_in_its_own_way(header: str, value: str, pseudo: str, address: str) -> None:
-    """Lists from the right, ``Forwarded`` by its grammar, single addresses only when there is one."""
+    """Lists are read from the right, ``Forwarded`` by its grammar, a header of one address only if it holds one."""
     assert client_of("10.0.0.1", value, PROXIES, header=header, pseudo=pseudo).address == address
 
 
 @pytest.mark.parametrize(("header", "value"), [row[1:3] for row in HEADERS], ids=[row[0] for row in HEADERS])
 def test_no_header_of_a_stranger_counts(header: str, value: str) -> None:
-    """The same headers from a peer nobody trusts change nothing."""
+    """The same headers have no effect if the peer is not trusted."""
     assert client_of(VISITOR, value, PROXIES, header=header, pseudo=VISITOR_6) == Client(VISITOR, public=True)
 
 
 @given(st.text(), st.sampled_from(["", ", for=10.0.0.2", ';by="_x", for="10.0.0.3:80"']))
 def test_no_forgery_reaches_past_what_a_proxy_wrote(forged: str, rest: str) -> None:
-    """Whatever a visitor sends, quotes included, the element that a proxy puts behind it names the visitor."""
+    """Whatever a visitor sends, quotes included, the element that a trusted proxy appends names the visitor."""
     forwarded = f"{forged}, for={VISITOR}{rest}"
     listed = f"{forged}, {VISITOR}, 10.0.0.2"
 
@@ -223,14 +223,14 @@ def test_no_forgery_reaches_past_what_a_proxy_wrote(forged: str, rest: str) -> N
 
 @given(st.text(), st.sampled_from(["Forwarded", "CF-Connecting-IP", "CloudFront-Viewer-Address", "X-Forwarded-For"]))
 def test_any_header_gives_an_address_or_none(value: str, header: str) -> None:
-    """No text breaks the reading, and what comes out is an address that is no proxy of ours."""
+    """No text raises an error; the result is empty, or an address that is no trusted proxy."""
     address = client_of("10.0.0.1", value, PROXIES, header=header, pseudo=value).address
 
     assert address == "" or (is_address(address) and not is_trusted(address, PROXIES))
 
 
 def test_a_hostile_forwarded_header_costs_little() -> None:
-    """Eight thousand commas, quotes or pairs are read in a blink, wherever the walk goes."""
+    """Thousands of commas, quotes or pairs in front of a proxy's element are read quickly, and name nobody."""
     for filler in (",", '"', "a=b;", 'a="', "\\"):
         assert client_of("10.0.0.1", f"{filler * 2000}, for=10.0.0.2", PROXIES, header="Forwarded").address == ""
 
@@ -245,17 +245,17 @@ def test_a_hostile_forwarded_header_costs_little() -> None:
     ],
 )
 def test_a_trusted_proxy_names_the_host(said: str, peer: str, host: str) -> None:
-    """The last host of a trusted peer's list counts, a stranger's word does not."""
+    """The last host of a trusted peer's list counts; a stranger's does not."""
     assert host_asked_for("b", said, client_of(peer, "", PROXIES)) == host
 
 
 def test_a_very_long_forwarding_list_was_made_up() -> None:
-    """Nobody comes through thousands of proxies: a list that goes on behind 50 of them names nobody."""
+    """Of a forwarding list the last 50 elements are read; if all are trusted proxies, the list names nobody."""
     assert client_of("10.0.0.1", f"{VISITOR}, " + ", ".join(["10.0.0.2"] * 49), PROXIES).address == VISITOR
     assert client_of("10.0.0.1", f"{VISITOR}, " + ", ".join(["10.0.0.2"] * 5000), PROXIES).address == ""
 
 
-# Blanks, quotes and separators where an element might go on; with a cost of time squared none would end.
+# Repeated blanks, quotes and separators, where an element might continue; at quadratic cost none would be read in time.
 ENDLESS = [
     " ",
     "\t",
@@ -277,7 +277,7 @@ ENDLESS = [
 @pytest.mark.parametrize("unit", ENDLESS)
 @pytest.mark.parametrize(("front", "back"), [("", ""), ("for=1.2.3.4", "x"), ("", "for=1.2.3.4"), ('for="', '"')])
 def test_a_forwarded_header_of_half_a_megabyte_is_read_to_its_end(front: str, unit: str, back: str) -> None:
-    """The cost of ``Forwarded`` grows with its length alone: half a megabyte is read before the test's time is up."""
+    """The cost of ``Forwarded`` is linear in its length: half a megabyte is read within the test's time limit."""
     value = front + unit * (500_000 // len(unit)) + back
 
     assert all(len(address) <= len(value) for address in islice(_forwarded_for(value), 50))
@@ -288,13 +288,13 @@ def test_a_forwarded_header_of_half_a_megabyte_is_read_to_its_end(front: str, un
     [("10.0.0.1", True), ("::ffff:10.0.0.1", True), ("11.0.0.1", False), ("2001:db8:1::1", True), ("", False)],
 )
 def test_a_peer_is_trusted_by_its_network(peer: str, *, expected: bool) -> None:
-    """Host and scheme are believed from the listed networks only."""
+    """Only a peer in one of the listed networks is believed about host and scheme."""
     assert is_trusted(peer, PROXIES) is expected
 
 
 @given(st.lists(st.ip_addresses().map(str), max_size=8), st.ip_addresses(), st.integers(0, 32))
 def test_a_network_holds_what_is_in_it(addresses: list[str], address: IPv4Address | IPv6Address, length: int) -> None:
-    """Sorted ranges say of any address what each network says, networks within networks too."""
+    """The sorted ranges give for every address the same answer as the networks, also if one lies in another."""
     networks = [ip_network(f"{address}/{size}", strict=False) for address in addresses for size in (length, 8)]
     listed = Networks(networks)
 

@@ -1,4 +1,4 @@
-"""Only what was allowed leaves: Global Privacy Control, consent and bots decide in this order."""
+"""Only permitted events leave: Global Privacy Control decides first, then consent, then bots."""
 
 from itertools import product
 from typing import Any
@@ -24,7 +24,7 @@ def site(**changes: Any) -> Site:
     return Site.model_validate(usual | changes, context={"resolve": str})
 
 
-# Sec-GPC header, the tag's word, whether it is a signal.
+# Sec-GPC header, the tag's ``gpc`` member, whether that is a signal.
 SIGNALS = [
     ("", False, False),
     ("0", False, False),
@@ -41,7 +41,7 @@ SIGNALS = [
     ("0", True, True),
 ]
 
-# The keeper, settings of the site, consent of the page, DNT; what forbids it.
+# Visitor cookie, settings of the site, consent of the page, DNT; the reason that forbids the visit.
 WORDS: list[tuple[VisitorCookie, dict[str, str], Consent, bool, DropReason | None]] = [
     (NOTHING, {}, UNKNOWN, True, None),
     (NOTHING, {"dnt": "drop"}, UNKNOWN, True, DNT),
@@ -59,7 +59,8 @@ WORDS: list[tuple[VisitorCookie, dict[str, str], Consent, bool, DropReason | Non
     (VisitorCookie(consent=GRANTED), {"consent": "required"}, UNKNOWN, False, NO_CONSENT),
 ]
 
-# Settings of the site; consent, GPC, whether a public address is known, whether it is a bot; what forbids it.
+# Settings of the site; consent, GPC, whether a public address is known, whether it is a bot; the reason that forbids
+# it.
 CASES: list[tuple[dict[str, str], Consent, bool, bool, bool, DropReason | None]] = [
     ({}, GRANTED, False, True, False, None),
     ({}, UNKNOWN, False, True, False, None),
@@ -87,7 +88,7 @@ CASES: list[tuple[dict[str, str], Consent, bool, bool, bool, DropReason | None]]
     ({}, GRANTED, True, True, True, GPC),
 ]
 
-# Setting, GPC, what the page chose; what the events carry.
+# Setting, GPC, the page's own data processing options; those that the events carry.
 OPTIONS = [
     ("drop", False, None, None),
     ("drop", False, CALIFORNIA, CALIFORNIA),
@@ -104,7 +105,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize(("header", "tag", "expected"), SIGNALS)
 def test_the_signal_is_exactly_one(header: str, *, tag: bool, expected: bool) -> None:
-    """Sec-GPC counts when it is 1 and nothing else; so does the tag's word, without the header."""
+    """Sec-GPC counts only if it is 1; without the header the tag's own report counts."""
     assert signals_gpc(header, Visit(sent=1, gpc=tag)) is expected
 
 
@@ -112,7 +113,7 @@ def test_the_signal_is_exactly_one(header: str, *, tag: bool, expected: bool) ->
 def test_the_first_reason_forbids_the_visit(
     changes: dict[str, str], consent: Consent, *, gpc: bool, located: bool, bot: bool, expected: DropReason | None
 ) -> None:
-    """Privacy Control comes first, then consent, then bots; the site's settings say how strict each is."""
+    """Global Privacy Control comes first, then consent, then bots; the site's settings say how strict each is."""
     visit = Visit(sent=1, consent=consent)
 
     assert forbids(site(**changes), visit, NOTHING, gpc=gpc, dnt=False, located=located, bot=bot) == expected
@@ -122,7 +123,7 @@ def test_the_first_reason_forbids_the_visit(
 def test_the_keeper_and_the_browser_have_a_word(
     visitor_cookie: VisitorCookie, changes: dict[str, str], consent: Consent, *, dnt: bool, expected: DropReason | None
 ) -> None:
-    """An opt-out holds whatever the page says, a withdrawal until it tells of a grant; no kept grant is one."""
+    """An opt-out overrules the page, a withdrawal lasts until the page reports a grant, and a stored grant is none."""
     visit = Visit(sent=1, consent=consent)
 
     assert forbids(site(**changes), visit, visitor_cookie, gpc=False, dnt=dnt, located=True, bot=False) == expected
@@ -130,7 +131,7 @@ def test_the_keeper_and_the_browser_have_a_word(
 
 @pytest.mark.parametrize(("header", "expected"), [("1", True), (" 1", True), ("", False), ("0", False), ("11", False)])
 def test_do_not_track_is_exactly_one(header: str, *, expected: bool) -> None:
-    """DNT counts when it is 1 and nothing else."""
+    """DNT counts only if it is 1."""
     assert signals_dnt(header) is expected
 
 
@@ -140,7 +141,7 @@ def test_do_not_track_is_exactly_one(header: str, *, expected: bool) -> None:
 def test_a_site_may_limit_all_its_data(
     dpo: tuple[tuple[str, ...], int, int] | None, expected: tuple[tuple[str, ...], int, int]
 ) -> None:
-    """With ``ldu`` every event carries Limited Data Use; a place that the page names stays."""
+    """With ``ldu`` every event carries Limited Data Use; a country and state named by the page are kept."""
     assert options(site(ldu=True), Visit(sent=1, dpo=dpo), gpc=False) == expected
 
 
@@ -159,7 +160,7 @@ def test_limited_data_use_comes_from_the_page_or_from_the_signal(
 @pytest.mark.parametrize("settings", [{}, {"consent": "required"}, {"ldu": True}, {"gpc": "ldu"}, {"dnt": "drop"}])
 @pytest.mark.parametrize("cookie", [NOTHING, VisitorCookie(consent=REVOKED), VisitorCookie(opted_out=True)])
 def test_a_visit_without_any_signal_is_judged_as_any_other(settings: dict[str, Any], cookie: VisitorCookie) -> None:
-    """The short answer for nearly all visits is what all questions together come to."""
+    """The shortcut for nearly all visits gives the same permission as all questions together."""
     for consent, gpc, dnt, tag, bot in product(Consent, ("", "0", "1"), ("", "0", "1"), (False, True), (False, True)):
         visit, shop = Visit(sent=1, consent=consent, gpc=tag, dpo=CALIFORNIA), site(**settings)
         has_gpc, has_dnt = signals_gpc(gpc, visit), signals_dnt(dnt)

@@ -1,4 +1,4 @@
-"""Custom data leave as Meta reads them: the certain is put right, the meaningless left out, the rest sent and named."""
+"""Custom data is sent as Meta reads it: certain mistakes are repaired, useless values left out, the rest reported."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ from proxy.rules.payload.money import amount
 GONE = object()
 NBSP, THIN, NARROW = "\u00a0", "\u2009", "\u202f"
 
-# What a page gave, the number that leaves (GONE: none), the finding's word.
+# The page's value, the number that is sent (GONE: none), the finding's word.
 AMOUNTS: list[tuple[Any, Any, str]] = [
     (0, 0, ""),
     (12, 12, ""),
@@ -77,7 +77,7 @@ AMOUNTS: list[tuple[Any, Any, str]] = [
     ("  ", GONE, ""),
 ]
 
-# Field, what a page gave, what leaves, findings.
+# Field, the page's value, the value that is sent, findings.
 FIELDS: list[tuple[str, Any, Any, tuple[str, ...]]] = [
     ("currency", "USD", "USD", ()),
     ("currency", "usd", "USD", ()),
@@ -156,7 +156,7 @@ FIELDS: list[tuple[str, Any, Any, tuple[str, ...]]] = [
     ("status", True, True, ()),
 ]
 
-# Event name, data, findings of the whole.
+# Event name, its data, the findings.
 WHOLES: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("Purchase", {"value": 1, "currency": "EUR"}, ()),
     ("Purchase", {"value": 1}, ("currency:missing",)),
@@ -190,7 +190,7 @@ def named(field: str, word: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(("raw", "number", "word"), AMOUNTS)
 def test_an_amount_is_read_in_one_way_or_not_at_all(raw: Any, number: Any, word: str) -> None:
-    """A text that can only be one number becomes it, and what could be two is left out."""
+    """A text that can only mean one number becomes that number; an ambiguous one is left out."""
     data, findings = checked("AddToCart", {"value": raw, "currency": "EUR"})
 
     assert (data.get("value", GONE), findings) == (number, named("value", word))
@@ -198,7 +198,7 @@ def test_an_amount_is_read_in_one_way_or_not_at_all(raw: Any, number: Any, word:
 
 
 def test_a_long_text_costs_little() -> None:
-    """A text as long as a whole body is looked at once, not by the square of its length."""
+    """The cost of a text as long as a whole body is not quadratic in its length."""
     data = dict.fromkeys(("value", "num_items", "currency", "content_ids", "contents", "order_id"), "1" * 60_000 + "x")
 
     assert "value" not in checked("Purchase", data)[0]
@@ -206,13 +206,13 @@ def test_a_long_text_costs_little() -> None:
 
 @pytest.mark.parametrize(("field", "raw", "sent", "findings"), FIELDS)
 def test_each_field_has_its_documented_form(field: str, raw: Any, sent: Any, findings: tuple[str, ...]) -> None:
-    """What certainly means a documented value leaves as it; all that was odd is named."""
+    """A value with one certain meaning is sent in the documented form; everything odd is a finding."""
     assert checked("ViewContent", {field: raw}) == ({} if sent is GONE else {field: sent}, findings)
 
 
 @pytest.mark.parametrize(("name", "data", "findings"), WHOLES)
 def test_what_an_event_lacks_is_named(name: str, data: dict[str, Any], findings: tuple[str, ...]) -> None:
-    """Required companions, standard names in other letters, an id in the wrong place."""
+    """Missing companions, standard names in another case and ids in the wrong place are findings."""
     assert checked(name, data)[1] == findings
 
 
@@ -240,7 +240,7 @@ def test_no_data_break_the_check(name: str, data: dict[str, Any]) -> None:
 
 @given(DATA)
 def test_checking_twice_changes_nothing(data: dict[str, Any]) -> None:
-    """What was put right is right."""
+    """Repaired data passes the check unchanged."""
     once, _ = checked("Purchase", data)
     again, findings = checked("Purchase", once)
 
@@ -250,7 +250,7 @@ def test_checking_twice_changes_nothing(data: dict[str, Any]) -> None:
 
 @given(st.floats(0, 1e12).map(lambda number: round(number, 2)), st.sampled_from([",.", ".,", " ,", "'.", f"{NBSP},"]))
 def test_amounts_written_with_cents_are_understood_in_every_style(number: float, style: str) -> None:
-    """Thousands and cents parted by two different marks leave no doubt."""
+    """Where the marks for thousands and cents differ, there is no doubt which is which."""
     text = f"{number:,.2f}".translate(str.maketrans(",.", style))
 
     assert amount(text)[0] == number

@@ -1,4 +1,4 @@
-"""No body costs much: what is looked at, proved and asked of libraries is bounded, however a text is made."""
+"""No body costs much: the searches, proofs and library calls of a request are bounded, whatever its texts."""
 
 import base64
 import re
@@ -36,12 +36,12 @@ LIMITS = allowed_by(frozenset({"utm_source"}), frozenset({"email"}))
 
 
 class Counts(Counter[str]):
-    """How often the dear parts were asked, and over how many characters the coarse look went."""
+    """How often each expensive part ran, and how many characters the coarse search for suspects went over."""
 
 
 @pytest.fixture
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
-    """Count every call that a text can bring about."""
+    """Count the expensive calls that texts of a request cause."""
     found = Counts()
 
     def counted(holder: object, name: str, label: str) -> None:
@@ -88,7 +88,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
 
 
 def filled(unit: str, size: int = BODY) -> str:
-    """Repeat a text until it has so many bytes."""
+    """Repeat a text until it nearly has the given size in bytes."""
     return unit * (size // len(unit.encode()))
 
 
@@ -121,7 +121,7 @@ def take(wire: bytes) -> Decision:
 
 @pytest.mark.parametrize("unit", HARD.values(), ids=HARD)
 def test_one_long_text_is_not_read(counts: Counts, unit: str) -> None:
-    """A text that fills the body gets the coarse look alone, and leaves only if that finds nothing in it."""
+    """A text that fills the body is only searched coarsely, and is sent only if that finds nothing in it."""
     outcome = take(body(note=filled(unit)))
 
     assert counts["proofs"] == 0
@@ -132,7 +132,7 @@ def test_one_long_text_is_not_read(counts: Counts, unit: str) -> None:
 
 @pytest.mark.parametrize("unit", HARD.values(), ids=HARD)
 def test_many_short_texts_are_read_within_a_budget(counts: Counts, unit: str) -> None:
-    """As many texts as a body holds are proved as often as one request may ask, and those behind are not read."""
+    """As many texts as fit into a body cause no more proofs than one request may; the rest is not read."""
     text = filled(unit, 60)
     take(body(notes=[f"{number}{text}" for number in range(min(990, BODY // (len(text.encode()) + 6)))]))
 
@@ -143,7 +143,7 @@ def test_many_short_texts_are_read_within_a_budget(counts: Counts, unit: str) ->
 
 @pytest.mark.parametrize(("events", "pixels"), [(200, "12"), (133, "123"), (20, "12")])
 def test_many_pairs_of_event_and_pixel_leave_less_to_read(events: int, pixels: str) -> None:
-    """What they cost by themselves is taken from the budget before the first text is read."""
+    """The cost of the pairs themselves is taken from the budget before the first text is read."""
     notes = [[f"{number}{letter}: 1.2345, 181.2345" for letter in "abcd"] for number in range(events)]
     hits = [
         {"name": "Lead", "id": str(number), "at": NOW, "pixels": list(pixels), "data": {"notes": texts}}
@@ -160,7 +160,7 @@ def test_many_pairs_of_event_and_pixel_leave_less_to_read(events: int, pixels: s
 
 @pytest.mark.parametrize("unit", HARD.values(), ids=HARD)
 def test_a_text_has_few_candidates(counts: Counts, unit: str) -> None:
-    """The longest text that is read proves a few candidates of each shape; with more it is taken for a secret."""
+    """In the longest text that is read few candidates are proved; a text with more is taken for a secret."""
     effort = Effort()
     shape = shape_of(filled(unit, MOST_TEXT)[:MOST_TEXT], effort)
 
@@ -169,7 +169,7 @@ def test_a_text_has_few_candidates(counts: Counts, unit: str) -> None:
 
 
 def test_customer_information_asks_libraries_seldom(counts: Counts) -> None:
-    """Numbers and dates of one request come to a few calls, though each of three pixels names other people."""
+    """The numbers and dates of a request cause few library calls, though each of three pixels names other people."""
     person_digests = {
         pixel: {
             "ph": [f"{pixel}{number}" for number in range(1_111_111, 1_111_411)],
@@ -186,21 +186,24 @@ def test_customer_information_asks_libraries_seldom(counts: Counts) -> None:
 
 @pytest.mark.parametrize("text", ["." * 500, "1 " * 250, "12. March 1980" + " " * 60 + "x"])
 def test_no_long_text_is_read_as_a_date(counts: Counts, text: str) -> None:
-    """No date is as long as what makes reading one slow."""
+    """A text that is long enough to be slow to read as a date is no date."""
     take(body({"db": text}))
 
     assert counts["dates"] == 0
 
 
 def test_whom_a_page_names_to_several_pixels_is_read_once(counts: Counts) -> None:
-    """The same number for three pixels, remembered and sent, is one look into the numbering plans."""
+    """A number that is named to three pixels, remembered and sent is looked up once in the numbering plans."""
     take(body({"ph": "+49 30 1234567", "country": "de"}))
 
     assert counts["numbers"] == 1
 
 
 def test_the_budget_is_the_requests() -> None:
-    """What one event has used up, the next one of the request does not have; what was read once is known."""
+    """Effort that one event uses is gone for the next ones; a text that was read once costs nothing again.
+
+    The second part is seen in ``again``: the first event's texts still have their shape when the budget is used up.
+    """
     effort = Effort()
     texts = [[f"+49 30 {number}{event}" for number in range(100_000, 100_100)] for event in range(8)]
     first, *_, last = [clean_data({"notes": text}, LIMITS, effort).removed for text in texts]
@@ -211,7 +214,7 @@ def test_the_budget_is_the_requests() -> None:
 
 
 def test_the_names_of_parameters_are_read_within_the_budget() -> None:
-    """Of addresses with ever new parameters a few leave, and none of the others; the same ones again cost nothing."""
+    """Parameters with ever new names use up the budget, then addresses are redacted; known names cost nothing."""
     new = [f"https://a.example/?{'&'.join(f'{number}x{part}' for part in range(95))}" for number in range(100)]
     same = [f"https://a.example/{number}?{'&'.join(f'x{part}' for part in range(95))}" for number in range(100)]
     read, known = clean_data({"links": new}, LIMITS, Effort()), clean_data({"links": same}, LIMITS, Effort())
@@ -222,7 +225,7 @@ def test_the_names_of_parameters_are_read_within_the_budget() -> None:
 
 
 def test_what_cannot_be_read_does_not_leave() -> None:
-    """Without any effort left, addresses and texts that look like secrets are redacted, and plain words still leave."""
+    """With no effort left, addresses and suspicious texts are redacted, while plain words are still sent."""
     spent = Effort(0)
 
     assert clean_data({"note": "call 0049301234567", "name": "shoes"}, LIMITS, spent).data == {
@@ -234,7 +237,7 @@ def test_what_cannot_be_read_does_not_leave() -> None:
 
 @pytest.mark.parametrize("front", ["https://shop.example", "https://shop.example/?"])
 def test_an_address_of_a_thousand_parts_is_not_looked_through(counts: Counts, front: str) -> None:
-    """Behind a hundred segments of a path or parameters of a query nothing is read, and nothing leaves."""
+    """Parts of an address beyond a hundred segments or parameters are neither read nor sent."""
     part = "&utm_source=" if "?" in front else "/"
     cleaned = clean_url(front + f"{part}a@x" * 500, LIMITS, Effort())
 
@@ -246,7 +249,7 @@ def test_an_address_of_a_thousand_parts_is_not_looked_through(counts: Counts, fr
 @given(secret=secrets(), before=st.text(max_size=30), after=st.text(max_size=30), is_id=st.booleans())
 @settings(deadline=None, derandomize=True, max_examples=600)
 def test_the_coarse_look_misses_nothing(secret: tuple[Shape, str], before: str, after: str, *, is_id: bool) -> None:
-    """Whatever is found with every pattern is found when only those are asked that the coarse look names."""
+    """The coarse search names every pattern that can match: trying all patterns finds the same shape."""
     text = f"{before} {secret[1]} {after}"
     found = shape_of(text, Effort(), is_id=is_id)
     with pytest.MonkeyPatch.context() as patch:
@@ -257,7 +260,7 @@ def test_the_coarse_look_misses_nothing(secret: tuple[Shape, str], before: str, 
 
 
 class _Everything:
-    """Suspects everything; percent-encoding and JWTs only where they are, since no other pattern judges them."""
+    """A coarse search that suspects every shape; encodings and JWTs only where they are, as no pattern judges them."""
 
     def Match(self, text: bytes) -> list[int]:  # noqa: N802 - RE2's name
         jwt = re.search(rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2}", text)
@@ -267,7 +270,7 @@ class _Everything:
 
 @pytest.mark.parametrize("size", [4097, 70_000])
 def test_a_secret_in_base64_is_found_within_bounds(size: int) -> None:
-    """What is too long to be decoded does not leave either."""
+    """Base64 that is too long to be decoded is taken for a secret."""
     assert shape_of(base64.b64encode(b"anna@mail.example " * (size // 18)).decode(), Effort()) is Shape.UNREAD
 
 
@@ -280,7 +283,7 @@ def test_a_secret_in_base64_is_found_within_bounds(size: int) -> None:
 )
 @settings(deadline=None, max_examples=1500)
 def test_two_engines_find_the_same_suspects(text: str) -> None:
-    """Whether a text holds any suspect is what RE2 says, which names them; a look at JSON sees a little more."""
+    """The quick searches agree with RE2 on whether a text holds a suspect; the one for JSON also stops at escapes."""
     shapes, of_ids = shape_patterns.SUSPECTS.Match(text.encode()), {*shape_patterns.CERTAIN, 0, 10}
 
     assert shape_patterns.has_suspects(text) is bool(shapes)

@@ -1,4 +1,4 @@
-"""The events of one request within one budget: what is too much or cannot be read costs no neighbour."""
+"""The events of one request share one budget: an event that exceeds it or cannot be read costs no other event."""
 
 import sys
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def test_an_event_beyond_the_bytes_of_a_request_is_refused_and_smaller_ones_behi
 
 
 def test_a_refusal_names_the_id_that_the_page_gave() -> None:
-    """The page knows its event by no other id, even where that one may not rest in the ledger."""
+    """The page knows its event by no other id, even one that may not be stored in the ledger."""
     many = [hit(id=f"anna-{number}@x.de", name="購" * 100, pixels=PIXELS, place=number) for number in range(25)]
     found = taken(case_of(*many, site=MANY))
 
@@ -54,7 +54,7 @@ def test_a_refusal_names_the_id_that_the_page_gave() -> None:
 
 
 def test_an_event_is_stored_for_all_its_pixels_or_for_none() -> None:
-    """One large event for 50 pixels would be 50 records; it is refused as a whole, with its drops."""
+    """An event that is too large for all its pixels together is refused as a whole, and leaves no drops."""
     found = taken(case_of(large("0", 6000, pixels=(*PIXELS, "foreign")), large("1", 6000, pixels=("7",)), site=MANY))
 
     assert ([record.id for record in found.records], [refusal.index for refusal in found.refused]) == (["1"], [0])
@@ -83,7 +83,7 @@ def test_ledger_rows_count_too() -> None:
 
 
 def test_pixels_of_other_people_leave_one_row_for_a_request() -> None:
-    """The row of the first says how many there were; the number goes to the metrics."""
+    """One row, of the first pixel, states how many pairs there were; the metrics get the number."""
     hits = [hit(id=str(number), pixels=PIXELS) for number in range(8)]
     found = taken(case_of(*hits, hit(id="ours")))
     (row,) = decision(found).dropped
@@ -93,7 +93,7 @@ def test_pixels_of_other_people_leave_one_row_for_a_request() -> None:
 
 
 def test_one_pixel_of_other_people_has_a_plain_row() -> None:
-    """Nothing needs to be said of a single one."""
+    """The row of a single unknown pixel states no number."""
     (row,) = decision(taken(case_of(hit(pixels=("9", "123"))))).dropped
 
     assert (row.pixel, row.findings) == ("9", ())
@@ -126,7 +126,7 @@ def test_an_error_nobody_foresaw_costs_its_event_alone(
 
 
 def test_a_fault_names_the_innermost_place_of_ours() -> None:
-    """Type, function and line, whatever library raised it; the message is left out, as it may quote a value."""
+    """A fault names type, function and line of our innermost frame; the message may quote a value and is left out."""
     with pytest.raises(AttributeError) as caught:
         payload.record(None)  # type: ignore[arg-type]
 
@@ -144,7 +144,7 @@ def test_numbers_of_any_size_are_written() -> None:
 
 
 def test_a_large_request_is_worked_on_in_parts() -> None:
-    """No part but by its last event has more pairs of event and pixel than allowed; a usual request has one part."""
+    """Each part ends with the event that reaches the allowed number of pairs; a usual request has one part."""
     pairs = limits.ROWS // limits.EVENTS
     hits = [hit(id=str(number), pixels=PIXELS[:pairs]) for number in range(limits.EVENTS)]
     pauses = sum(1 for _ in events_in_parts(case_of(*hits, site=MANY)))
@@ -154,7 +154,7 @@ def test_a_large_request_is_worked_on_in_parts() -> None:
 
 
 def calls_of_ours(work: Callable[[], object]) -> int:
-    """Return how many functions of ours a work calls, and constructors of named tuples, whose code has no file."""
+    """Return how many of our functions and of named tuples' constructors (file ``<string>``) are called by a work."""
     found = 0
 
     def count(frame: FrameType, event: str, _argument: object) -> None:
@@ -171,7 +171,7 @@ def calls_of_ours(work: Callable[[], object]) -> int:
 
 OURS = (str(Path(proxy.__file__).parent), "<string>")
 SENT: dict[str, Any] = {"data": {"value": 9.5, "currency": "EUR", "contents": [{"id": "sku-1", "quantity": 1}]}}
-# Changes of the case, of the hit; how many calls each further pixel may bring about.
+# Changes of the case, changes of the hit; the most calls that each further pixel may cause.
 PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
     "sent": ({}, SENT, 3),
     "Purchases": ({}, SENT | {"name": "Purchase"}, 3),
@@ -186,7 +186,7 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
 
 @pytest.mark.parametrize("kind", PAIRS)
 def test_another_pixel_costs_next_to_nothing(kind: str) -> None:
-    """What is worked out for an event's first pixel is known for all others: sent or dropped, each is a call or two."""
+    """What an event's first pixel needed is reused for all others: each costs two or three calls, sent or dropped."""
     tables.prepare()
     changes, claims, most = PAIRS[kind]
     one, many = (
@@ -217,7 +217,7 @@ def test_an_event_is_written_once_for_all_pixels(monkeypatch: pytest.MonkeyPatch
 
 
 def test_records_of_browsers_are_whole() -> None:
-    """What is made past the class's own maker has every member, and those of servers' events as it is without them."""
+    """Records made past the constructor of ``Record`` have every member, with the defaults that it would have set."""
     records = taken(case_of(hit(), hit(id="2", name="Purchase", data={"value": 1, "currency": "EUR"}))).records
     firsts = Record._fields.index("shared") + 1
 

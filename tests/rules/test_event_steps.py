@@ -26,7 +26,7 @@ REQUEST_KEYS = {"client_ip_address": ADDRESS, "client_user_agent": AGENT, "fbp":
 
 
 def results(case: Case) -> list[Event | LedgerRow]:
-    """Events and drops of all hits, in the order of the pixels that the site lists, other people's first."""
+    """Return the events and drops of all hits, by hit; a drop for unknown pixels comes first, then the hit's order."""
     found: list[Event | LedgerRow] = []
     for claimed in case.visit.hits:
         event_case = judged(case, claimed)
@@ -51,7 +51,7 @@ NOBODY: dict[str, Any] = {"ids": BrowserIds("", "", ()), "address": ""}
 RESTRICTED = site(sensitive="restricted")
 OLD = NOW - 8 * DAY
 
-# Changes of the context, of the hit; the reason.
+# Changes of the case, changes of the hit; the reason.
 DROPS: list[tuple[dict[str, Any], dict[str, Any], DropReason]] = [
     ({}, {"pixels": ("999",)}, DropReason.UNKNOWN_PIXEL),
     ({"forbidden": DropReason.GPC}, {}, DropReason.GPC),
@@ -72,7 +72,7 @@ FINDINGS = {
     DropReason.MISSING_CURRENCY: ("currency:missing",),
 }
 
-# All of these faults at once, the first of them decides.
+# All of these faults at once; the reason of the first is the one that is stored.
 PRECEDENCE: list[tuple[dict[str, Any], dict[str, Any], DropReason]] = [
     (
         {"forbidden": DropReason.GPC, "site": RESTRICTED} | NOBODY,
@@ -92,7 +92,7 @@ PRECEDENCE: list[tuple[dict[str, Any], dict[str, Any], DropReason]] = [
     ({"site": RESTRICTED} | NOBODY, {"name": "Lead"}, DropReason.LITTLE_IDENTITY),
 ]
 
-# Case, browser's clock at sending, at the event; when it happened by ours.
+# Case, browser's clock at sending, browser's clock at the event; when the event happened by our clock.
 TIMES = [
     ("right-clock", NOW, NOW, NOW),
     ("half-a-minute-ago", NOW, NOW - 30 * SECOND, NOW - 30 * SECOND),
@@ -177,7 +177,7 @@ def test_a_drop_is_named_in_its_ledger_row(changes: dict[str, Any], wrong: dict[
 
 
 def test_every_drop_is_named_at_its_step() -> None:
-    """Each reason stands at one step of the list, but for those of the queue and of webhooks."""
+    """Each reason belongs to one step, except those of the queue and of webhooks."""
     drops = [reason for step in EVENT_STEPS for reason in step.drops]
 
     assert sorted(drops) == sorted(set(DropReason) - {DropReason.ERASED, DropReason.UNUSABLE, DropReason.UNPAID})
@@ -187,7 +187,7 @@ def test_every_drop_is_named_at_its_step() -> None:
 def test_an_event_ends_at_the_step_that_names_its_drop(
     changes: dict[str, Any], wrong: dict[str, Any], reason: DropReason
 ) -> None:
-    """Up to the step before it the event has its pixel and no drop; behind it the drop is there."""
+    """The drop appears exactly at the step that names its reason."""
     event_case = EventCase(case_of(**changes), hit(**wrong))
     before: tuple[LedgerRow, ...] = ()
     for step in EVENT_STEPS[:-1]:
@@ -199,20 +199,20 @@ def test_an_event_ends_at_the_step_that_names_its_drop(
 
 
 def test_every_reason_has_a_case() -> None:
-    """No member of DropReason is without its row above, but for those of the queue, of webhooks and ``test_labels``."""
+    """Every reason has a row in ``DROPS``, except those of the queue, of webhooks and of ``test_labels``."""
     elsewhere = {DropReason.ERASED, DropReason.CONTACT_DATA, DropReason.UNUSABLE, DropReason.UNPAID}
     assert {row[2] for row in DROPS} == set(DropReason) - elsewhere
 
 
 @pytest.mark.parametrize(("changes", "wrong", "reason"), PRECEDENCE, ids=[row[2] for row in PRECEDENCE])
 def test_the_first_of_many_reasons_is_named(changes: dict[str, Any], wrong: dict[str, Any], reason: DropReason) -> None:
-    """Other people's pixels come first, then what forbids the visit, then the event's own faults."""
+    """Unknown pixels come first, then what forbids the visit, then the event's own faults."""
     assert reasons(case_of(hit(**wrong), **changes)) == [reason]
 
 
 @pytest.mark.parametrize(("sent", "at", "expected"), [row[1:] for row in TIMES], ids=[row[0] for row in TIMES])
 def test_the_time_is_ours_whatever_the_browsers_clock_says(sent: int, at: int, expected: int) -> None:
-    """Only the distance of the browser's two times counts, and nothing happens in the future."""
+    """Only the difference of the browser's two times counts, and no event is in the future."""
     assert the_event(case_of(hit(at=at), sent=sent)).time_s == expected // 1000
 
 
@@ -229,7 +229,7 @@ def test_a_pixel_gets_the_names_it_lists(events: tuple[str, ...], name: str, *, 
 
 
 def test_one_hit_is_judged_for_each_pixel_by_itself() -> None:
-    """What one pixel does not get, the others do, in the order of the hit."""
+    """The order is that of the hit's pixels, with the unknown one first; a pixel that excludes the name gets a drop."""
     bought = hit(name="Lead", pixels=("456", "999", "789", "123"))
 
     assert reasons(case_of(bought)) == [DropReason.UNKNOWN_PIXEL, "", DropReason.EXCLUDED, ""]
@@ -245,13 +245,13 @@ def test_a_number_is_a_value(value: Any) -> None:
 
 @pytest.mark.parametrize("value", NO_AMOUNTS)
 def test_what_is_no_number_is_no_value(value: Any) -> None:
-    """A purchase whose value Graph could not read is dropped, knowingly."""
+    """A purchase with a value that Graph could not read is dropped with that reason."""
     assert reasons(case_of(hit(name="Purchase", data={"value": value}))) == [DropReason.MISSING_VALUE]
 
 
 @pytest.mark.parametrize("currency", [None, "", "Euro", 978, ["EUR"], {}])
 def test_a_purchase_without_a_currency_is_dropped_as_one_without_a_value(currency: Any) -> None:
-    """Meta requires both, and what is no code of three letters is none; the ledger has the reason."""
+    """Meta requires both; what is not a code of three letters counts as missing."""
     (row,) = results(case_of(hit(name="Purchase", data={"value": 9.5, "currency": currency})))
 
     assert isinstance(row, LedgerRow)
@@ -298,7 +298,7 @@ def test_custom_data_are_cleaned_once_for_all_pixels(monkeypatch: pytest.MonkeyP
 
 
 def test_many_pixels_of_other_people_are_one_row() -> None:
-    """The first of them has the row, and the number of all goes with it."""
+    """The row is that of the first unknown pixel, and has the number of all."""
     found = judged(case_of(), hit(pixels=("123", "1", "2", "3")))
 
     assert (len(events_of(found)), found.dropped, found.unknown_pixels) == (1, [], 3)
@@ -307,7 +307,7 @@ def test_many_pixels_of_other_people_are_one_row() -> None:
 
 
 def test_what_was_too_long_is_a_finding_of_the_event() -> None:
-    """A key with more values than are read is named, and so is what intake cut."""
+    """A key with more values than are read is a finding, and so is an address that was cut when it was read."""
     case = case_of(hit(), match={"123": {"fn": list("abcdef")}})
     case.findings = ("event_source_url:cut",)
 
@@ -315,7 +315,7 @@ def test_what_was_too_long_is_a_finding_of_the_event() -> None:
 
 
 def test_data_are_sent_as_meta_reads_them() -> None:
-    """What can be put right is, and the event says so, for every pixel alike."""
+    """Values that can be repaired are, and the findings say so, for every pixel alike."""
     data = {"value": "1.299,00", "currency": "eur", "num_items": -1}
     sent = results(case_of(hit(name="Purchase", data=data, pixels=("123", "456"))))
 
@@ -325,7 +325,7 @@ def test_data_are_sent_as_meta_reads_them() -> None:
 
 
 def test_a_drop_says_what_led_to_it() -> None:
-    """The findings of a value or a key that was of no use stand in the row of the drop they caused."""
+    """The row of a drop has the findings about the values or keys that caused it."""
     bought = hit(name="Purchase", data={"value": "1,299", "currency": "EUR"})
     unknown = case_of(hit(), match={"123": {"em": "nobody", "ge": "f"}}, user_agent="x", **NOBODY)
 
@@ -336,7 +336,7 @@ def test_a_drop_says_what_led_to_it() -> None:
 
 
 def test_keys_of_no_use_are_findings_of_the_event() -> None:
-    """The event goes out without them and names them."""
+    """The event is sent without unusable values, and its findings name their keys."""
     match = {"123": {"em": ["nobody", "a@x.de"], "ph": "12"}}
 
     assert the_event(case_of(hit(), match=match)).findings == ("em:unusable", "ph:unusable")
@@ -350,7 +350,7 @@ def test_only_purchases_need_a_value() -> None:
 
 
 def test_an_event_has_what_the_page_and_the_request_say() -> None:
-    """Clean addresses, the request's own keys, the page's data, the chosen options, the browser copy's status."""
+    """It has clean addresses, the request's own keys, the page's data and options, and the browser copy's status."""
     case = case_of(
         hit(name="ViewContent", data={"content_ids": ["1"]}, browser_copy=BrowserCopy.BLOCKED),
         referrer="https://ads.example/?fbclid=abc",
@@ -373,7 +373,7 @@ def test_an_event_has_what_the_page_and_the_request_say() -> None:
 
 
 def test_what_would_have_leaked_is_named_once() -> None:
-    """Of addresses once for the request, of custom data once for each event, whatever the number of pixels."""
+    """Redactions of addresses are listed once a request, and those of custom data once an event, not once a pixel."""
     case = case_of()
     for number in range(2):
         judged(case, hit(id=f"id-{number}", data={"text": "anna@x.de"}, pixels=("123", "456")))
@@ -390,7 +390,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_restricted_sites_send_the_least() -> None:
-    """Origin instead of address, no referrer, value and currency alone."""
+    """They send the origin instead of the address, no referrer, and of the data only value and currency."""
     bought = hit(name="Purchase", data={"value": 9.5, "currency": "EUR", "content_ids": ["hiv-test"]})
     sent = the_event(
         case_of(
@@ -413,7 +413,7 @@ def test_restricted_sites_keep_standard_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["Own", "purchase", "Page View", "SubmitApplication "])
 def test_restricted_sites_drop_names_of_their_own(name: str) -> None:
-    """A name that says more than Meta's list does not leave."""
+    """A name of the site's own could reveal something, and is dropped."""
     assert reasons(case_of(hit(name=name), site=RESTRICTED)) == [DropReason.RESTRICTED]
 
 
@@ -427,7 +427,7 @@ def test_restricted_sites_drop_names_of_their_own(name: str) -> None:
     ],
 )
 def test_a_bot_is_dropped_or_marked(bot: str | None, forbidden: DropReason | None, expected: tuple[str, str]) -> None:
-    """A marked event is sent and says why it may be doubted."""
+    """A bot's event that is sent has a finding with the reason of the doubt."""
     (result,) = results(case_of(hit(), bot=bot, forbidden=forbidden))
 
     found = ("", result.bot_reason) if isinstance(result, Event) else (result.reason, "")
@@ -436,7 +436,7 @@ def test_a_bot_is_dropped_or_marked(bot: str | None, forbidden: DropReason | Non
 
 
 def test_each_pixel_gets_its_own_matching_data() -> None:
-    """What was given to one pixel's init is never sent to another."""
+    """The matching data of one pixel's ``init`` is never sent to another pixel."""
     case = case_of(hit(pixels=("123", "456")), match={"123": {"em": " John_Smith@gmail.com"}, "999": {"fn": "Mary"}})
 
     assert [result.user_data for result in results(case) if isinstance(result, Event)] == [
@@ -446,7 +446,7 @@ def test_each_pixel_gets_its_own_matching_data() -> None:
 
 
 def test_the_request_answers_for_itself() -> None:
-    """A page cannot say another address, agent or id than the request has."""
+    """A page cannot replace the address, user agent and ids of the request itself."""
     claims = {"client_ip_address": "8.8.8.8", "client_user_agent": "x", "fbp": "fb.1.1.2", "fbc": "fb.1.1.x"}
 
     assert the_event(case_of(hit(), match={"123": claims})).user_data == REQUEST_KEYS
@@ -456,7 +456,7 @@ def test_the_request_answers_for_itself() -> None:
     ("country", "number"), [("", None), ("US", "16505551212"), ("us", "16505551212"), ("FR", None)]
 )
 def test_national_numbers_are_read_as_of_the_sites_country(country: str, number: str | None) -> None:
-    """The site's country completes what its visitors leave out."""
+    """The site's country completes a number without a country code."""
     case = case_of(hit(), site=site(country=country), match={"123": {"ph": "(650)555-1212"}})
 
     expected = {"ph": [sha256(number.encode()).hexdigest()]} if number else {}
@@ -464,7 +464,7 @@ def test_national_numbers_are_read_as_of_the_sites_country(country: str, number:
 
 
 def test_visitors_are_told_apart() -> None:
-    """The id the browser showed decides; without one, address and user agent do."""
+    """Visitors differ by the page's own ``fbp``; without one, by address and user agent."""
     someone = the_event(case_of(hit()))
 
     assert len(someone.visitor) == 4
@@ -477,7 +477,7 @@ def test_visitors_are_told_apart() -> None:
 
 
 def test_custom_data_that_come_again_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a page says alike of several events is cleaned once; each event has it, its findings and its redactions."""
+    """Equal data of several events is cleaned once; each event has the data, the redactions and findings of its own."""
     cleaned = []
 
     def counted(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> CleanData:

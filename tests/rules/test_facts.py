@@ -1,4 +1,4 @@
-"""What the ledger keeps of an event's data: sums by currency, and nothing that a sender makes up."""
+"""The ledger sums an event's value only under a real currency, and stores no text of the sender's."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from proxy.rules.facts import with_data
     ],
 )
 def test_values_are_summed_by_currencies_that_exist(data: dict[str, Any], value: int | None, currency: str) -> None:
-    """Words that are no currency of ISO 4217 make no sum of their own, and rest nowhere."""
+    """A text that is no ISO 4217 currency makes no sum of its own, and is stored nowhere."""
     facts = with_data(NO_FACTS, data, ())
 
     assert (facts.value, facts.currency) == (value, currency)

@@ -1,4 +1,4 @@
-"""How much of the proxy one client may take, as arithmetic."""
+"""The limits on one client's share of the proxy, as arithmetic."""
 
 import pytest
 from hypothesis import given
@@ -20,12 +20,12 @@ from proxy.rules.fairness import Buckets, ClientNetwork, Judgement, Shares, clie
     ],
 )
 def test_an_ipv6_client_is_its_network(first: str, second: str, *, same: bool) -> None:
-    """IPv4 addresses count each for itself, IPv6 addresses by their /64, mapped ones as IPv4."""
+    """Each IPv4 address is a client, and each /64 of IPv6; an IPv6 address that maps IPv4 counts as IPv4."""
     assert (client_network(first) == client_network(second)) is same
 
 
 def test_a_bucket_gives_its_burst_then_its_rate() -> None:
-    """Out of a full bucket come ``burst`` requests at once, then one each time its interval has passed."""
+    """A full bucket allows ``burst`` requests at once, then one per interval of the rate."""
     buckets = Buckets(10, 5)
     at_once = [buckets.take("a", 100.0) for _ in range(6)]
 
@@ -55,7 +55,7 @@ def test_no_pattern_of_requests_gets_more_than_burst_and_rate(
 
 
 def test_what_is_owed_is_waited_for() -> None:
-    """Events charged after a request was let in keep the next ones out until they are paid."""
+    """Events that are charged after their request was let in delay the next requests until they are paid for."""
     buckets = Buckets(10, 5)
     buckets.owe("a", 0.0, 25)
 
@@ -63,7 +63,7 @@ def test_what_is_owed_is_waited_for() -> None:
 
 
 def test_the_table_of_buckets_is_bounded() -> None:
-    """A million addresses cost no more than the table; the one that is silent longest is forgotten."""
+    """The table keeps a fixed number of clients; the one that has been silent longest is forgotten."""
     buckets = Buckets(1, 1, most=3)
     for name in "abcd":
         buckets.take(name, 0.0)
@@ -79,7 +79,7 @@ def test_the_table_of_buckets_is_bounded() -> None:
     ("fullness", "expected"), [(0.0, 1), (0.5, 1), (0.75, 4), (0.9, 25), (1.0, 250_000), (2.0, 250_000)]
 )
 def test_a_request_costs_more_as_the_queue_fills(fullness: float, expected: float) -> None:
-    """Up to half the price is one; from there it rises with the square of what is left."""
+    """The price is one up to half-full, then grows with the inverse square of the room that is left."""
     assert price(fullness) == pytest.approx(expected)
 
 
@@ -97,7 +97,7 @@ def test_one_client_cannot_fill_the_queue_for_the_others() -> None:
 
 
 def entered(shares: Shares, who: ClientNetwork, size: int, most: int = 1000) -> int:
-    """Let in what may come in; return how many that were."""
+    """Let requests in as long as they are welcome, at most ``most``; return their number."""
     for count in range(most):
         if shares.judge(who, size) is not Judgement.WELCOME:
             return count
@@ -106,7 +106,7 @@ def entered(shares: Shares, who: ClientNetwork, size: int, most: int = 1000) -> 
 
 
 def test_alone_a_client_takes_half() -> None:
-    """One client holds at most half of the requests, and the next client finds room."""
+    """One client holds at most half of the requests, and other clients still find room."""
     shares = Shares(100, 1 << 30)
 
     assert entered(shares, "a", 1) == 50
@@ -116,7 +116,7 @@ def test_alone_a_client_takes_half() -> None:
 
 
 def test_bytes_are_shared_likewise() -> None:
-    """A client with large bodies is stopped at half of the bytes, and small ones of others still come in."""
+    """A client with large bodies is stopped at half of the bytes, and other clients' small bodies are still let in."""
     shares = Shares(1000, 1000)
 
     assert entered(shares, "a", 100) == 5
@@ -125,7 +125,7 @@ def test_bytes_are_shared_likewise() -> None:
 
 
 def test_whoever_leaves_makes_room() -> None:
-    """After a request has left, all is as before it came."""
+    """A request that has left no longer counts."""
     shares = Shares(4, 1000)
     for _ in range(1000):
         shares.enter("a", 7)

@@ -1,7 +1,7 @@
-"""Webhooks of shops: who sent them, and which events they come to.
+"""Webhooks of shops: the check of their signatures, and the events made of them.
 
-Each ``tests/golden/hooks/NAME.hook.json`` (kind, topic, body) has its ``NAME.hits.json``: the events as their sender
-would have claimed them.
+Each ``tests/golden/hooks/NAME.hook.json`` (kind, topic, body) has its ``NAME.hits.json``: the events as a server would
+have sent them itself.
 """
 
 import base64
@@ -45,13 +45,13 @@ def events_of(hook: Mapping[str, Any], shop: Shop = SHOP) -> HookEvents:
 
 
 def as_golden(found: HookEvents) -> Any:
-    """Return what comes of a hook as its file has it."""
+    """Return the events of a hook in the form of its golden file."""
     hits = [msgspec.structs.asdict(hit) | {"more": dict(hit.more)} for hit in found.hits]
     return orjson.loads(orjson.dumps({"hits": hits, "why_not": found.why_not}))
 
 
 def changed(name: str, path: str, value: object) -> dict[str, Any]:
-    """Return a golden hook with another value somewhere in its body."""
+    """Return a golden hook with the member of its body at ``path`` replaced."""
     hook = deepcopy(golden(name))
     *parents, last = path.split(".")
     place = hook["body"]
@@ -63,14 +63,14 @@ def changed(name: str, path: str, value: object) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hook_comes_to_its_golden_hits(name: str) -> None:
-    """What an order, a refund or a subscription becomes is written down, member by member."""
+    """An order, a refund or a subscription becomes the events in its golden file, member by member."""
     found = events_of(golden(name))
 
     assert as_golden(found) == json.loads((GOLDEN / f"{name}.hits.json").read_text())
 
 
 def test_every_golden_hits_file_has_its_hook() -> None:
-    """No result stands there alone."""
+    """Every golden result has its hook, and every hook its result."""
     assert sorted(path.name.removesuffix(".hits.json") for path in GOLDEN.glob("*.hits.json")) == NAMES
 
 
@@ -108,7 +108,7 @@ def test_every_golden_hits_file_has_its_hook() -> None:
     ],
 )
 def test_what_is_no_sale_comes_to_nothing(name: str, path: str, value: object, why_not: str) -> None:
-    """Tests, unpaid, cancelled and staff-made orders are no sales, and each says why."""
+    """Test orders and unpaid, cancelled or staff-made ones make no event, and the reason is stated."""
     found = events_of(changed(name, path, value))
 
     assert found.why_not == why_not
@@ -119,12 +119,12 @@ def test_what_is_no_sale_comes_to_nothing(name: str, path: str, value: object, w
     ("kind", "topic"), [("shopify", "orders/create"), ("shopify", "products/update"), ("woocommerce", "order.deleted")]
 )
 def test_a_topic_that_does_not_interest_comes_to_nothing(kind: str, topic: str) -> None:
-    """An ``order.deleted`` carries only a number, and ``orders/create`` is no sale."""
+    """A topic that is no sale makes no event: an ``order.deleted`` has only a number, ``orders/create`` no payment."""
     assert events_of({"kind": kind, "topic": topic, "body": {"id": 5}}) == HookEvents(why_not="topic")
 
 
 def test_a_trial_that_goes_on_subscribes_once() -> None:
-    """Its end is told by its first payment, whose repeat has the same id; later payments have each their own."""
+    """The first payment after a trial is a Subscribe; each later payment is a renewal with an id of its own."""
     first = events_of(golden("stripe_first_payment_after_trial"))
     renewal = events_of(golden("stripe_renewal"))
 
@@ -136,7 +136,7 @@ def test_a_trial_that_goes_on_subscribes_once() -> None:
 
 
 def test_a_guest_and_a_till_have_no_account() -> None:
-    """WooCommerce's customer 0 and the customer that a till's guests share say nothing of a person."""
+    """Neither WooCommerce's customer 0 nor the customer shared by a till's guests is sent as an account."""
     (guest,), (till,) = events_of(golden("woocommerce_order")).hits, events_of(golden("shopify_till")).hits
 
     assert "external_id" not in guest.user_data
@@ -157,9 +157,10 @@ def test_a_guest_and_a_till_have_no_account() -> None:
 def test_what_a_visitor_put_into_an_order_is_an_id_or_nothing(
     name: str, member: str, place: Callable[[str], object], made: str, told: str
 ) -> None:
-    """Cart attributes are anybody's to write: no id of a thousand letters, of lines or of a name comes of one.
+    """An id that a cart attribute names is used only if it is short and plain; otherwise it is made of the order.
 
-    What a broken snippet writes for none would make one of all orders, and with contact data as its id none is sent.
+    Visitors can write anything there: a placeholder would give all orders one id, contact data would keep the event
+    back.
     """
     (hit, *_) = events_of(changed(name, member, place(told))).hits
 
@@ -178,9 +179,9 @@ def test_what_a_visitor_put_into_an_order_is_an_id_or_nothing(
     ],
 )
 def test_what_is_no_number_of_an_order_is_none(told: str) -> None:
-    """A merchant may put anything into a session's reference; a name or a street there becomes no id, in the clear.
+    """A session's reference that is no order number is not used as one, since it would be sent in the clear.
 
-    An address of mail would keep the whole order from being sent.
+    A merchant may have put a name, a street or an e-mail address there, and the last would keep the whole order back.
     """
     (hit,) = events_of(changed("stripe_checkout", "data.object.client_reference_id", told)).hits
 
@@ -189,14 +190,14 @@ def test_what_is_no_number_of_an_order_is_none(told: str) -> None:
 
 @pytest.mark.parametrize("told", ["#1001", "EN 1001", "2026/11-7", "A-77"])
 def test_numbers_of_orders_stay_as_shops_write_them(told: str) -> None:
-    """Prefixes of the shop's own belong to the number."""
+    """A shop's own prefixes are kept as parts of the number."""
     (hit,) = events_of(changed("stripe_checkout", "data.object.client_reference_id", told)).hits
 
     assert hit.custom_data["order_id"] == told
 
 
 def test_a_reference_that_another_checkout_had_is_a_customers() -> None:
-    """Stripe lets shops give a checkout the number of its customer: his next order is another one all the same."""
+    """A reference that an earlier checkout had is the customer's number; then the session's id stands for the order."""
     hook = changed("stripe_checkout", "data.object.client_reference_id", "77")
     names = frozenset(orders_before("stripe", hook["body"], "shop").values())
     (first,) = events_of(hook).hits
@@ -210,14 +211,14 @@ def test_a_reference_that_another_checkout_had_is_a_customers() -> None:
 
 
 def test_an_order_number_too_long_for_an_id_makes_none() -> None:
-    """Metadata of Stripe hold 500 characters; the event gets an id of its content then, as any without one."""
+    """Stripe's metadata may have 500 characters; such an event gets an id made of its content, like any without one."""
     (hit,) = events_of(changed("stripe_checkout", "data.object.metadata", {"order_id": "7" * 201})).hits
 
     assert (hit.id, hit.custom_data["order_id"]) == ("", "7" * 201)
 
 
 def test_a_refund_of_woocommerce_is_about_its_buyer() -> None:
-    """Its order names the person, so Meta can match it; staff pays back, so it has no browser."""
+    """It has its order's buyer, so that Meta can match it, but no browser, as the shop's staff pays back."""
     purchase, refund = events_of(golden("woocommerce_refund")).hits
 
     assert refund.user_data["em"] == purchase.user_data["em"]
@@ -227,7 +228,7 @@ def test_a_refund_of_woocommerce_is_about_its_buyer() -> None:
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", 2**64 - 1, -1, True])
 def test_a_time_beyond_all_bounds_is_no_error(time: object) -> None:
-    """It is read, or counts as missing; the rules refuse what is too old or in the future."""
+    """A time that is out of range is read or counts as missing; the rules refuse what is too old or in the future."""
     found = events_of(changed("shopify_order_paid", "processed_at", time))
 
     assert bool(found.hits) is (not found.why_not)
@@ -247,7 +248,7 @@ def test_a_time_beyond_all_bounds_is_no_error(time: object) -> None:
     ],
 )
 def test_a_time_without_a_zone_is_read_where_it_means_utc(told: object, expected: int | None) -> None:
-    """As WooCommerce writes it; elsewhere such a time says nothing, and one in milliseconds is none anywhere."""
+    """A time without a zone is read as UTC from WooCommerce, else refused; one in milliseconds is always refused."""
     has_no_zone = told == "2025-11-20T12:00:00"
 
     assert seconds(told, is_utc=True) == expected
@@ -265,7 +266,7 @@ def test_a_time_without_a_zone_is_read_where_it_means_utc(told: object, expected
     ],
 )
 def test_minor_units(units: int, code: str, value: float) -> None:
-    """Yen have no smaller unit, dinars a thousandth."""
+    """An amount in minor units is divided by its currency's factor: 1 for yen, 1,000 for dinars."""
     assert minor_units(units, code) == value
 
 
@@ -275,7 +276,7 @@ def _signed(body: bytes, secret: str = SECRET) -> str:
 
 @pytest.mark.parametrize("is_genuine", [signatures.is_shopify, signatures.is_woocommerce])
 def test_a_signature_is_over_the_bytes(is_genuine: Callable[..., bool]) -> None:
-    """Any of several secrets may have signed; another byte, another secret, no secret and no signature are refused."""
+    """Any of several secrets may have signed; a changed body, a wrong or empty secret and no signature are refused."""
     assert is_genuine(BODY, _signed(BODY), ["another", SECRET])
     assert not is_genuine(BODY + b" ", _signed(BODY), [SECRET])
     assert not is_genuine(BODY, _signed(BODY), ["another"])
@@ -286,7 +287,7 @@ def test_a_signature_is_over_the_bytes(is_genuine: Callable[..., bool]) -> None:
 
 
 def test_woocommerce_decodes_a_secret() -> None:
-    """A ``&`` of the secret was stored as ``&amp;``, and is signed with as ``&``."""
+    """WooCommerce stores a ``&`` of a secret as ``&amp;``, but signs with ``&``."""
     assert signatures.is_woocommerce(BODY, _signed(BODY, "a&b"), ["a&amp;b"])
 
 
@@ -316,7 +317,7 @@ def _v1(at: int, secret: str = SECRET) -> str:
     ],
 )
 def test_a_stripe_signature_has_a_time(header: str, *, is_genuine: bool) -> None:
-    """It is over the time and the body; too old or ahead, or without a time of its own, it says nothing."""
+    """It covers time and body; a time that is missing, too old or too far ahead makes it invalid."""
     assert signatures.is_stripe(BODY, header, ["another", SECRET], now_s=1000) is is_genuine
     assert not signatures.is_stripe(BODY, header, [""], now_s=1000)
 
@@ -336,7 +337,7 @@ def _leaves(value: Any, path: str = "") -> list[str]:
 
 @given(name=st.sampled_from(NAMES), value=_JSON, data=st.data())
 def test_any_member_may_be_anything(name: str, value: object, data: st.DataObject) -> None:
-    """A member of another type than documented costs the webhook at most its event, never an error."""
+    """A member of an undocumented type costs the webhook at most its event, and raises no error."""
     path = data.draw(st.sampled_from(_leaves(golden(name)["body"])))
 
     found = events_of(changed(name, path, value))

@@ -1,4 +1,4 @@
-"""Addresses are read and written as Python's own ``ipaddress`` does it."""
+"""IP addresses are read and written as Python's own ``ipaddress`` does it."""
 
 from ipaddress import IPv6Address, ip_address
 
@@ -31,7 +31,7 @@ TEXTS = st.one_of(
 
 
 def by_ipaddress(text: str) -> IpNumber | None:
-    """Return what the standard library says of a text without a zone."""
+    """Return the standard library's reading of a text; one with a zone is no address."""
     try:
         address = ip_address(text) if "%" not in text else None
     except ValueError:
@@ -52,19 +52,19 @@ def by_ipaddress(text: str) -> IpNumber | None:
 @example("::1\n")
 @settings(max_examples=2000)
 def test_an_address_is_read_as_the_standard_library_reads_it(text: str) -> None:
-    """Zeros within and before, capitals, IPv4 at the end and in IPv6 clothes: number and shortest form are the same."""
+    """Number and shortest form agree: with zeros, capitals, an IPv4 part at the end, and IPv4 mapped into IPv6."""
     assert ip_number(text) == by_ipaddress(text)
 
 
 @pytest.mark.parametrize("text", ["fe80::1%eth0", "[::1]", "1.2.3.4:80", "", "shop.example", "1572395042", "0x7f.1"])
 def test_what_is_more_or_less_than_an_address_is_none(text: str) -> None:
-    """Zones, brackets and ports are taken off by who knows where they may stand."""
+    """Zones, brackets and ports must be removed by the caller, who knows where they may stand."""
     assert ip_number(text) is None
 
 
 @given(st.ip_addresses(v=6))
 def test_a_client_is_told_by_half_of_its_address(address: IPv6Address) -> None:
-    """A line has a /64, whatever zone stands behind the address; an IPv4 address in IPv6 clothes stands for itself."""
+    """An IPv6 client is its /64, whatever the zone; an IPv4 address that is mapped into IPv6 is itself."""
     network = str(address.ipv4_mapped) if address.ipv4_mapped else int(address) >> 64
 
     assert client_network(str(address)) == client_network(f"{address}%eth0") == network

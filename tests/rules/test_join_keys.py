@@ -1,4 +1,4 @@
-"""By what the copies of an order, and their visitor, are found."""
+"""The keys by which the two copies of an order, and its visitor, are found."""
 
 from hashlib import sha256
 from typing import Any
@@ -28,7 +28,7 @@ def values(keys: tuple[JoinKey, ...], kind: JoinKind) -> set[bytes]:
 
 
 def test_a_page_and_a_server_make_the_same_keys() -> None:
-    """What both say of an order and its buyer, raw or hashed, finds one by the other."""
+    """Page and server get the same keys for an order and its buyer, whether their values are raw or hashed."""
     person = {"em": "Ada@mail.example", "external_id": "A-7", "ph": "+49 30 123456"}
     told_by_page = seen(
         event(id="order-shop-1001", data={"order_id": "1001"}), match={"1234567890": person}, fbp=FBP + ".AQQCAQMC"
@@ -58,7 +58,7 @@ def _bought(order_id: Any) -> dict[str, Any]:
     ],
 )
 def test_orders_are_compared_as_text(of_page: Any, of_server: Any, *, are_same: bool) -> None:
-    """Blanks around it say nothing; signs, zeros and case do."""
+    """Surrounding blanks make no difference; signs, leading zeros and case do."""
     ours = seen(event(data={"order_id": of_page})).keys
     theirs = join_of(told(custom_data=_bought(of_server))).keys
 
@@ -71,19 +71,22 @@ def test_orders_are_compared_as_text(of_page: Any, of_server: Any, *, are_same: 
      True, 12.5, ["1001"], {"id": "1001"}],
 )  # fmt: skip
 def test_what_is_no_order_makes_no_key(order: Any) -> None:
-    """A variable that nobody filled in is in many visits, and no digest of a person's name rests."""
+    """A placeholder, contact data or another type as order id makes no key.
+
+    Many visits have the same placeholder, and digests of contact data must not be stored as those of an order.
+    """
     assert JoinKind.ORDER not in kinds(seen(event(data={"order_id": order})).keys)
     assert JoinKind.ORDER not in kinds(page(event(data={"order_id": order}), gpc=True).sightings[0].keys)
 
 
 @pytest.mark.parametrize("identity", ["purchase", "undefined", "ID"])
 def test_a_constant_is_no_id_of_an_event(identity: str) -> None:
-    """A page that gives all its events one id would join all its visitors."""
+    """An id that a page gives to all its events makes no key, since it would join all its visitors."""
     assert JoinKind.EVENT not in kinds(seen(event(id=identity)).keys)
 
 
 def test_events_of_different_names_are_no_copies() -> None:
-    """One id may serve a checkout and its Purchase."""
+    """Two events of different names may have one id, such as a checkout and its Purchase, and are not joined by it."""
     checkout, purchase = (seen(event(name, id="7")).keys for name in ("InitiateCheckout", "Purchase"))
 
     assert values(checkout, JoinKind.EVENT) != values(purchase, JoinKind.EVENT)
@@ -136,7 +139,10 @@ def test_the_checkout_is_known_by_its_page(path: str, token: str) -> None:
     ],
 )
 def test_a_thank_you_page_names_its_order(path: str, data: Any, site: dict[str, Any], order: str) -> None:
-    """WooCommerce's addresses do, where the page says nothing and the shop calls orders by that number."""
+    """The order number in the address of WooCommerce's thank-you page makes a key, if nothing else names the order.
+
+    It does so only for a shop whose orders are known by that number.
+    """
     decision = page(event(data=data), url=f"https://shop.example{path}", shop=policy(**site))
     (sighting,), (record,) = decision.sightings, decision.records
     of_server = told(policy(**site), custom_data=_bought(None) | data, event_source_url=f"https://shop.example{path}")
@@ -152,7 +158,7 @@ def test_a_thank_you_page_names_its_order(path: str, data: Any, site: dict[str, 
      "[object Object]", "n/a", "(not set)", "00000000-0000-0000-0000-000000000000", ""],
 )  # fmt: skip
 def test_the_id_of_whoever_has_none_makes_no_key(text: str) -> None:
-    """Whether a page or a server hashed it, or neither."""
+    """A placeholder for a missing account makes no key, be it raw or hashed."""
     for identity in (text, hashed(text)):
         user_data = {"em": ["ada@mail.example"], "external_id": [identity]}
         assert kinds(join_of(told(user_data=user_data)).keys) == [JoinKind.EVENT, JoinKind.EMAIL]
@@ -174,7 +180,7 @@ def test_the_id_of_whoever_has_none_makes_no_key(text: str) -> None:
     ],
 )
 def test_a_mailbox_of_the_shop_is_nobodys(text: str, *, is_nobodys: bool) -> None:
-    """Addresses that many orders have are known by their hashes; what a marketplace makes for each buyer is not."""
+    """A mailbox of the shop is recognised by its hash and makes no key; a marketplace's address for one buyer does."""
     assert is_nobodys_mail(hashed(text), ("www.shop.example",)) is is_nobodys
     user_data = {"em": [text], "client_user_agent": "x"}
     shop = policy(domains=["www.shop.example"])
@@ -182,7 +188,7 @@ def test_a_mailbox_of_the_shop_is_nobodys(text: str, *, is_nobodys: bool) -> Non
 
 
 def test_a_proxy_of_many_shops_hashes_their_mailboxes_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take most of a millisecond, and a hundred shops may send in turn."""
+    """Hashing a shop's mailboxes takes nearly a millisecond, so the hashes of a hundred shops are kept."""
     shops = [(f"shop-{number}.example",) for number in range(100)]
     before = [is_nobodys_mail(hashed(f"info@{host}"), (host,)) for (host,) in shops]
     monkeypatch.delattr(placeholders, "_hash")
@@ -193,19 +199,19 @@ def test_a_proxy_of_many_shops_hashes_their_mailboxes_once(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("number", ["0", "0000000000", "1234567890", "999999999999999"])
 def test_a_number_of_nobody_is_no_key(number: str) -> None:
-    """Whoever hashes it hides it from the numbering plans."""
+    """Made-up numbers are recognised by their hashes, of which the numbering plans tell nothing."""
     assert is_nobodys_phone(hashed(number))
     assert not is_nobodys_phone(hashed("4930123456"))
 
 
 @pytest.mark.parametrize("identity", ["1", "4711", "guest-4711", "00000000-0000-0000-0000-000000000001"])
 def test_an_account_is_somebodys(identity: str) -> None:
-    """A small number is an account as well."""
+    """Small numbers and ids that merely begin like a placeholder are accounts."""
     assert not is_nobodys_id(hashed(identity))
 
 
 def test_a_page_leaves_keys_of_the_current_secret_and_a_server_asks_under_all() -> None:
-    """What was left before a secret was rotated is found after it."""
+    """A key that was left before a secret was rotated is found after it."""
     before = seen(event(data={"order_id": "1"}), shop=policy((OLD_SECRET,)))
     after = seen(event(data={"order_id": "1"}), shop=policy((SECRET, OLD_SECRET)))
     asked = join_of(told(policy((SECRET, OLD_SECRET)), custom_data=_bought("1"))).keys
@@ -215,7 +221,7 @@ def test_a_page_leaves_keys_of_the_current_secret_and_a_server_asks_under_all() 
 
 
 def test_the_number_of_a_visitor_is_no_account() -> None:
-    """It is the browser's; a server may have it as its id, and nobody can tell which of the two that is."""
+    """A page's sighting has the visitor number as key but no account; a server's id is looked up as both."""
     keys = seen(event()).keys
     asked = join_of(told(user_data={"external_id": ["A-7"]})).keys
 
@@ -230,7 +236,7 @@ NAMED = st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(JoinKind), st.tex
 def test_sites_kinds_and_values_share_no_key(
     ours: tuple[str, JoinKind, str], theirs: tuple[str, JoinKind, str]
 ) -> None:
-    """Two keys are the same only where all three are."""
+    """Two keys are equal only if site, kind and value are."""
     (key_of_ours,), (key_of_theirs,) = (
         join_keys(site, [(kind, value)], (SECRET,)) for site, kind, value in (ours, theirs)
     )

@@ -1,4 +1,4 @@
-"""What an event of a page leaves of its visitor for a server's event of the same order."""
+"""The sightings that a page's events leave for a server's event of the same order."""
 
 import sys
 from types import FrameType
@@ -24,7 +24,7 @@ FIELDS = {"fbp": "", "fbc": "", "address": "", "user_agent": "", "options": None
 
 
 def cookie(**changes: Any) -> str:
-    """A request's cookies from a visitor with a number."""
+    """Return a ``Cookie`` header with a visitor cookie that holds a visitor number."""
     sealed = KEYS.seal(VisitorCookie(visitor=NUMBER, since=NOW, **changes), "shop", now=NOW, entropy=1)
     return f"{KEYS.names('shop')[0]}={sealed}"
 
@@ -35,7 +35,7 @@ def left(decision_of: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", ["InitiateCheckout", "Lead", "Purchase", "StartTrial", "Subscribe"])
 def test_an_event_about_an_order_leaves_its_visitor(name: str) -> None:
-    """Browser ids, address, agent and the event's id are there, sealed by the queue, and what finds them."""
+    """The sighting has the browser ids, the address, the user agent, the event's id, and the keys that find it."""
     request = FACTS._replace(cookie=cookie())
     found = seen(event(name, data={"order_id": "1001"}), request=request, fbc="fb.1.1700000000000.click", dpo=["LDU"])
 
@@ -69,7 +69,7 @@ def test_an_event_about_an_order_leaves_its_visitor(name: str) -> None:
     ],
 )
 def test_nothing_is_left_of_other_visits(name: str, site: dict[str, Any]) -> None:
-    """Whoever only looks around leaves nothing, and where no server can tell of orders nobody does."""
+    """A mere visit leaves no sighting, and no event does on a site whose servers cannot report orders."""
     shop = policy(**site)
 
     assert page(event(name), shop=shop).sightings == ()
@@ -78,12 +78,12 @@ def test_nothing_is_left_of_other_visits(name: str, site: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("site", [{"webhook": [{"kind": "stripe", "secret": "s"}], "access_keys": []}, DOOR])
 def test_a_webhook_is_a_door_too(site: dict[str, Any]) -> None:
-    """Either of the two is enough."""
+    """Either a webhook or an access key suffices for sightings to be left."""
     assert left(page(event(), shop=policy(**site))) == [""]
 
 
 def test_an_event_leaves_its_visitor_once_for_all_its_pixels() -> None:
-    """What the page told each of them of the visitor are keys of the same sighting, the surest first."""
+    """What the page told each pixel about the visitor makes keys of one sighting, the most certain first."""
     ids = [pixel["id"] for pixel in PIXELS]
     match = {"2": {"em": "ada@mail.example"}, "3": {"em": "bob@mail.example", "external_id": "7"}}
     found = seen(event(pixels=ids), shop=policy(pixel=PIXELS), match=match)
@@ -94,7 +94,7 @@ def test_an_event_leaves_its_visitor_once_for_all_its_pixels() -> None:
 
 
 def test_an_erasure_finds_it_by_all_that_the_page_told() -> None:
-    """Whoever is named by an address or an account that any of the pixels was told leaves nothing behind."""
+    """The person digests of a sighting cover every address and account that the page told any of its pixels."""
     ids = [pixel["id"] for pixel in PIXELS]
     match = {"2": {"em": "ada@mail.example"}, "3": {"external_id": "7"}}
     found = seen(event(pixels=ids), shop=policy(pixel=PIXELS), match=match)
@@ -104,7 +104,7 @@ def test_an_erasure_finds_it_by_all_that_the_page_told() -> None:
 
 
 def test_what_one_request_leaves_is_bounded() -> None:
-    """A body may hold two hundred events of fifty pixels, each with people of its own."""
+    """The sightings of a request are bounded, as are their keys and digests, for any number of pixels and people."""
     pixels = [{"id": str(number), "access_token": "t"} for number in range(1, 31)]
     match = {pixel["id"]: {"em": [f"{pixel['id']}-{each}@mail.example" for each in range(4)]} for pixel in pixels}
     decision = page(
@@ -120,7 +120,7 @@ def test_what_one_request_leaves_is_bounded() -> None:
 
 
 def test_an_event_that_is_refused_leaves_nothing() -> None:
-    """Nor does one that its pixel does not want, or Meta would not take."""
+    """Neither does an event that its pixel excludes, that Meta would refuse, or that is too large."""
     shop = policy(pixel=[{"id": "1234567890", "access_token": "t", "events": ["!Lead"]}])
     many = [{"id": str(number), "access_token": "t"} for number in range(1, 21)]
     wide = event(pixels=[pixel["id"] for pixel in many], data={"note": "n" * 20_000})
@@ -133,7 +133,7 @@ def test_an_event_that_is_refused_leaves_nothing() -> None:
 
 
 def test_visitors_are_told_apart_by_their_browser() -> None:
-    """Neither where its cookie stands, nor a library's mark, nor a rotated secret makes another of it."""
+    """The index and appendix of the browser id and a rotated secret change nothing of the visitor."""
     visitors = [
         seen(event(), fbp=fbp, shop=policy(secrets)).visitor
         for fbp in (FBP, FBP.replace("fb.1", "fb.2") + ".AQQCAQMC", FBP[:-1] + "8")
@@ -160,7 +160,7 @@ REFUSALS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
 def test_a_refusal_leaves_the_order_and_nothing_of_the_visitor(
     facts: dict[str, Any], members: dict[str, Any], site: dict[str, Any], reason: str
 ) -> None:
-    """A server may not tell of it either; by what names the buyer nothing can be found."""
+    """A refusal's sighting holds back a server's copy of the order, and has no key that names the buyer."""
     bought = event(data={"order_id": "1001"})
     person = {"1234567890": {"em": "ada@mail.example"}}
     decision = page(bought, request=FACTS._replace(**facts), shop=policy(**site), match=person, **members)
@@ -185,14 +185,14 @@ def test_a_refusal_leaves_the_order_and_nothing_of_the_visitor(
 def test_who_refused_nothing_forbids_nothing(
     facts: dict[str, Any], members: dict[str, Any], site: dict[str, Any]
 ) -> None:
-    """A page without an answer sends its event again with a yes; until then its order is of nobody that was seen."""
+    """While a page has no answer yet, its events leave no sighting; nor do a bot's."""
     decision = page(event(), request=FACTS._replace(**facts), shop=policy(**site), **members)
 
     assert (decision.records, decision.sightings) == ((), ())
 
 
 def test_the_answer_to_a_page_is_what_it_leaves() -> None:
-    """Unknown, then granted: one sighting, which permits."""
+    """A page that sends an event as unknown, then as granted, leaves one sighting, which permits."""
     shop, bought = policy(consent="required"), event(data={"order_id": "1"})
     sightings = [each for word in ("unknown", "granted") for each in page(bought, shop=shop, consent=word).sightings]
 
@@ -200,14 +200,14 @@ def test_the_answer_to_a_page_is_what_it_leaves() -> None:
 
 
 def test_no_contact_data_is_in_a_refusal_whatever_the_page_calls_its_order() -> None:
-    """Digests of a person's name would rest with it."""
+    """No sighting is left if ids are contact data, since their digests would be stored."""
     bought = event(id="ada.lovelace@mail.example", data={"order_id": "ada.lovelace@mail.example"})
 
     assert page(bought, gpc=True).sightings == ()
 
 
 def test_a_restricted_site_keeps_no_key_of_an_order() -> None:
-    """Its order ids do not leave; its events are still known by their ids."""
+    """Order ids of a restricted site are not used; its events are still found by their ids."""
     shop, bought = policy(sensitive="restricted"), event(data={"order_id": "1001"})
 
     assert kinds(page(bought, shop=shop, gpc=True).sightings[0].keys) == [JoinKind.EVENT]
@@ -231,7 +231,7 @@ def test_whatever_a_page_sends_is_bounded_and_finds_no_fault(
     email: str,
     refused: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    """No order, id, address or person makes an error of ours, or a sighting that says more than its keys."""
+    """No order, id, address or person causes an error of ours or more keys than allowed; a refusal never has ids."""
     person = {"1234567890": {"em": email, "external_id": [email, path]}}
     url = f"https://shop.example/checkouts/{path}/order-received/{path}"
     decision = page(event(id=identity, data={"order_id": order}), gpc=refused, match=person, url=url)
@@ -244,12 +244,12 @@ def test_whatever_a_page_sends_is_bounded_and_finds_no_fault(
 
 
 def test_without_a_secret_nothing_is_left() -> None:
-    """Keys that anybody could make would find what they should not."""
+    """Without a secret no key is made, since anybody could make the same keys."""
     assert page(event(), shop=policy(())).sightings == ()
 
 
 def test_the_decision_shows_no_raw_contact_data() -> None:
-    """What rests of an e-mail address, an account or an order are keys."""
+    """Of an e-mail address, an account or an order, only keys are stored."""
     person = {"1234567890": {"em": "ada@mail.example", "external_id": "account-4711"}}
     (found,) = page(event(data={"order_id": "order-9876"}), match=person).sightings
     text = msgspec.json.encode(found).decode()
@@ -259,7 +259,7 @@ def test_the_decision_shows_no_raw_contact_data() -> None:
 
 @pytest.mark.parametrize("site", [{"access_keys": []}, DOOR])
 def test_a_page_view_pays_nothing_for_the_join(site: dict[str, Any]) -> None:
-    """Not one call into these rules is made for an event that asks for no order."""
+    """No function of the join rules is called for an event that is not about an order."""
     shop, called = policy(**site), []
 
     def note(frame: FrameType, happened: str, _: object) -> None:

@@ -1,4 +1,4 @@
-"""What waits for its copy, and how long: a page's event for a server's, and the other way round."""
+"""Which events wait for their copies, and how long: pages' events for servers', and the other way round."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def paged(event_: Any, orders: dict[str, Any] | None = None, **members: Any) -> 
 def test_an_event_of_a_page_that_names_its_order_waits(
     name: str, data: dict[str, Any], orders: dict[str, Any], wait: int | None, unpaid: Any
 ) -> None:
-    """For a moment, or until the order is paid; without an order nobody could tell its copy."""
+    """It waits a moment, or until the order is paid; without an order its copy could not be found."""
     record = paged(event(name, data=data), orders)
 
     if wait is None:
@@ -61,7 +61,7 @@ def test_an_event_of_a_page_that_names_its_order_waits(
 
 
 def test_all_pixels_of_an_event_wait_alike() -> None:
-    """What one of them is sent is not sent before the others' word is known."""
+    """If it is known for one pixel that the event waits, it waits for the others too."""
     shop = policy(pixel=[{"id": number, "access_token": "t"} for number in ("1", "2")])
     records = page(event(data=ORDER, pixels=["1", "2"]), shop=shop).records
 
@@ -71,7 +71,7 @@ def test_all_pixels_of_an_event_wait_alike() -> None:
 
 
 def test_nothing_waits_where_no_server_tells_of_orders() -> None:
-    """No copy would ever come."""
+    """On a site whose servers cannot report orders, no copy could ever come."""
     (record,) = page(event(data=ORDER), shop=policy(access_keys=[])).records
 
     assert (record.order, record.not_before, record.pending) == (b"", 0, None)
@@ -79,7 +79,7 @@ def test_nothing_waits_where_no_server_tells_of_orders() -> None:
 
 @pytest.mark.parametrize("age", [0, HOUR, 6 * DAY_MS, MAX_AGE_MS - limits.DELIVERY_MS])
 def test_nothing_is_held_until_meta_refuses_it(age: int) -> None:
-    """A late event of a page waits less, but the whole hour before that stays for its delivery."""
+    """A late event waits less, so that a whole hour for its delivery is left before Meta refuses it."""
     record = paged(event(data=ORDER, at=NOW - age), HELD | {"hold_hours": 144})
 
     assert record.not_before == min(NOW + 144 * HOUR, NOW - age + MAX_AGE_MS - limits.DELIVERY_MS)
@@ -87,7 +87,7 @@ def test_nothing_is_held_until_meta_refuses_it(age: int) -> None:
 
 
 def test_a_checkout_by_the_visitors_clock_waits_by_ours() -> None:
-    """Whatever the browser says of the time, the wait begins when the event arrives."""
+    """The wait begins when the event arrives, whatever time the browser names."""
     assert paged(event(data=ORDER, at=10), sent=20).not_before == NOW + WAIT
 
 
@@ -113,13 +113,13 @@ BOTH = {"fbp": FBP}
     ],
 )
 def test_a_servers_event_waits_that_may_gain_by_it(changes: dict[str, Any], waits: bool) -> None:  # noqa: FBT001 - a row
-    """Whoever gives the browser's id and an id of its own has joined the copies already."""
+    """An event that has the browser's id and an id of its own does not wait, as Meta can join its copies without us."""
     assert told(**changes).not_before == (NOW + WAIT if waits else 0)
 
 
 @pytest.mark.parametrize("seconds", [0, 60])
 def test_the_wait_is_the_owners(seconds: int) -> None:
-    """With none the join is made all the same, of what has come by then."""
+    """With a wait of 0 seconds the join still takes place, with the sightings that have come by then."""
     record = told(policy(orders={"wait_seconds": seconds}))
 
     assert record.not_before == (NOW + 60 * SECOND if seconds else 0)
@@ -127,7 +127,7 @@ def test_the_wait_is_the_owners(seconds: int) -> None:
 
 
 def test_a_late_event_of_a_server_waits_no_longer_than_it_may() -> None:
-    """Meta's limit is a matter of its time, not of its arrival."""
+    """Its wait ends an hour before Meta would refuse it, counted from the event's time instead of its arrival."""
     oldest = (NOW - MAX_AGE_MS + limits.DELIVERY_MS) // SECOND
     record = told(policy(orders={"wait_seconds": 600}), event_time=oldest + 60)
 
@@ -147,7 +147,7 @@ def test_a_late_event_of_a_server_waits_no_longer_than_it_may() -> None:
     ],
 )
 def test_what_crosses_over_depends_on_where_it_happened(source: str, takes: str) -> None:
-    """Only what happens on a website has a browser's address and user agent."""
+    """Only an event that happened on a website takes the browser's address and user agent of a sighting."""
     join = join_of(told(policy(orders={"join_days": 3}), action_source=source))
 
     assert join == Join("shop", join.keys, "send", 3, takes)  # type: ignore[arg-type]
@@ -162,7 +162,7 @@ def test_what_crosses_over_depends_on_where_it_happened(source: str, takes: str)
     ],
 )
 def test_an_app_has_no_browser(source: str, more: dict[str, Any]) -> None:
-    """Nothing is looked up for it, but where it decides whether people never seen may be told of."""
+    """It takes nothing from a sighting, and is joined only where people never seen are not sent as usual."""
     assert told(action_source=source, **more).pending is None
     join = join_of(told(policy(orders={"unknown_people": "ldu"}), action_source=source, **more))
     assert (join.takes, join.unknown, kinds(join.keys)) == ("nothing", "ldu", [JoinKind.EVENT, JoinKind.EMAIL])
@@ -182,7 +182,7 @@ NAMELESS = {"user_data": {"fn": ["Ada"], "ln": ["Lovelace"]}, "event_id": None}
     ],
 )
 def test_people_never_seen_are_decided_at_the_join(settings: dict[str, Any], unknown: str | None) -> None:
-    """A name alone finds nobody: where people never seen may be sent there is nothing to do, and never to wait."""
+    """A name finds nobody: the event never waits, and is joined only where people never seen are not sent as usual."""
     record = told(policy(**settings), **NAMELESS)
 
     assert record.not_before == 0
@@ -191,7 +191,7 @@ def test_people_never_seen_are_decided_at_the_join(settings: dict[str, Any], unk
 
 
 def test_the_id_of_a_content_finds_nobody() -> None:
-    """What the proxy made of an event without an id no page can know; what the tag makes of an order, it does."""
+    """An id made of an event's content is no key, since no page knows it; an id made of the order is one."""
     assert kinds(join_of(told(event_id=None)).keys) == [JoinKind.EMAIL]
     record = told(event_id=None, custom_data=PAID | ORDER)
     assert record.id == "order-shop-1001"
@@ -203,7 +203,7 @@ def test_the_id_of_a_content_finds_nobody() -> None:
     [("order-shop-1001", {}, True), ("order-shop-1001", BOTH, True), ("told-1", {}, True), ("told-1", BOTH, False)],
 )
 def test_a_shops_order_waits_unless_the_snippet_told_all(identity: str, fbp: Any, waits: bool) -> None:  # noqa: FBT001 - a row
-    """The id that was made of the order says nothing of the one that the page gave."""
+    """It does not wait if it has the browser's id and the page's event id; an id made of the order does not suffice."""
     user_data = {"em": ("ada@mail.example",)} | {name: (value,) for name, value in fbp.items()}
     hit = ServerHit(0, "Purchase", identity, NOW // SECOND, "website", user_data, PAID | ORDER)
 
@@ -211,13 +211,13 @@ def test_a_shops_order_waits_unless_the_snippet_told_all(identity: str, fbp: Any
 
 
 def test_limited_data_use_of_the_site_needs_no_visitor() -> None:
-    """It is the site's word on all of its events."""
+    """The site's own setting limits every event at once; the one for people never seen is applied at the join."""
     assert b'"data_processing_options":["LDU"]' in told(policy(ldu=True)).payload
     assert b"data_processing_options" not in told(policy(orders={"unknown_people": "ldu"})).payload
 
 
 def test_an_opted_out_page_and_its_order_leave_no_record() -> None:
-    """A held event is one that may leave."""
+    """A page's event that may not leave is not held either."""
     decision = page(event(data=ORDER), request=FACTS._replace(gpc="1"), shop=policy(orders=HELD))
 
     assert (decision.records, [row.reason for row in decision.dropped]) == ((), [DropReason.GPC])

@@ -1,4 +1,4 @@
-"""Names and ids of events rest and leave in the clear, so what names a person is in none of them."""
+"""Names and ids of events are stored and sent in the clear, so an event that has contact data there is dropped."""
 
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +27,7 @@ CONTACTS = {
     "telephone, E.164": "tel:+493012345678",
     "account": "DE89370400440532013000",
 }
-# What shops and their plugins use for ids and names, telephone-like ones among them.
+# What shops and their plugins use for ids and names, some of which resemble phone numbers.
 ORDINARY = [
     *("1002", "0301234567", "4930123456", "49301234567", "493012345678", "1764000000000", "4111111111111111", "#1002"),
     *("order-shop-1002", "order-shop-0049301234567", "gid://shopify/Order/5123456789012", "cs_live_a1B2c3D4e5F6g7H8"),
@@ -63,7 +63,7 @@ def hit(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("field", ["name", "id"])
 @pytest.mark.parametrize("contact", CONTACTS.values(), ids=CONTACTS)
 def test_contact_data_in_a_name_or_id_neither_rests_nor_leaves(contact: str, field: str) -> None:
-    """The event is dropped by name, its neighbour is stored, and the ledger's row holds ``[redacted]``."""
+    """The event is dropped with that reason, its neighbour is stored, and the ledger has ``[redacted]``."""
     outcome = take([hit(**{field: contact}), hit(id="id-2")])
 
     assert tag_answer(outcome).status == 204
@@ -76,7 +76,7 @@ def test_contact_data_in_a_name_or_id_neither_rests_nor_leaves(contact: str, fie
 
 @pytest.mark.parametrize("write", ENCODINGS.values(), ids=ENCODINGS)
 def test_encoded_contact_data_is_found(write: Any) -> None:
-    """Percent-encoding and base64 hide nothing."""
+    """Percent-encoded and base64 contact data is recognised."""
     (row,) = take([hit(id=write("anna.schmidt@mail.example"))]).dropped
 
     assert (row.id, row.reason) == (REDACTED, DropReason.CONTACT_DATA)
@@ -95,7 +95,7 @@ DROPPED: list[tuple[dict[str, Any], DropReason]] = [
 def test_the_ledger_of_a_visit_that_may_not_be_measured_holds_nobody(
     circumstances: dict[str, Any], reason: DropReason, field: str
 ) -> None:
-    """Whatever an event is dropped for, its row names nobody; nor does the one of a pixel of somebody else."""
+    """Whatever the reason of a drop, its ledger row has no contact data; nor has the row of an unknown pixel."""
     outcome = take([hit(**{field: "anna@mail.example"}), hit(id="b@mail.example", pixels=["9"])], **circumstances)
 
     assert {row.reason for row in outcome.dropped} == {reason, DropReason.UNKNOWN_PIXEL}
@@ -104,14 +104,14 @@ def test_the_ledger_of_a_visit_that_may_not_be_measured_holds_nobody(
 
 @pytest.mark.parametrize("word", ORDINARY)
 def test_ordinary_names_and_ids_stay(word: str) -> None:
-    """Order numbers are digits too, and no id is doubted for looking like a number, a card or a key."""
+    """An order number may resemble a phone number, a card or a key, and is still accepted."""
     (record,) = take([hit(id=word, name=word[:50])]).records
 
     assert (record.id, record.name) == (word, word[:50])
 
 
 def test_news_of_such_events_is_not_kept() -> None:
-    """An update of a browser copy is joined by name and id, and noted with them."""
+    """A browser copy update is stored with the event's name and id, so it is ignored if those are contact data."""
     updates = [
         {"name": "Lead", "id": event_id, "pixel": "fired"}
         for event_id in ("id-1", "anna@mail.example", quote("a@b.de"))
@@ -121,7 +121,7 @@ def test_news_of_such_events_is_not_kept() -> None:
 
 
 def test_a_body_full_of_usual_ids_uses_up_nothing() -> None:
-    """Hundreds of UUIDs, which look like keys from afar, leave the budget to what is worth reading."""
+    """Hundreds of UUIDs, which resemble keys, leave the budget for the texts that have to be read."""
     texts = [f"call +49 30 123456{number}" for number in range(10, 100)]
     hits = [hit(id=str(UUID(int=number << 100)), data={"note": text}) for number, text in enumerate(texts)]
     outcome = take(hits)

@@ -1,4 +1,4 @@
-"""No planted secret leaves, and what is no secret stays."""
+"""No planted secret leaves, and harmless texts pass."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def leaks_in_text(place: str, encoding: str, secret: str) -> bool:
 
 
 def corpus() -> Iterator[tuple[bool, str, str, str]]:
-    """Yield whether it leaked, where it was, how it was written and what it was."""
+    """Yield for each planted secret whether it leaked, its place, its encoding and the secret itself."""
     chance = Random(20)  # noqa: S311 - the same corpus each time
     for make in SECRETS.values():
         for encoding in ENCODINGS:
@@ -47,7 +47,7 @@ def corpus() -> Iterator[tuple[bool, str, str, str]]:
 
 
 def test_nothing_of_the_corpus_leaks(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each shape, in each encoding and place: none of them stays."""
+    """No shape of secret leaks in any encoding and place."""
     cases = list(corpus())
     leaked = [case for case in cases if case[0]]
 
@@ -60,19 +60,19 @@ def test_nothing_of_the_corpus_leaks(capsys: pytest.CaptureFixture[str]) -> None
 @given(secrets(), st.sampled_from(sorted(ADDRESSES)), st.sampled_from(sorted(ENCODINGS)))
 @settings(deadline=None, derandomize=True, max_examples=400)
 def test_no_address_leaks(secret: tuple[Shape, str], place: str, encoding: str) -> None:
-    """Secrets drawn anew leave in no part of an address."""
+    """Newly drawn secrets leave in no part of an address."""
     assert not leaks_in_address(place, encoding, secret[1])
 
 
 @given(secrets(), st.sampled_from(sorted(TEXTS)), st.sampled_from(sorted(ENCODINGS)))
 @settings(deadline=None, derandomize=True, max_examples=400)
 def test_no_custom_data_leaks(secret: tuple[Shape, str], place: str, encoding: str) -> None:
-    """Secrets drawn anew leave in no text of custom data, however deep, nor in a name."""
+    """Newly drawn secrets leave in no text of custom data, however deep, and in no member's name."""
     assert not leaks_in_text(place, encoding, secret[1])
 
 
 def test_the_harmless_stays(capsys: pytest.CaptureFixture[str]) -> None:
-    """At least 95 of 100 ordinary addresses and names of goods pass unchanged, those known to be mistaken included."""
+    """At least 95 of 100 ordinary addresses and product names pass unchanged, counting the known mistakes."""
     everything = [*HARMLESS, *MISTAKEN]
     changed = [
         text for text in everything if clean_url(f"https://shop.example{text}", LIMITS, Effort()).url[20:] != text
@@ -87,7 +87,7 @@ def test_the_harmless_stays(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_harmless_stays_in_custom_data() -> None:
-    """The same as texts: their words, numbers and ids are what a catalogue has."""
+    """At most 5 of 100 of the same texts are changed in custom data."""
     texts = [text.strip("/").partition("=")[2] or text.strip("/") for text in HARMLESS]
     changed = [text for text in texts if clean_data({"content_name": text}, LIMITS, Effort()).removed]
 

@@ -39,7 +39,7 @@ SOME_SITE: dict[str, Any] = {"pixel": [{"id": pixel, "access_token": "t"} for pi
 
 
 def test_the_table_has_the_numbers_of_the_program() -> None:
-    """Each limit stands in the table of the documentation, with its number first in its cell."""
+    """Each limit is in the documentation's table, where its number comes first in the cell."""
     table = PAGE.read_text().partition("## Limits of a request")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|", table, re.MULTILINE)
     written = {name: cell.replace(",", "") for name, cell in rows if name in DOCUMENTED}
@@ -53,7 +53,7 @@ def _number(cell: str) -> int:
 
 
 ADDRESS = "https://shop.example/?utm_source="
-# Keys of contact data in the shortest words that give the most: four hashes for each name, and ids as long as may be.
+# The match data whose JSON is shortest for the most records: four hashes for each name, and ids of full length.
 MOST_MATCH = {
     **{name: [f"{hashed:x}" * 64 + ".AAAAAAAA" for hashed in range(1, 5)] for name in HASHED},
     **{name: "\\" * 200 for name in PLAIN if not name.endswith(("lead_id", "login_id"))},
@@ -62,7 +62,7 @@ SHORT_MATCH = {name: ["1", "2", "3", "4"] for name in ("external_id", "app_user_
 
 
 def events(pixels: Iterable[str], *, room: int, **members: Any) -> list[dict[str, Any]]:
-    """As many events as a body has room for."""
+    """Return as many events as fit into ``room`` bytes, at most 5 more than a body may have."""
     sample = {"name": "Own", "id": "000", "at": NOW, "pixels": list(pixels), **members}
     count = min(limits.EVENTS + 5, room // (len(orjson.dumps(sample)) + 1))
     return [sample | {"id": sample["id"][:-3] + f"{number:03}"} for number in range(count)]
@@ -85,7 +85,7 @@ def worst(pixels: Iterable[str], match: Mapping[str, Any] | None = None, **membe
     return body
 
 
-# Bodies of up to 64 KiB that make much of little, each in another way.
+# Bodies of up to 64 KiB that cause large records, each in another way.
 WORST = {
     "a-visitor-with-everything": worst(["0"], {"0": MOST_MATCH}),
     "for-two-pixels": worst(["0", "1"], {"0": MOST_MATCH, "1": MOST_MATCH}),
@@ -124,7 +124,7 @@ def sealed_bytes(outcome: Decision) -> int:
 
 @pytest.mark.parametrize("body", WORST.values(), ids=WORST)
 def test_no_request_comes_to_more_than_its_bound(body: bytes) -> None:
-    """64 KiB made to come to as much as possible take at most 300 KiB of queue, whatever headers come with them."""
+    """A request of 64 KiB takes at most 300 KiB of the queue, whatever its body and headers."""
     outcome = ingest(LONG._replace(body=body), policy(**SOME_SITE))
 
     assert outcome.faults == ()
@@ -135,14 +135,14 @@ def test_no_request_comes_to_more_than_its_bound(body: bytes) -> None:
 
 
 def test_the_worst_requests_come_near_the_bound() -> None:
-    """The bodies above try hard enough: one of them uses most of what a request may."""
+    """One of the bodies above uses more than 70 % of the bound, so the bound is not far too high."""
     sizes = [sealed_bytes(ingest(LONG._replace(body=body), policy(**SOME_SITE))) for body in WORST.values()]
 
     assert max(sizes) > 0.7 * limits.SEGMENTS
 
 
 def test_a_long_user_agent_is_cut_and_named() -> None:
-    """The first 512 characters are sent, since the browser's name stands in front; a finding says so."""
+    """The first 512 characters are sent, since the browser's name stands there; a finding says so."""
     request = FACTS._replace(body=worst([PIXEL], data={}), user_agent=FACTS.user_agent + " x" * 400)
     outcome = ingest(request, policy())
     sent = orjson.loads(outcome.records[0].whole)["user_data"]["client_user_agent"]
@@ -151,7 +151,7 @@ def test_a_long_user_agent_is_cut_and_named() -> None:
 
 
 def test_the_referer_of_the_image_is_cut_as_an_address() -> None:
-    """Without its query it is still the page; one that is too long without it is left out, with a finding."""
+    """Without its query it is still the page; one that is too long even then is left out; each with a finding."""
     page = "https://shop.example/p"
     cut = ingest_image(FACTS._replace(referer=page + "?x=" + "y" * 3000), policy()).records[0]
     gone = ingest_image(FACTS._replace(referer=page + "/" + "y" * 3000), policy()).records[0]
@@ -162,7 +162,7 @@ def test_the_referer_of_the_image_is_cut_as_an_address() -> None:
 
 @pytest.mark.parametrize("left", ["1.1.1.1, " * 500, "x" * 5000 + ", "])
 def test_of_a_long_forwarding_list_the_right_end_counts(left: str) -> None:
-    """What a stranger wrote at the left cannot keep the trusted proxy's word from being read."""
+    """Text that a stranger put at the left, however long, does not hide what the trusted proxy appended."""
     request = FACTS._replace(body=worst([PIXEL]), peer="10.0.0.1", forwarded=left + "93.184.216.34")
     outcome = ingest(request, policy(), ("10.0.0.0/8",))
 

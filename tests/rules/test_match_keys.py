@@ -1,4 +1,4 @@
-"""Match keys are Meta's: the documented normal form of each value, hashed; anything doubtful stays here."""
+"""Match keys are sent as Meta documents them: normalised, then hashed; doubtful values are not sent."""
 
 import hashlib
 import re
@@ -28,7 +28,7 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# Meta's worked examples: key, value, its country, normal form, SHA-256 as printed or as computed from the printed form.
+# Meta's examples: key, value, its country, normal form, SHA-256 as printed or as computed from the printed form.
 EXAMPLES = [
     ("em", "John_Smith@gmail.com", "", "john_smith@gmail.com", SOME),
     (
@@ -356,14 +356,14 @@ APPENDICES = st.one_of(st.just(""), st.from_regex(r"\.([A-Za-z0-9_-]{2}|[A-Za-z0
 
 @pytest.mark.parametrize(("key", "value", "country", "form", "digest"), EXAMPLES)
 def test_metas_worked_examples_come_out_as_printed(key: str, value: str, country: str, form: str, digest: str) -> None:
-    """Each documented example gives the documented hash, with its country beside it in the data."""
+    """Each documented example, with its country in the data, gives the documented hash."""
     assert sha256(form) == digest
     assert match_keys({key: value, **({"country": country} if country else {})}).hashed[key] == [digest]
 
 
 @pytest.mark.parametrize(("key", "value", "country", "form"), FORMS)
 def test_each_value_has_its_documented_form_or_none(key: str, value: str, country: str, form: str | None) -> None:
-    """A value becomes its normal form and that form's hash; what has none is left out and named."""
+    """A value is sent as the hash of its normal form; one without a normal form is left out and its key named."""
     found = match_keys({key: value, **({"country": country} if country else {})}, year=YEAR)
 
     assert found.hashed.get(key, [None])[0] == (form and sha256(form))
@@ -386,7 +386,7 @@ def test_a_normal_form_is_its_own(key: str, value: str, country: str, form: str 
 )
 @settings(deadline=None)
 def test_normalising_twice_changes_nothing(key: str, value: str, country: str) -> None:
-    """The form of a form is the form itself."""
+    """A normal form is its own normal form."""
     once = normalise(key, value, country=country)
 
     if once is not None:
@@ -396,7 +396,7 @@ def test_normalising_twice_changes_nothing(key: str, value: str, country: str) -
 @given(st.sampled_from(["", *REGIONS]), VALUES)
 @settings(deadline=None)
 def test_a_phone_number_is_the_same_again_in_its_own_country(region: str, value: str) -> None:
-    """Digits that name their country are read so where no country, or that one, is known."""
+    """A normalised number is read as the same again, without a country or with its own."""
     once = normalise("ph", value, country=region.lower())
 
     if once is not None:
@@ -421,7 +421,7 @@ def test_every_numbering_plan_is_known(region: str) -> None:
 @given(st.dictionaries(NAMES, JSON, max_size=6), st.text() | st.sampled_from(["", "us", "US", "Germany"]))
 @settings(max_examples=300, deadline=None)
 def test_no_input_crashes(raw: dict[str, object], country: str) -> None:
-    """Any JSON gives match keys of the promised shape, and no raw text among the hashed ones."""
+    """Any JSON gives match keys of the promised shape, with no raw text where hashes belong."""
     found = match_keys(raw, country=country)
 
     for key, digests in found.hashed.items():
@@ -436,7 +436,7 @@ def test_no_input_crashes(raw: dict[str, object], country: str) -> None:
 @given(st.text(), st.text(), st.text())
 @settings(deadline=None)
 def test_no_key_value_or_country_crashes_normalise(key: str, value: str, country: str) -> None:
-    """Unknown keys have no form, and neither text nor country can break a rule."""
+    """An unknown key has no form, and no text or country raises an error."""
     assert key in KEYS or normalise(key, value, country=country) is None
     for key_name in KEYS:
         form = normalise(key_name, value, country=country)
@@ -461,7 +461,7 @@ def test_hashed_input_passes_unchanged(key: str, digest: str, appendix: str, upp
     ],
 )
 def test_a_hash_of_nothing_is_refused(key: str, value: str) -> None:
-    """The hash of an empty text or a placeholder is what everybody has in common."""
+    """The hash of an empty text or a placeholder is refused, as it is the same for everybody."""
     assert match_keys({key: value}) == MatchKeys({}, {}, (key,))
 
 
@@ -473,7 +473,7 @@ def test_a_digest_of_another_kind_is_no_name(key: str, length: int) -> None:
 
 
 def test_md5_is_no_contact_hash_but_may_be_an_id() -> None:
-    """Meta documents SHA-256 alone; an id of 32 hex digits passes as the browser Pixel sends it."""
+    """Meta documents only SHA-256 for contact data; an id of 32 hex digits passes, as in the browser Pixel."""
     found = match_keys({"em": MD5, "fn": MD5, "external_id": MD5.upper()})
 
     assert found == MatchKeys({"external_id": [MD5]}, {}, ("em", "fn"))
@@ -482,7 +482,7 @@ def test_md5_is_no_contact_hash_but_may_be_an_id() -> None:
 @pytest.mark.parametrize("key", [*KEYS, *PLAIN])
 @pytest.mark.parametrize("value", NOTHING)
 def test_placeholders_are_refused(key: str, value: str) -> None:
-    """What a template or a script left unfilled is refused and named, never sent."""
+    """A placeholder that a template or script left unfilled is refused and its key named."""
     assert match_keys({key: f" {value} "}) == MatchKeys({}, {}, (key,))
 
 
@@ -496,7 +496,7 @@ def test_empty_values_are_passed_over(key: str, value: object) -> None:
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", [True, 1.5, {"a": 1}, [["a"]], -1, 10**40, "\ud800", "x" * 600])
 def test_values_of_no_use_are_named(key: str, value: object) -> None:
-    """Other kinds of JSON, broken text and endless text are refused by key."""
+    """Other JSON types, broken text and very long text are refused, and the key is named."""
     assert match_keys({key: value}) == MatchKeys({}, {}, (key,))
 
 
@@ -508,7 +508,7 @@ def test_the_pixels_other_names_are_understood(alias: str, key: str, value: str)
 
 
 def test_numbers_count_where_text_of_digits_does() -> None:
-    """A number that only lost its quotes is used; a name or a mail address given as one is not."""
+    """A number in place of digits in quotes is used; as a name, mail address or gender it is refused."""
     raw: dict[str, object] = {
         "ph": 16505551212,
         "zp": 94035,
@@ -530,19 +530,19 @@ def test_numbers_count_where_text_of_digits_does() -> None:
 
 
 def test_lists_keep_order_without_repeats() -> None:
-    """Several values of one key are hashed each, equal ones once, useless ones named once."""
+    """Each of several values is hashed; equal ones are sent once, and a key with unusable ones is named once."""
     found = match_keys({"email": ["B@x.de", " b@X.de", "nobody", sha256("a@x.de")], "fn": ["Anna", None, ""]})
 
     assert found == MatchKeys({"em": [sha256("b@x.de"), sha256("a@x.de")], "fn": [sha256("anna")]}, {}, ("em",))
 
 
 def test_a_key_under_two_names_has_the_values_of_both() -> None:
-    """Canonical name and alias add up."""
+    """The values under a canonical name and under its alias are put together."""
     assert match_keys({"em": "a@x.de", "email": "b@x.de"}).hashed == {"em": [sha256("a@x.de"), sha256("b@x.de")]}
 
 
 def test_only_so_many_values_are_read() -> None:
-    """A list without end costs no more than one of the longest length, and the key is named as cut."""
+    """At most ``limits.VALUES`` values of a key are read, and a key that has more is named as cut."""
     found = match_keys({"em": [f"a{i}@x.de" for i in range(1000)], "ln": ["a", "b"], "LastName": ["c", "d", "e"]})
 
     assert (len(found.hashed["em"]), len(found.hashed["ln"]), found.cut) == (limits.VALUES, limits.VALUES, ("em", "ln"))
@@ -550,7 +550,7 @@ def test_only_so_many_values_are_read() -> None:
 
 @pytest.mark.parametrize("value", ["x" * 201, "é" * 20, "a\u0001b"])
 def test_an_id_in_the_clear_is_short_and_plain(value: str) -> None:
-    """What Meta takes as it is has at most 200 printable ASCII characters; anything else is named and left out."""
+    """An id that Meta takes unhashed has at most 200 printable ASCII characters; any other is left out and named."""
     assert match_keys({"subscription_id": value, "anon_id": "x" * 200}) == MatchKeys(
         {}, {"anon_id": "x" * 200}, ("subscription_id",)
     )
@@ -571,7 +571,7 @@ def test_an_id_in_the_clear_is_short_and_plain(value: str) -> None:
     ],
 )
 def test_a_city_with_accents_is_sent_in_both_spellings(city: str, forms: list[str]) -> None:
-    """The documented form comes first, the ASCII one second if there is one."""
+    """The documented form comes first, then the ASCII form if it differs."""
     assert match_keys({"ct": city}).hashed == {"ct": [sha256(form) for form in forms]}
 
 
@@ -593,7 +593,7 @@ def test_a_city_with_accents_is_sent_in_both_spellings(city: str, forms: list[st
     ],
 )
 def test_the_datas_own_country_wins_over_the_default(data: dict[str, object], default: str, form: str | None) -> None:
-    """The default helps only where the data names no country, not where it names one nobody understands."""
+    """The default country counts only if the data names none, not if the data names one that is not understood."""
     found = match_keys({"ph": "(650) 555-1212", **data}, country=default)
 
     assert found.hashed.get("ph") == (form and [sha256(form)])
@@ -601,7 +601,7 @@ def test_the_datas_own_country_wins_over_the_default(data: dict[str, object], de
 
 
 def test_a_default_country_is_no_match_key() -> None:
-    """What the site's settings say of a visitor is not sent as what the visitor said."""
+    """The site's country helps to read a number, but is not sent as the visitor's."""
     assert "country" not in match_keys({"ph": "(650) 555-1212"}, country="us").hashed
 
 
@@ -629,12 +629,12 @@ def test_a_default_country_is_no_match_key() -> None:
     ],
 )
 def test_ids_meta_wants_in_the_clear_stay_as_they_are(key: str, value: object, plain: str | int | None) -> None:
-    """Ids are trimmed and of Meta's type; a mail address, or an id of zeros, is none."""
+    """Ids are trimmed and get the type Meta expects; a mail address or an id of zeros is refused."""
     assert match_keys({key: value}) == MatchKeys({}, {key: plain} if plain else {}, () if plain else (key,))
 
 
 def test_unknown_keys_and_those_of_the_request_are_passed_over() -> None:
-    """What a page has no say in, or Meta no use for, is neither sent nor counted."""
+    """A key that Meta does not know, or that only the request itself may set, is neither sent nor named."""
     raw = {
         "client_ip_address": "1.2.3.4",
         "client_user_agent": "x",
@@ -648,12 +648,12 @@ def test_unknown_keys_and_those_of_the_request_are_passed_over() -> None:
 
 @pytest.mark.parametrize(("keys", "refused"), BROAD)
 def test_keys_that_fit_too_many_people_are_too_little(keys: set[str], refused: bool) -> None:  # noqa: FBT001
-    """One of the four documented sets, or part of one, is refused; one key beside it is enough."""
+    """One of Meta's four documented sets, or part of one, is refused; one more key makes it enough."""
     assert too_little(dict.fromkeys(keys, "x")) is refused
 
 
 def test_a_key_without_a_value_lifts_nothing() -> None:
-    """Empty members do not count as match keys."""
+    """Empty values do not count as match keys."""
     assert too_little({"em": [], "fbp": "", "ph": None, "client_user_agent": "x"})
 
 
@@ -670,5 +670,5 @@ PIECES = st.sampled_from(
 @given(st.one_of(st.lists(PIECES, max_size=4).map("".join), st.text(max_size=20)))
 @settings(max_examples=1000)
 def test_nothing_is_what_one_pattern_finds(value: str) -> None:
-    """The quick look at words and marks says what the pattern of all of them says."""
+    """The quick check of words and marks agrees with one pattern for all placeholders."""
     assert is_nothing(value) is (UNFILLED.search(value) is not None)

@@ -1,4 +1,4 @@
-"""By what an event is counted once for its order."""
+"""The key by which an event counts once for its order."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ PURCHASE_KEY = order_key("shop", "Purchase", "1001")
     ],
 )
 def test_an_order_has_one_event_of_its_name(name: str, data: dict[str, Any], key: bytes) -> None:
-    """Variables that nobody filled in are no order, blanks of a template no part of it, a till's lines one each."""
+    """Placeholders are no order and surrounding blanks no part of one; at a till each line counts for itself."""
     assert order_of("shop", name, data) == key
 
 
@@ -42,7 +42,7 @@ def test_an_order_has_one_event_of_its_name(name: str, data: dict[str, Any], key
     ],
 )
 def test_the_copy_of_a_page_names_its_order_where_servers_tell_of_orders(site: dict[str, Any], key: bytes) -> None:
-    """Elsewhere nothing is remembered of a page's orders."""
+    """On a site whose servers cannot report orders, the orders of pages are not remembered."""
     data = {"value": 1, "currency": "EUR", "order_id": "1001"}
     event = {"name": "Purchase", "id": "of-the-page", "at": NOW, "pixels": [PIXEL], "data": data, "pixel": "fired"}
     body = orjson.dumps({"v": 1, "sent": NOW, "url": "https://shop.example/", "events": [event]})

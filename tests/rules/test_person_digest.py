@@ -1,4 +1,4 @@
-"""A person is known again by any lasting identifier, under any secret of the installation, and by nothing else."""
+"""A person is recognised by any lasting identifier, under any secret of the installation, and by nothing else."""
 
 from hashlib import sha256
 from typing import Any
@@ -13,7 +13,7 @@ KEY, OLD = b"k" * 32, b"o" * 32
 EM, PH, ID = (sha256(text).hexdigest() for text in (b"anna@example.com", b"16505551212", b"customer-7"))
 FBP = "fb.1.1700000000000.1116446470"
 
-# One event's user data, another's, whether they are about one person.
+# One event's user data, another's; whether they are about one person.
 PAIRS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({"em": [EM]}, {"em": [EM]}, True),
     ({"em": [EM]}, {"em": [PH, EM], "ph": [ID]}, True),
@@ -36,24 +36,24 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
 
 @pytest.mark.parametrize(("first", "second", "same"), PAIRS)
 def test_who_is_the_same_person(first: dict[str, Any], second: dict[str, Any], *, same: bool) -> None:
-    """Mail address, phone number, own ids and browser id tell; click id, address and name do not."""
+    """Mail address, phone number, own ids and browser id identify a person; click id, address and name do not."""
     assert (set(digests(first, [KEY])) & set(digests(second, [KEY])) != set()) is same
 
 
 def test_a_suppression_under_an_old_secret_still_fits() -> None:
-    """What was suppressed under the old key is found by an event that has digests under both."""
+    """A suppression under the old key matches an event, since events have digests under both keys."""
     assert set(digests({"em": [EM]}, [OLD])) <= set(digests({"em": [EM]}, [KEY, OLD]))
 
 
 def test_digests_say_nothing_without_the_key() -> None:
-    """Another key gives other digests, all of one size."""
+    """Another key gives other digests; all have one size."""
     ours, under_old_key = (digests({"em": [EM], "fbp": FBP}, [key]) for key in (KEY, OLD))
 
     assert set(ours) & set(under_old_key) == set()
     assert {len(digest) for digest in ours + under_old_key} == {DIGEST}
 
 
-# As an owner writes somebody, countries of the sites; the hashed text, None where nobody can be known by it.
+# Key, value as an owner writes it, countries of the sites; the hashed text, None where the value identifies nobody.
 WRITTEN: list[tuple[str, str, set[str], str | None]] = [
     ("em", " Anna@Example.COM ", {""}, "anna@example.com"),
     ("em", EM, {""}, "anna@example.com"),
@@ -70,7 +70,7 @@ WRITTEN: list[tuple[str, str, set[str], str | None]] = [
 
 @pytest.mark.parametrize(("key", "value", "countries", "text"), WRITTEN)
 def test_an_owner_writes_as_people_do(key: str, value: str, countries: set[str], text: str | None) -> None:
-    """What an owner types is normalised as it is for Meta; what is of no use is told by its key, not its value."""
+    """An owner's input is normalised as for Meta; an error names the key of an unusable value, not the value."""
     if text is None:
         with pytest.raises(ValueError, match=f"^{key}$"):
             identifiers({key: [value]}, countries)
@@ -79,13 +79,13 @@ def test_an_owner_writes_as_people_do(key: str, value: str, countries: set[str],
 
 
 def test_one_useless_value_spoils_the_rest() -> None:
-    """A person is erased by all that was written or not at all, so that no typing mistake goes unnoticed."""
+    """One unusable value refuses the whole erasure, so that no typing mistake goes unnoticed."""
     with pytest.raises(ValueError, match=r"^ph$"):
         identifiers({"em": ["anna@example.com"], "ph": ["12"]}, {""})
 
 
 def test_the_owner_names_people_in_three_ways() -> None:
-    """By hashed match keys, by references that the opt-out page showed, under old keys too, and by digests."""
+    """They may give hashed match keys, references that the opt-out page showed, under old keys too, or digests."""
     shown_reference, old_reference, digest = (bytes([number]) * 16 for number in range(3))
     person = {
         "em": [EM],
@@ -112,7 +112,7 @@ def test_the_owner_names_people_in_three_ways() -> None:
     ],
 )
 def test_nobody_is_named_by_what_we_did_not_make(person: dict[str, Any]) -> None:
-    """One value of no use refuses the rest, and the text repeats none."""
+    """One unusable value refuses the whole request, and the error repeats no value."""
     with pytest.raises(UnknownPersonError) as refused:
         people_of(person, [KEY])
 

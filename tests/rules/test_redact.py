@@ -1,4 +1,4 @@
-"""Addresses leave without what nobody allowed."""
+"""Addresses and custom data leave without anything that is not allowed."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from proxy.rules.payload.redact import clean_data
 
 KEEP = allowed_by(frozenset({"utm_source", "utm_content", "sku", "pin"}), frozenset({"email", "firstname", "pin"}))
 
-# Address as the page has it, as it may leave; None: unchanged.
+# Address as the page has it; the address that may leave, None: unchanged.
 CLEANED = [
     ("https://shop.example/p", "https://shop.example/p"),
     ("https://shop.example", "https://shop.example"),
@@ -54,7 +54,7 @@ CLEANED = [
     ("https://shop.example/p;mail=anna@x.de", f"https://shop.example/{REDACTED}"),
     ("https://shop.example/p?utm_content=anna%40x.de&sku=1", f"https://shop.example/p?utm_content={REDACTED}&sku=1"),
     ("https://shop.example/p?utm_content=anna@x.de", f"https://shop.example/p?utm_content={REDACTED}"),
-    # Other secrets, and where only keys stand
+    # Other secrets, and places where only the neighbouring word gives them away
     ("https://shop.example/tel/+49301234567/x", f"https://shop.example/tel/{REDACTED}/x"),
     ("https://shop.example/p?sku=+49301234567", f"https://shop.example/p?sku={REDACTED}"),
     ("https://shop.example/p?sku=call+%2B49+30+1234567", f"https://shop.example/p?sku={REDACTED}"),
@@ -67,7 +67,7 @@ CLEANED = [
     ("https://shop.example/login/step2", "https://shop.example/login/step2"),
     ("https://shop.example/3f2504e0-4f89-11d3-9a0c-0305e82c3301/reset", None),
     ("https://shop.example/p?pin=1&sku=2", "https://shop.example/p?sku=2"),
-    # Which look like some and are none
+    # Texts that resemble secrets and are none
     ("https://shop.example/@anna/post", "https://shop.example/@anna/post"),
     ("https://shop.example/maps/@52.5,13.4,15z", "https://shop.example/maps/@52.5,13.4,15z"),
     ("https://shop.example/npm/react@18.2.0/x", "https://shop.example/npm/react@18.2.0/x"),
@@ -121,26 +121,26 @@ LIKE_URLS = st.lists(PARTS, max_size=12).map("".join)
 
 @pytest.mark.parametrize(("url", "clean"), CLEANED)
 def test_only_what_is_allowed_stays(url: str, clean: str | None) -> None:
-    """Scheme, host, port, path and kept parameters stay as they are written, the rest goes."""
+    """Scheme, host, port, path and allowed parameters are kept as they are written; the rest is removed."""
     assert clean_url(url, KEEP, Effort()).url == (url if clean is None else clean)
 
 
 @pytest.mark.parametrize("url", NO_ADDRESSES)
 def test_what_is_no_web_address_is_nothing(url: str) -> None:
-    """Other schemes and broken addresses become empty, for their parts cannot be told apart."""
+    """Other schemes and broken addresses become empty, since their parts cannot be told apart."""
     assert (clean_url(url, KEEP, Effort()).url, origin_of(url)) == ("", "")
 
 
 @pytest.mark.parametrize(("url", "origin"), ORIGINS)
 def test_an_origin_is_written_as_browsers_do(url: str, origin: str) -> None:
-    """Origins are lower-case, without user and without the port a scheme has anyway."""
+    """An origin is in lower case, without the user and without the scheme's default port."""
     assert origin_of(url) == origin
 
 
 @given(st.one_of(LIKE_URLS, LIKE_URLS.map("https://shop.example/".__add__)))
 @settings(deadline=None)
 def test_cleaning_what_is_clean_changes_nothing(url: str) -> None:
-    """Any text can be cleaned, and a second time makes no difference."""
+    """Any text can be cleaned, and cleaning the result again changes nothing."""
     once = clean_url(url, KEEP, Effort()).url
 
     assert clean_url(once, KEEP, Effort()) == (once, ())
@@ -151,7 +151,7 @@ def test_cleaning_what_is_clean_changes_nothing(url: str) -> None:
 @given(st.text(), st.text())
 @settings(deadline=None)
 def test_user_fragment_and_unlisted_parameters_never_stay(before: str, after: str) -> None:
-    """Whatever surrounds them, a planted fragment and a planted parameter are gone."""
+    """A planted fragment and a planted parameter are removed, whatever surrounds them."""
     url = f"https://shop.example/p?{before}&token=planted-1&{after}#planted-2"
 
     assert "planted" not in clean_url(url, KEEP, Effort()).url
@@ -184,7 +184,7 @@ def test_custom_data_loses_its_secrets(data: dict[str, Any], expected: dict[str,
 
 
 def test_what_is_removed_is_told_by_kind() -> None:
-    """Each part that would have leaked is named by what it was taken for; the click id is read elsewhere."""
+    """Each removed part is named by the kind of secret; the click id, which is read elsewhere, is not listed."""
     url = "https://anna:pw@shop.example/u/anna@x.de?email=1&x=anna@x.de&y=2&sku=4111111111111111&fbclid=Iw#top"
 
     assert clean_url(url, KEEP, Effort()).removed == ("user", "fragment", "key", "email", "parameter", "card", "email")
@@ -207,7 +207,7 @@ PLAIN_PARTS = st.one_of(
 @example("https://shop.example/", "p" * 8200 + "?x=1")
 @settings(max_examples=1000)
 def test_a_plain_address_is_cleaned_as_any_other(front: str, rest: str) -> None:
-    """A usual address is looked at once; with an empty fragment, which changes nothing, it is taken to pieces."""
+    """The short way for plain addresses agrees with the full one, which an empty fragment enforces."""
     url = front + rest
 
     assert clean_url(url, KEEP, Effort()) == clean_url(f"{url}#", KEEP, Effort())

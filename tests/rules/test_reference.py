@@ -1,4 +1,4 @@
-"""A reference names one visitor to the owner and nobody to anybody else."""
+"""A reference identifies one visitor to the owner, and tells nobody else anything."""
 
 import base64
 
@@ -14,7 +14,7 @@ DIGEST = bytes(range(16))
 
 @given(st.binary(min_size=16, max_size=16), st.integers(0, 2**128 - 1))
 def test_a_reference_leads_back(digest: bytes, entropy: int) -> None:
-    """Whatever the digest and the chance, under the current key and an old one."""
+    """A reference resolves to its digest under the current key and an old one, whatever digest and entropy."""
     text = make(digest, OLD, entropy)
 
     assert (len(text), resolve(text, [KEY, OLD])) == (LENGTH, digest)
@@ -22,12 +22,12 @@ def test_a_reference_leads_back(digest: bytes, entropy: int) -> None:
 
 @pytest.mark.parametrize("change", [str.upper, lambda text: f" {text[:20]}\n {text[20:]} "])
 def test_a_reference_survives_a_letter(change: type[str]) -> None:
-    """People copy it with blanks, line breaks and capitals."""
+    """A reference may be copied with blanks, line breaks and capitals."""
     assert resolve(change(make(DIGEST, KEY, 1)), [KEY]) == DIGEST
 
 
 def test_two_references_of_one_visitor_have_nothing_in_common() -> None:
-    """No byte of the text stays in its place but by chance, and the digest does not stand in it."""
+    """Two references agree in no more bytes than chance explains, and the digest is not visible in them."""
     texts = [make(DIGEST, KEY, 0x1234567890ABCDEF << (64 * number)) for number in range(2)]
     first, second = (base64.b32decode(text.upper() + "=") for text in texts)
 
@@ -37,7 +37,7 @@ def test_two_references_of_one_visitor_have_nothing_in_common() -> None:
 
 @given(st.data())
 def test_a_changed_reference_is_none(data: st.DataObject) -> None:
-    """Whichever letter is exchanged, but for the bits that the last one does not use."""
+    """No reference with an exchanged letter resolves; the last letter, some of whose bits are unused, is not tried."""
     text = make(DIGEST, KEY, 1)
     place = data.draw(st.integers(0, LENGTH - 2))
     letter = data.draw(
@@ -49,10 +49,10 @@ def test_a_changed_reference_is_none(data: st.DataObject) -> None:
 
 @given(st.text())
 def test_any_text_is_read_without_an_error(text: str) -> None:
-    """Whoever asks for an erasure may write what they like."""
+    """Any text may be given as a reference; one that is none resolves to nothing."""
     assert resolve(text, [KEY]) is None
 
 
 def test_another_installation_reads_nothing() -> None:
-    """Without the secret a reference says nothing."""
+    """A reference resolves to nothing under another secret."""
     assert resolve(make(DIGEST, KEY, 1), [OLD]) is None

@@ -13,7 +13,7 @@ KNOWN = {"em": ("m1", "m2"), "ph": ("p",)}
 KEEPER = VisitorCookie("ab", match=KNOWN, match_since=NOW - 1000, match_seen=NOW - 10)
 NEW: dict[str, Any] = {"match": {}, "match_since": 0, "match_seen": 0}
 
-# Case, changes of the keeper, keys of the event; what is known then, whether the visit is still the same.
+# Case, changes of the visitor cookie, keys of the event; the keys known then, whether it is still the same visit.
 VISITS: list[tuple[str, dict[str, Any], dict[str, list[str]], dict[str, tuple[str, ...]], bool]] = [
     ("nothing-new", {}, {}, KNOWN, True),
     ("same-mail", {}, {"em": ["m2"]}, {"em": ("m2",), "ph": ("p",)}, True),
@@ -53,7 +53,7 @@ VISITS: list[tuple[str, dict[str, Any], dict[str, list[str]], dict[str, tuple[st
 def test_a_visit_is_one_person_for_a_while(
     changes: dict[str, Any], match: dict[str, list[str]], expected: dict[str, tuple[str, ...]], *, same: bool
 ) -> None:
-    """Keys add up until somebody else is named, half an hour is idle, or a day is over."""
+    """Keys are added up until another person is named, half an hour passes without one, or a day is over."""
     before = replace(KEEPER, **changes)
     after = remembered(before, match, now=NOW)
 
@@ -64,7 +64,7 @@ def test_a_visit_is_one_person_for_a_while(
 
 
 def test_the_most_telling_key_comes_first() -> None:
-    """What is left out of a full keeper is the least telling."""
+    """The keys that identify best come first, as a full cookie leaves out the last ones."""
     assert list(remembered(VisitorCookie(), {"ge": ["f"], "ph": ["p"], "em": ["m"]}, now=NOW).match) == [
         "em",
         "ph",
@@ -73,10 +73,10 @@ def test_the_most_telling_key_comes_first() -> None:
 
 
 def test_a_site_that_stops_remembering_forgets() -> None:
-    """Nothing of the memory stays, everything else does."""
+    """Everything remembered of match keys is deleted; the rest of the cookie is kept."""
     assert forgotten(KEEPER) == VisitorCookie("ab")
 
 
 def test_several_pixels_speak_of_one_person() -> None:
-    """The keys given for each pixel are put together, each value once."""
+    """The match keys given for several pixels are put together, each value once."""
     assert together([{"em": ["a"]}, {"em": ["a", "b"], "ph": ["p"]}, {}]) == {"em": ["a", "b"], "ph": ["p"]}

@@ -1,4 +1,4 @@
-"""A path leads to one door of one site, or nowhere."""
+"""A path leads to one endpoint of one site, or to none."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ BLOG = site("blog", "blog.example", tag_name="b.js", collect_name="in", image_na
 SHARED = site("shared", "shared.example")
 ROUTES = Routes([(SHOP, ["/k7f2q9w3", "/oldshop1"]), (BLOG, ["/blog-tools"]), (SHARED, ["/oldshop1"])])
 
-# Host header, path; door and site.
+# Host header, path; endpoint and site, None: no endpoint.
 PATHS = [
     ("shop.example", "/k7f2q9w3/m.js", (Door.TAG, SHOP)),
     ("t.shop.example", "/k7f2q9w3/e", (Door.COLLECT, SHOP)),
@@ -38,7 +38,7 @@ PATHS = [
     ("shared.example", "/oldshop1/e", (Door.COLLECT, SHARED)),
     ("blog.example", "/oldshop1/e", None),
     ("", "/oldshop1/e", None),
-    # Nowhere
+    # Paths that lead to no endpoint
     ("shop.example", "/", None),
     ("shop.example", "", None),
     ("shop.example", "/k7f2q9w3", None),
@@ -52,7 +52,7 @@ PATHS = [
     ("shop.example", "/healthz", None),
 ]
 
-# Host of a page, whether it belongs to the shop.
+# Host of a page; whether it belongs to the shop.
 PAGES = [
     ("shop.example", True),
     ("www.shop.example", True),
@@ -67,7 +67,7 @@ PAGES = [
     ("", False),
 ]
 
-# Sites, host; whose it is.
+# Sites, host; the site of the host.
 OWNERS = [
     ([SHOP], "shop.example", SHOP),
     ([SHOP], "anything.example", SHOP),
@@ -80,20 +80,20 @@ OWNERS = [
 
 @pytest.mark.parametrize(("host", "path", "expected"), PATHS)
 def test_a_path_leads_to_its_door(host: str, path: str, expected: tuple[Door, Site] | None) -> None:
-    """The host's own site comes first, then the only site that has the path; anything else is nowhere."""
+    """The host's own site comes first, then the only site that has the path; any other path leads to no endpoint."""
     assert ROUTES.find(host, path) == (Entrance(*expected) if expected else None)
 
 
 @pytest.mark.parametrize("prefix", ["/k7f2q9w3", "/oldshop1"])
 def test_all_prefixes_of_a_site_are_served(prefix: str) -> None:
-    """The current prefix and those of earlier secrets each have all three doors."""
+    """The current prefix and those of earlier secrets each have all three endpoints."""
     found = [ROUTES.find("shop.example", f"{prefix}/{leaf}") for leaf in ("m.js", "e", "n.gif")]
 
     assert found == [Entrance(door, SHOP) for door in (Door.TAG, Door.COLLECT, Door.IMAGE)]
 
 
 def test_the_closest_domain_wins() -> None:
-    """A host that belongs to two sites is the one's whose domain is longer; a path they share leads there."""
+    """A host that belongs to two sites is taken for the one with the longer domain, also if both have the path."""
     german = SHOP.model_copy(update={"name": "german", "domains": ("de.shop.example",)})
     routes = Routes([(SHOP, ["/word"]), (german, ["/word"])])
 
@@ -104,7 +104,7 @@ def test_the_closest_domain_wins() -> None:
 
 
 def test_a_prefix_given_twice_is_one() -> None:
-    """An old secret that equals the current one gives the same path, which still leads somewhere."""
+    """An old secret that equals the current one gives the same prefix again, which still leads to its site."""
     routes = Routes([(SHOP, ["/k7f2q9w3", "/k7f2q9w3"])])
 
     assert routes.find("other.example", "/k7f2q9w3/e") == Entrance(Door.COLLECT, SHOP)
@@ -118,5 +118,5 @@ def test_pages_belong_by_domain_and_sub_domain(host: str, *, expected: bool) -> 
 
 @pytest.mark.parametrize(("sites", "host", "expected"), OWNERS)
 def test_a_host_has_one_site_or_the_only_one(sites: list[Site], host: str, expected: Site | None) -> None:
-    """Where the host says nothing, the only site is meant; among several, none."""
+    """A host that belongs to no site gets the only site there is; among several it gets none."""
     assert site_of(sites, host) == expected

@@ -1,7 +1,7 @@
-"""What the rules pass, the simulator of Graph takes: neither knows anything of the other.
+"""What the rules pass, the simulator of Graph accepts, though neither shares code with the other.
 
-A single event that Graph refuses takes its batch down, so whatever a sender writes must be refused at our door or come
-out in a form that Graph takes.
+One event that Graph refuses fails its whole batch, so whatever a sender writes must be refused at our endpoint or come
+out in a form that Graph accepts.
 """
 
 from typing import Any
@@ -64,7 +64,7 @@ EVENTS = st.fixed_dictionaries(
 @example(event(user_data={"lead_id": "00012"}))
 @settings(max_examples=600, deadline=None)
 def test_what_passes_is_taken(claimed: dict[str, Any]) -> None:
-    """Each event is refused here, or sent in a form that the simulator takes."""
+    """Each event is refused or dropped here, or sent in a form that the simulator accepts."""
     decision = taken(claimed)
 
     assert decision.decision.faults == ()
@@ -92,7 +92,7 @@ def test_what_passes_is_taken(claimed: dict[str, Any]) -> None:
     ],
 )
 def test_refusals_have_the_simulators_code_and_member(claimed: dict[str, Any]) -> None:
-    """A client that knows Graph's errors knows ours."""
+    """Our refusals have Graph's codes and member names, so a client that knows Graph's errors understands them."""
     (ours,) = taken(claimed).refused
     graphs = refuse_one(claimed, NOW_S)
 

@@ -1,7 +1,7 @@
-"""Bodies as Meta's clients send them, to hits, to what Graph gets: golden files.
+"""Golden files: bodies as Meta's clients send them, the hits made of them, and what Graph gets.
 
 Each ``tests/golden/server/NAME.request.json`` (the head of the request and its body as text) has its
-``NAME.events.json``. To write those anew after a change that is meant: ``GOLDEN=write pytest …``, then read the diff.
+``NAME.events.json``. To rewrite the latter after an intended change: ``GOLDEN=write pytest …``, then read the diff.
 """
 
 import json
@@ -36,7 +36,7 @@ def said(fields: Any) -> dict[str, Any]:
 
 
 def pending_as_golden(record: Record, now: int) -> dict[str, Any]:
-    """How long a record waits, and by what kinds of key it finds whom; nothing where it does neither."""
+    """Return how long a record waits and the kinds of its join keys; empty if it neither waits nor is joined."""
     waits = {"wait_ms": record.not_before - now} if record.not_before else {}
     join = record.pending
     if not isinstance(join, Join):
@@ -73,7 +73,7 @@ def as_golden(keys: tuple[str, ...], hits: list[ServerHit], decision: ServerDeci
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_body_becomes_its_golden_events(name: str) -> None:
-    """Keys, fields, hits and payloads are those in the file, for every shape that a client is known to send."""
+    """Keys, fields, hits and payloads are those in the golden file, for every shape that a client is known to send."""
     request = json.loads((GOLDEN / f"{name}.request.json").read_text(encoding="utf-8"))
     body = ServerBody(request["body"].encode(), request.get("content_type", ""), request.get("query", ""))
     claim = claim_of(body)
@@ -97,5 +97,5 @@ def test_a_body_becomes_its_golden_events(name: str) -> None:
 
 
 def test_every_golden_answer_has_its_request() -> None:
-    """No file is left over from a pair that is gone."""
+    """Every golden result has its request, and no result is left over from a removed one."""
     assert sorted(path.name.removesuffix(".events.json") for path in GOLDEN.glob("*.events.json")) == NAMES

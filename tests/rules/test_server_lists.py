@@ -1,4 +1,4 @@
-"""Long lists of events are taken apart a piece at a time, with the result of reading them at a stretch."""
+"""Long lists of events are read piece by piece, with the same result as reading them whole."""
 
 import json
 from collections.abc import Iterator
@@ -25,11 +25,11 @@ BODIES = {
     "objects in a form": (form(data=json.dumps(EVENTS)), FORM),
     "texts in a form": (form(data=json.dumps([json.dumps(each) for each in EVENTS])), FORM),
 }
-"""What SDKs send."""
+"""A thousand events in the shapes that SDKs send."""
 
 
 class Decoded:
-    """Counts what a decoder reads at a stretch."""
+    """A decoder that notes how many bytes each call decodes."""
 
     def __init__(self, decoder: Any, sizes: list[int]) -> None:
         self._decoder, self._sizes = decoder, sizes
@@ -41,7 +41,7 @@ class Decoded:
 
 @pytest.fixture(name="sizes")
 def _sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Note the bytes of everything that is read at a stretch before single events are."""
+    """Note the bytes of everything that is decoded in one call, before single events are."""
     sizes: list[int] = []
     for module, name in ((claim, "_JSON"), (lists, "LIST"), (elements, "LIST")):
         monkeypatch.setattr(module, name, Decoded(getattr(module, name), sizes))
@@ -50,7 +50,7 @@ def _sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("name", BODIES)
 def test_a_body_of_megabytes_is_read_once_in_pieces(name: str, sizes: list[int]) -> None:
-    """No more than the last piece is decoded twice, and nothing larger than a piece and an event at a stretch."""
+    """Only the last piece may be decoded twice, and no call decodes more than a piece and an event."""
     content, content_type = BODIES[name]
     request = read(content, content_type)
     plain = len(json.dumps([json.dumps(each) for each in EVENTS]))
@@ -71,7 +71,7 @@ def test_words_around_a_long_list_count(name: str) -> None:
 
 
 def test_more_events_than_allowed_are_counted_and_not_kept(sizes: list[int]) -> None:
-    """A list that is ten times too long is refused with its number, after it was read once."""
+    """A list that is ten times too long is refused with its number of events, and is read only once."""
     content = orjson.dumps({"data": EVENTS * 10})
     found = claim_of(ServerBody(content, JSON))
     with pytest.raises(MalformedRequestError, match="data: 10000 events; accepted: 1 to 1000"):
@@ -82,7 +82,7 @@ def test_more_events_than_allowed_are_counted_and_not_kept(sizes: list[int]) -> 
 
 
 def test_a_long_body_is_read_in_parts() -> None:
-    """Visitors have their turn before the sender is known, too."""
+    """Other requests can be served between the parts, already before the sender is known."""
     content = orjson.dumps({"data": EVENTS})
 
     assert len(list(claim_parts(ServerBody(content, JSON)))) >= len(content) // 140_000
@@ -90,7 +90,7 @@ def test_a_long_body_is_read_in_parts() -> None:
 
 @contextmanager
 def in_tiny_pieces() -> Iterator[None]:
-    """Let pieces end after some bytes."""
+    """Make pieces end after 8 bytes, and read every body in pieces."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "_PIECE", 8)
         patch.setattr(claim, "_LONG", 0)
@@ -98,7 +98,7 @@ def in_tiny_pieces() -> Iterator[None]:
 
 
 def result(content: bytes, content_type: str) -> ServerRequest | str | tuple[str, ...]:
-    """Return what is read of a body, or why nothing is, without the place where JSON ends."""
+    """Return what is read of a body or the reason for refusing it, without the position of an error in JSON."""
     try:
         return read(content, content_type)
     except MalformedRequestError as error:
@@ -115,7 +115,7 @@ LISTS = st.lists(ODD, max_size=12)
 @given(LISTS, st.sampled_from([(",", ":"), (", ", ": "), (" ,\n\t", " :")]), st.booleans())
 @settings(max_examples=400)
 def test_pieces_come_to_the_same(listed: list[Any], separators: tuple[str, str], in_form: bool) -> None:  # noqa: FBT001
-    """Whatever stands in a list, and looks like its beginning: the same events, and the same refusals."""
+    """Reading in pieces gives the same events and refusals, whatever is in the list, its own beginning included."""
     text = json.dumps(listed, separators=separators)
     content = form(data=text) if in_form else b'{"x": 1, "data": %b, "upload_tag": "t"}' % text.encode()
     content_type = FORM if in_form else JSON
@@ -133,7 +133,7 @@ def test_pieces_come_to_the_same(listed: list[Any], separators: tuple[str, str],
 @example([b'"x":"\\"data\\":[', b'{"a":1},{"a":1},{"a":2},{"a":3}', b'","data":[', b'{"a":1}', b"]"])
 @settings(max_examples=1500)
 def test_pieces_of_broken_bodies_come_to_the_same(parts: list[bytes]) -> None:
-    """Lists in other members, lists that come twice, and what is no JSON are read and refused as at a stretch."""
+    """Lists in other members, repeated lists and invalid JSON give the same result in pieces as in one call."""
     content = b"{" + b"".join(parts) + b"}"
     whole = result(content, JSON)
     with in_tiny_pieces():

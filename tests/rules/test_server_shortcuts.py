@@ -1,4 +1,4 @@
-"""What spares server events the long way to the same result: it is spared, and the result is the same."""
+"""Shortcuts for server events: each is taken for usual events, and its result is that of the long way."""
 
 import json
 
@@ -29,7 +29,7 @@ def in_vain(*claimed: object, **_: object) -> object:
 
 
 def cleaned(value: object) -> object:
-    """Say what is meant by no nulls, one value after another."""
+    """Return a value without nulls, by looking at every member: the long way that a shortcut must agree with."""
     if isinstance(value, dict):
         return {name: left for name, member in value.items() if (left := cleaned(member)) is not None}
     if isinstance(value, list):
@@ -42,7 +42,7 @@ def cleaned(value: object) -> object:
 @example(12345678901234567890123, (",", ":"))
 @settings(max_examples=500)
 def test_numbers_are_read_exactly_wherever_they_stand(value: object, separators: tuple[str, str]) -> None:
-    """The look for long numbers overlooks none, whatever stands around it."""
+    """The search for long numbers overlooks none, whatever surrounds it."""
     as_read = json.loads(json.dumps(value).replace(json.dumps(HALF)[1:-1], "\ufffd"))
 
     assert exactly(json.dumps(value, separators=separators).encode()) == as_read
@@ -54,12 +54,12 @@ def test_numbers_are_read_exactly_wherever_they_stand(value: object, separators:
 @example({"half": HALF, "a": None})
 @settings(max_examples=500)
 def test_no_null_is_left_at_any_level(value: object) -> None:
-    """What is spared the way through every value is as if it had gone it."""
+    """A value without nulls skips the look at every member, with the same result."""
     assert without_nulls(value) == cleaned(value)
 
 
 def test_what_holds_no_null_is_not_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thirty goods of an order cost the look at one text, not at each of their values."""
+    """An order of thirty products is searched as one text instead of value by value."""
     goods = [{"id": f"sku-{number}", "quantity": 1} for number in range(30)]
     data = {"value": 1, "currency": "EUR", "contents": goods}
     monkeypatch.setattr(values, "_without_nulls", in_vain)
@@ -68,7 +68,7 @@ def test_what_holds_no_null_is_not_gone_through(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_escapes_that_sdks_write_never_go_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a body as Meta's Python SDK writes it ``urllib`` unescapes nothing: it took a third of all work for it."""
+    """A form as Meta's Python SDK writes it is never unescaped by ``urllib``, which took a third of the time."""
     told = [json.dumps(event(custom_data={"content_name": f"Größe {n}+=&"})) for n in range(200)]
     claim = claim_of(ServerBody(form(data=json.dumps(told)), FORM))
     monkeypatch.setattr(fields, "_unescaped_anyhow", in_vain)

@@ -1,4 +1,4 @@
-"""Single values of server events: what is put right, what is refused, and with which words."""
+"""Single values of server events: which are repaired, which are refused, and the texts of the refusals."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def refusal(**changes: Any) -> RefusedHit:
     ],
 )
 def test_times_become_seconds(claimed: Any, expected: int) -> None:
-    """Numbers, digits and ISO 8601 with an offset; a fraction is cut off."""
+    """Accepted are numbers, digits and ISO 8601 with an offset; a fraction is cut off."""
     assert hit(event_time=claimed).time_s == expected
 
 
@@ -58,7 +58,7 @@ def test_times_become_seconds(claimed: Any, expected: int) -> None:
     ],
 )
 def test_times_without_a_certain_meaning_are_refused(claimed: Any, subcode: int, words: str) -> None:
-    """The refusal names the member, what it was, and what is accepted."""
+    """The refusal names the member, its value and what is accepted."""
     refused = refusal(event_time=claimed)
 
     assert (refused.code, refused.subcode, refused.field) == (100, subcode, "event_time")
@@ -83,13 +83,13 @@ def test_times_without_a_certain_meaning_are_refused(claimed: Any, subcode: int,
     ],
 )
 def test_truths_are_read_however_they_are_written(claimed: Any, expected: object) -> None:
-    """PHP, forms and Segment each have their own way."""
+    """PHP, forms and Segment each write booleans in their own way."""
     assert hit(opt_out=claimed).opt_out is expected
 
 
 @pytest.mark.parametrize("claimed", ["yes", 2, [], {}, "null"])
 def test_what_is_neither_yes_nor_no_is_refused(claimed: Any) -> None:
-    """A guess at an opt-out would be wrong half of the time."""
+    """A guess about an opt-out would be wrong half of the time."""
     assert refusal(opt_out=claimed).field == "opt_out"
 
 
@@ -107,7 +107,7 @@ def test_what_is_neither_yes_nor_no_is_refused(claimed: Any) -> None:
     ],
 )
 def test_names_and_ids_are_text(field: str, claimed: Any, expected: str) -> None:
-    """An id is exact whatever its type; only the source of an action has a case that does not matter."""
+    """An id becomes exact text whatever its type; only of ``action_source`` the case does not matter."""
     name = {"event_id": "id", "event_name": "name"}.get(field, field)
 
     assert getattr(hit(**{field: claimed}), name) == expected
@@ -141,7 +141,7 @@ def test_names_and_ids_are_text(field: str, claimed: Any, expected: str) -> None
     ],
 )
 def test_members_of_another_kind_are_refused_by_name(field: str, claimed: Any) -> None:
-    """Each with Graph's code and the member; nothing of a long or personal value is repeated."""
+    """Each refusal has Graph's code and the member; long or personal values are not repeated."""
     refused = refusal(**{field: claimed})
 
     assert (refused.code, refused.field) == (100, field)
@@ -153,7 +153,7 @@ def test_members_of_another_kind_are_refused_by_name(field: str, claimed: Any) -
 @pytest.mark.parametrize("field", ["user_data", "custom_data", "app_data", "attribution_data"])
 @pytest.mark.parametrize("empty", [{}, [], "", None])
 def test_empty_members_say_nothing(field: str, empty: Any) -> None:
-    """PHP writes an empty object as a list, and what is not set as null."""
+    """PHP writes an empty object as a list, and an unset one as null."""
     made = hit(**{field: {}}) if empty is None else hit(**{field: empty})
 
     assert (made.user_data if field == "user_data" else made.custom_data) == {} or field not in made.more
@@ -174,7 +174,7 @@ def test_empty_members_say_nothing(field: str, empty: Any) -> None:
     ],
 )
 def test_values_of_a_person_are_lists_of_text(claimed: Any, expected: dict[str, tuple[str, ...]]) -> None:
-    """Scalars, nulls in lists, numbers and JSON text are what SDKs write."""
+    """Scalars, lists with nulls, numbers and JSON text are all forms that SDKs write."""
     assert hit(user_data=claimed).user_data == expected
 
 
@@ -187,7 +187,7 @@ def test_values_of_a_person_are_lists_of_text(claimed: Any, expected: dict[str, 
     ],
 )
 def test_what_graph_would_pass_over_is_left_out_and_named(claimed: Any, findings: tuple[str, ...]) -> None:
-    """Unknown members under ``user_data``, values of another kind under their key."""
+    """An unknown member is reported as ``user_data``, a value of the wrong type under its key."""
     made = hit(user_data=claimed)
 
     assert made.findings == findings
@@ -210,7 +210,7 @@ def test_what_graph_would_pass_over_is_left_out_and_named(claimed: Any, findings
     ],
 )
 def test_data_processing_options(options: Any, country: Any, state: Any, expected: Any) -> None:
-    """Silence is none; an empty list says that none hold; what cannot be read is taken with care."""
+    """No options are no choice; an empty list is the choice of none; unreadable options count as Limited Data Use."""
     names = ("data_processing_options", "data_processing_options_country", "data_processing_options_state")
 
     assert hit(**dict(zip(names, (options, country, state), strict=True))).options == expected
@@ -229,13 +229,13 @@ def test_data_processing_options(options: Any, country: Any, state: Any, expecte
     ],
 )
 def test_marks_of_the_builder_are_taken_off_addresses_of_pages(claimed: str, expected: str) -> None:
-    """Eight characters that begin with the number 1; two at the end of a path may be anything."""
+    """An appendix of eight characters begins with the byte 1; two characters at a path's end may be anything else."""
     assert hit(event_source_url=claimed).url == expected
     assert hit(referrer_url=claimed).referrer == expected
 
 
 def test_long_addresses_are_cut_and_no_text_is_none() -> None:
-    """As with a page's: what stands before the query is kept."""
+    """As with a page's address, the part before the query is kept; a value that is no text is left out."""
     made = hit(event_source_url="https://shop.example/p?a=" + "x" * 3000, referrer_url=["https://shop.example/"])
 
     assert (made.url, made.referrer) == ("https://shop.example/p", "")
@@ -256,14 +256,14 @@ def test_long_addresses_are_cut_and_no_text_is_none() -> None:
     ],
 )
 def test_extinfo_has_sixteen_texts(claimed: Any, expected: dict[int, str]) -> None:
-    """Whatever holes the SDK left, each value stands in its slot."""
+    """Each value keeps its slot, whatever gaps the SDK left."""
     slots = hit(action_source="app", app_data={"extinfo": claimed}).more["app_data"]["extinfo"]
 
     assert slots == [expected.get(slot, "") for slot in range(16)]
 
 
 def test_other_members_lose_nulls_and_keep_the_rest() -> None:
-    """What Meta may add tomorrow goes on as it came."""
+    """Members that Meta may add in future are passed on unchanged, without nulls."""
     made = hit(
         original_event_data={
             "event_name": "Lead",
@@ -288,7 +288,7 @@ def test_other_members_lose_nulls_and_keep_the_rest() -> None:
 
 
 def test_an_original_time_that_is_none_is_left_out() -> None:
-    """The event itself is worth more than the hint at another."""
+    """The event is sent without it, as the event is worth more than its reference to another."""
     made = hit(original_event_data={"order_id": "5", "event_time": "yesterday"})
 
     assert made.more == {"original_event_data": {"order_id": "5"}}

@@ -1,4 +1,4 @@
-"""How bodies of servers are taken apart: keys, fields, events, in every encoding, whatever somebody sends."""
+"""The reading of servers' bodies: keys, fields and events, in every encoding, whatever the content."""
 
 import json
 from collections.abc import Mapping
@@ -92,7 +92,7 @@ SHAPES: Mapping[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_holds_the_same_event(shape: str) -> None:
-    """Whatever the encoding, the hit is that of the plain list."""
+    """Each encoding gives the same hit as the plain list."""
     content, content_type = SHAPES[shape]
     (plain,) = events_read(LEAD).hits
 
@@ -100,7 +100,7 @@ def test_every_shape_holds_the_same_event(shape: str) -> None:
 
 
 def test_events_come_in_their_order() -> None:
-    """Fields that repeat, lists in them and nested fields keep the order in which they came."""
+    """Repeated fields, lists in them and nested fields keep their order."""
     parts = [
         ("data", json.dumps([event(event_id="1"), event(event_id="2")])),
         ("data[]", json.dumps(event(event_id="3"))),
@@ -112,7 +112,7 @@ def test_events_come_in_their_order() -> None:
 
 
 def test_nested_fields_become_objects_and_lists() -> None:
-    """What PHP numbers from 0 is a list; with a gap it stays an object, whose names say the places."""
+    """Nested fields numbered from 0 become a list; with a gap they become an object with the numbers as names."""
     told = {
         "data[0][event_name]": "Lead",
         "data[0][event_time]": str(LEAD["event_time"]),
@@ -141,22 +141,22 @@ def test_nested_fields_become_objects_and_lists() -> None:
         (form(access_token="a") + b"&access_token=b", FORM, "", ("a", "b")),
         (multipart({"access_token": "a"}, BOUNDARY), multipart_type(), "", ("a",)),
         (b"", "", "access_token=a%7Cb", ("a|b",)),
-        # What is no key
+        # No key
         (orjson.dumps({"data": [], "access_token": None}), JSON, "access_token=", ()),
         (orjson.dumps({"data": [], "access_token": ["a"]}), JSON, "", ()),
         (orjson.dumps({"data": [{"access_token": "a"}]}), JSON, "", ()),
         (orjson.dumps({"access_token": "a" * 7000}), JSON, "", ()),
-        # A key is found where the rest cannot be read
+        # A key is found even if the rest cannot be read
         (b"{", JSON, "access_token=a", ("a",)),
     ],
 )
 def test_keys_are_found(content: bytes, content_type: str, query: str, expected: tuple[str, ...]) -> None:
-    """Each different key of query and body, so that the door can refuse those that contradict each other."""
+    """All different keys of query and body are returned, so that the endpoint can refuse contradictory ones."""
     assert keys(content, content_type, query) == expected
 
 
 def test_fields_of_the_request_stand_beside_the_events() -> None:
-    """Query and body count, the body more; nulls and blanks say nothing; numbers are text; the rest is noise."""
+    """Fields come from query and body, of which the body wins; nulls and blanks are ignored, numbers become text."""
     body = {"data": [LEAD], "test_event_code": " TEST1 ", "upload_id": 77, "partner_agent": None, "upload_tag": ""}
     noise = {"id": "111", "format": "json", "appsecret_proof": "p", "upload_source": {"a": 1}}
     fields = read(orjson.dumps(body | noise), JSON, "namespace_id=ns&test_event_code=OTHER").fields
@@ -206,7 +206,7 @@ def test_a_body_without_events_is_refused_with_a_reason(name: str) -> None:
 
 
 def test_a_body_is_read_up_to_its_limit() -> None:
-    """One byte more than 16 MiB is too much, whatever the door let through."""
+    """The limit is 16 MiB, whatever the HTTP server let through."""
     content = orjson.dumps({"data": [LEAD]})
 
     assert len(read(content.ljust(server_limits.BODY)).hits) == 1
@@ -214,7 +214,7 @@ def test_a_body_is_read_up_to_its_limit() -> None:
 
 
 def test_a_bad_element_costs_no_neighbour() -> None:
-    """Each is refused by itself, at its place."""
+    """Each bad element is refused with its place."""
     bad = ["x", 7, None, [], {"event_name": "Lead"}, "[]", '{"a":' * 30 + "1" + "}" * 30]
     content = orjson.dumps({"data": [LEAD, *bad, LEAD]})
     request = read(content)
@@ -224,7 +224,7 @@ def test_a_bad_element_costs_no_neighbour() -> None:
 
 
 def test_whole_numbers_are_exact_whatever_their_size() -> None:
-    """Ids of leads lie beyond 2^53, others beyond 64 bits; the latter go on as text."""
+    """Lead ids exceed 2^53 and stay exact; numbers that exceed 64 bits become text."""
     members = (
         b'"event_name":"a","event_time":1,"action_source":"other","user_data":{"lead_id":%b},"custom_data":{"x":%b}'
     )
@@ -236,7 +236,7 @@ def test_whole_numbers_are_exact_whatever_their_size() -> None:
 
 
 def test_a_member_in_json_text_is_read_as_the_event_is() -> None:
-    """Forms hold custom data as text: an order's long number stays exact there, and half a character costs nothing."""
+    """Forms have custom data as JSON text: a long order number stays exact, and half a surrogate pair costs nothing."""
     told = '{"order_id": 12345678901234567890123, "content_name": "Tee \\ud83d"}'
     (hit,) = events_read(LEAD | {"custom_data": told}).hits
 
@@ -244,7 +244,7 @@ def test_a_member_in_json_text_is_read_as_the_event_is() -> None:
 
 
 def test_half_a_character_does_not_cost_the_event() -> None:
-    """``slice`` leaves half of an emoji in a title; SDKs send it, in JSON and in JSON within JSON."""
+    """JavaScript's ``slice`` may leave half an emoji in a title, which SDKs send in JSON, and in JSON within JSON."""
     text = json.dumps(event(custom_data={"content_name": "Tee \ud83d"}))
     for content in (b'{"data":[%b]}' % text.encode(), orjson.dumps({"data": [text]})):
         (hit,) = read(content).hits
@@ -254,7 +254,7 @@ def test_half_a_character_does_not_cost_the_event() -> None:
 @given(st.binary(max_size=400), st.sampled_from([JSON, FORM, TEXT, "", multipart_type("7"), "x"]), st.text(max_size=50))
 @settings(max_examples=400)
 def test_any_body_is_read_or_refused(content: bytes, content_type: str, query: str) -> None:
-    """No bytes raise anything else."""
+    """No bytes raise anything but ``MalformedRequestError``."""
     try:
         request = read(content, content_type, query)
     except MalformedRequestError:
@@ -281,7 +281,7 @@ MEMBERS = st.sampled_from([
 @example({"event_time": "0001-01-01T00:00:00+23:59"})
 @settings(max_examples=500)
 def test_any_members_make_a_hit_or_a_refusal(changes: dict[str, Any]) -> None:
-    """Whatever types stand where, nothing is a fault of ours."""
+    """Whatever types the members have, the event is read or refused, and no other error is raised."""
     request = events_read(LEAD | changes)
 
     assert len(request.hits) + len(request.refused) == 1
@@ -296,13 +296,13 @@ def test_any_members_make_a_hit_or_a_refusal(changes: dict[str, Any]) -> None:
 @example(b"%2")
 @settings(max_examples=500)
 def test_unescaping_is_that_of_the_standard_library(content: bytes) -> None:
-    """Reading escapes as those of mail changes nothing of the result, broken ones and ends of lines included."""
+    """Reading escapes as quoted-printable agrees with ``urllib``, also for broken escapes and line ends."""
     assert unescaped(content) == unquote_to_bytes(content.replace(b"+", b" "))
 
 
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 60))
 def test_pieces_are_cut_between_escapes(pattern: bytes, shift: int) -> None:
-    """A long field in pieces is the field at a stretch, wherever the cuts fall."""
+    """A long field that is unescaped piece by piece gives the same content, wherever the pieces end."""
     plain = b"x" * shift + pattern * (3 * server_limits.PART // len(pattern))
     field = Field("data", quote_plus(plain).encode(), is_escaped=True)
 
@@ -310,7 +310,7 @@ def test_pieces_are_cut_between_escapes(pattern: bytes, shift: int) -> None:
 
 
 def test_no_name_is_unescaped_before_its_sender_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixteen megabytes of escapes in names took three seconds, whoever sent them."""
+    """Sixteen megabytes of escapes in names took three seconds, for any sender."""
 
     def unescaped_in_vain(content: bytes) -> bytes:
         raise AssertionError(len(content))
@@ -325,7 +325,7 @@ def test_no_name_is_unescaped_before_its_sender_is_known(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("name", ["data[0][event_name]", "data" + "[a]" * 20, "data"])
 @pytest.mark.parametrize(("escape", "most_pieces"), [(b"%41", 16), (b"%4x", 1)])
 def test_a_long_content_is_unescaped_in_parts(name: str, escape: bytes, most_pieces: int) -> None:
-    """However long: visitors have their turn between the parts, which are smaller where they are dear."""
+    """Other requests can be served between the parts, which are smaller where unescaping is slow."""
     parts = 20
     content = quote_plus(name).encode() + b"=" + escape * (parts * most_pieces * server_limits.PART // 3)
     claim = claim_of(ServerBody(content, FORM))
@@ -335,7 +335,7 @@ def test_a_long_content_is_unescaped_in_parts(name: str, escape: bytes, most_pie
 
 @given(st.dictionaries(st.sampled_from(["data", "access_token", "upload_tag"]), st.text(max_size=80)))
 def test_multipart_fields_come_back(fields: dict[str, str]) -> None:
-    """Names and contents are those that were written, line ends and dashes in them included."""
+    """Names and contents are read as they were written, including line ends and dashes."""
     written = {name: value for name, value in fields.items() if f"--{BOUNDARY}" not in value}
     claim = claim_of(ServerBody(multipart(written, BOUNDARY), multipart_type()))
 
@@ -344,7 +344,7 @@ def test_multipart_fields_come_back(fields: dict[str, str]) -> None:
 
 
 def test_an_event_has_as_many_bytes_as_it_may() -> None:
-    """Also one of nested fields: what stands in texts, JSON among them, is not counted by its members."""
+    """An event has at most 262,144 bytes, be it an object, JSON text or made of nested fields."""
     most = server_limits.EVENT - len(json.dumps(LEAD | {"note": ""}))
     fitting, beyond = (LEAD | {"note": "x" * length} for length in (most, most + 1))
     request = read(json.dumps({"data": [fitting, beyond, json.dumps(beyond)]}).encode())
@@ -360,7 +360,7 @@ def test_an_event_has_as_many_bytes_as_it_may() -> None:
 
 @pytest.mark.parametrize("number", ["9" * 4300, "9" * 4301, "1e999", "-1e999", "NaN", "Infinity"])
 def test_numbers_beyond_any_measure_cost_their_event_alone(number: str) -> None:
-    """They are no times, whatever reader they lead to, and the message does not repeat them."""
+    """Such a number is no time, whichever reader gets it, and the refusal does not repeat it."""
     text = json.dumps(LEAD).replace(str(LEAD["event_time"]), number)
     beside_a_long_one = text.replace("{", '{"note": 12345678901234567890, ', 1)
     refusals = read(form(data=json.dumps([text, beside_a_long_one])), FORM).refused
@@ -370,7 +370,7 @@ def test_numbers_beyond_any_measure_cost_their_event_alone(number: str) -> None:
 
 
 def test_an_event_has_as_many_members_as_it_may() -> None:
-    """One member or one level more is too much."""
+    """One more member, or one more level of nesting, is refused."""
     most = {"custom_data": dict.fromkeys(map(str, range(server_limits.MEMBERS - 1)), 0)}
     deep: Any = 0
     for _ in range(server_limits.DEPTH):

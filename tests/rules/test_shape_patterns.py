@@ -1,4 +1,4 @@
-"""What the coarse looks may leave unread."""
+"""The coarse searches overlook no secret, and pass ordinary names."""
 
 import re
 
@@ -22,7 +22,7 @@ _TEXTS = st.lists(_PIECES, min_size=1, max_size=12).map("".join)
 @settings(max_examples=2000)
 @given(_TEXTS)
 def test_no_random_key_is_overlooked(text: str) -> None:
-    """Whatever is taken for a key when it is read is a suspect at the first look."""
+    """Every word that the full search takes for a random key is a suspect for the coarse search."""
     if any(is_noise(match[0]) for match in LONG_WORD.finditer(text)):
         assert Suspect.LONG_WORD in SUSPECTS.Match(text.encode())
         assert has_suspects(text)
@@ -31,7 +31,7 @@ def test_no_random_key_is_overlooked(text: str) -> None:
 @pytest.mark.parametrize("length", [20, 21, 40, 512, 600])
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_one_pair_is_enough_wherever_it_stands(length: int, place: str) -> None:
-    """A long word is looked at for a single digit between its letters, at any place."""
+    """A long word is a suspect if it has one digit next to a letter, at any place."""
     before = {"first": 0, "middle": length // 2, "last": length - 2}[place]
     text = "a" * before + "a7" + "a" * (length - before - 2)
 
@@ -48,5 +48,5 @@ def test_one_pair_is_enough_wherever_it_stands(length: int, place: str) -> None:
     ],
 )
 def test_names_of_pages_are_not_read(path: str) -> None:
-    """Words in lower case and numbers with separators between them are no suspects, however long the name is."""
+    """Lower-case words and numbers that are separated are no suspects, however long the name is."""
     assert not has_suspects(path)

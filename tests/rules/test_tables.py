@@ -1,4 +1,4 @@
-"""Rules look things up in tables that stand before the first request: no request opens a file or imports a module."""
+"""Rules use tables that exist before the first request, so that no request opens a file or imports a module."""
 
 import re
 import subprocess
@@ -52,13 +52,13 @@ def request(number: int, match: dict[str, object], data: dict[str, object]) -> R
 
 
 def examples() -> dict[str, phonenumbers.PhoneNumber]:
-    """Return a number of each region."""
+    """Return an example number of each region."""
     found = {region: phonenumbers.example_number(region) for region in sorted(phonenumbers.SUPPORTED_REGIONS)}
     return {region: number for region, number in found.items() if number}
 
 
 def person_digests() -> Iterator[dict[str, object]]:
-    """Yield customer information of everywhere, and what nobody understands."""
+    """Yield match keys of all countries and regions, and values that nothing can be made of."""
     for country in pycountry.countries:
         yield {"country": country.name, "ct": "Ñuñoa", "st": country.name, "zp": "12345-6789", "db": "3. März 1980"}
     for region, number in examples().items():
@@ -77,7 +77,7 @@ def person_digests() -> Iterator[dict[str, object]]:
 
 
 def custom_data() -> Iterator[dict[str, object]]:
-    """Yield each currency, and a text of each shape."""
+    """Yield data with each currency, and with a text of each shape of secret."""
     for currency in pycountry.currencies:
         yield {"currency": currency.alpha_3}
     for text in (
@@ -92,7 +92,7 @@ def custom_data() -> Iterator[dict[str, object]]:
 
 
 def survey() -> None:
-    """Print what the rules open or import after the tables were built."""
+    """Print what the rules open or import once the tables exist."""
     own, whole = policy(), [*((part, {}) for part in person_digests()), *(({}, part) for part in custom_data())]
     requests = [request(number, match, data) for number, (match, data) in enumerate(whole)]
     tables.prepare()
@@ -104,7 +104,7 @@ def survey() -> None:
 
 @pytest.mark.long
 def test_no_rule_opens_a_file() -> None:
-    """Each country's name, each region's numbers and unseen user agents are judged without a file or an import."""
+    """Countries' names, regions' numbers and new user agents are judged without opening a file or importing."""
     found = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=True, env=_environment())
 
     assert found.stdout.strip() == "[] {204}"
@@ -115,7 +115,7 @@ def _environment() -> dict[str, str]:
 
 
 def test_no_number_compiles_a_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers of all regions in turn find their patterns compiled; ``re`` remembers fewer than there are."""
+    """The patterns of all regions are compiled in advance; ``re`` alone would not keep so many."""
     phone_plans.prepare()
     numbers = {
         region: phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
@@ -137,7 +137,7 @@ def test_no_number_compiles_a_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_possible_number_is_what_the_library_says() -> None:
-    """The table of lengths finds every number that the library holds for possible, with each code and many lengths."""
+    """The table of lengths accepts every number that the library calls possible, and less than 2 % too many."""
     codes = [str(code) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE]
     numbers = [f"{code}{('6' * length)}" for code in codes for length in range(4, 14)]
     numbers += [
@@ -156,7 +156,7 @@ def _is_possible(digits: str) -> bool:
 
 
 def test_states_and_countries_are_known_from_the_start() -> None:
-    """What is prepared is what is looked up."""
+    """After ``prepare``, countries and states are looked up in several languages and in English, respectively."""
     tables.prepare()
 
     assert location.country("Deutschland") == location.country("Germany") == "de"
@@ -165,7 +165,7 @@ def test_states_and_countries_are_known_from_the_start() -> None:
 
 
 async def test_the_tables_stand_before_the_first_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that starts builds them before it listens; one that cannot does not listen at all."""
+    """A proxy builds them before it listens; if that fails, it does not listen at all."""
     built: list[str] = []
     monkeypatch.setattr(tables, "prepare", lambda: built.append("built"))
     loaded = load.parse(raw_config("http://127.0.0.1:1", tmp_path), {}, base=tmp_path)

@@ -1,4 +1,4 @@
-"""A keeper is what we sealed, for the site we sealed it for, within its time; anything else is nothing."""
+"""A visitor cookie is read only if we sealed it, for this site, at most 400 days ago."""
 
 import base64
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def seal(
 
 
 def test_a_keeper_comes_back_whole() -> None:
-    """Every member survives, an empty keeper too, and the value fits a cookie of 1.5 KB."""
+    """Every member survives, an empty cookie does too, and the value fits a cookie of 1.5 KB."""
     values = [seal(content) for content in (FULL, VisitorCookie())]
 
     assert [KEYS.open(value, "shop", now=NOW) for value in values] == [FULL, VisitorCookie()]
@@ -59,12 +59,12 @@ def test_a_keeper_comes_back_whole() -> None:
 
 
 def test_the_value_needs_no_quoting() -> None:
-    """A cookie's value is base64url without padding."""
+    """A cookie's value consists of base64url characters without padding."""
     assert set(seal(FULL)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 def test_nothing_of_it_can_be_read() -> None:
-    """Neither ids nor hashes stand in the decoded value, and equal keepers look different."""
+    """Neither ids nor hashes are visible in the decoded value, and equal content gives different values."""
     raw = base64.urlsafe_b64decode(seal(FULL) + "===")
 
     assert [word for word in (b"1116446470", b"xxxxxxxx", HASHES[0].encode(), b"fb.1") if word in raw] == []
@@ -75,7 +75,7 @@ def test_nothing_of_it_can_be_read() -> None:
     ("days", "found"), [(0, True), (399, True), (400, True), (400 + 1 / 86400, False), (-1, True), (-1.1, False)]
 )
 def test_a_keeper_lasts_400_days(days: float, *, found: bool) -> None:
-    """Beyond, it is ignored; one from the future is too, but for the clocks of several proxies."""
+    """An older cookie is ignored; so is one from the future, unless clocks of several proxies explain it."""
     value = seal(FULL)
 
     assert (KEYS.open(value, "shop", now=NOW + int(days * DAY_MS)) is not None) is found
@@ -83,18 +83,18 @@ def test_a_keeper_lasts_400_days(days: float, *, found: bool) -> None:
 
 
 def test_a_keeper_of_another_site_is_none() -> None:
-    """The site is bound, and each has a name of its own."""
+    """A value is bound to its site, and each site's cookie has a name of its own."""
     assert KEYS.open(seal(FULL), "blog", now=NOW) is None
     assert KEYS.names("shop") != KEYS.names("blog")
 
 
 def test_a_keeper_of_another_installation_is_none() -> None:
-    """Without the secret nothing opens."""
+    """Nothing opens without the secret that sealed it."""
     assert KEYS.open(seal(FULL, keys=VisitorCookieKeys(OLD)), "shop", now=NOW) is None
 
 
 def test_old_secrets_still_open() -> None:
-    """After a change of the secret the keeper is found under its old name, and written under the new one."""
+    """After a change of the secret the cookie is found under its old name, and would be written under the new one."""
     both = VisitorCookieKeys(NEW, [OLD])
     (old_name,), value = VisitorCookieKeys(OLD).names("shop"), seal(FULL, keys=VisitorCookieKeys(OLD))
 
@@ -109,7 +109,7 @@ def test_old_secrets_still_open() -> None:
 
 @pytest.mark.parametrize(("age_s", "again"), [(-1, False), (0, True), (86_399, True), (86_400, False)])
 def test_a_value_may_be_set_again_for_a_day(age_s: int, *, again: bool) -> None:
-    """What was sealed less than a day ago, by a clock that is not ahead, need not be sealed anew."""
+    """A value that was sealed less than a day ago, by a clock that is not ahead, need not be sealed again."""
     (name,), value = KEYS.names("shop"), seal(FULL)
 
     found = KEYS.find({name: value}, "shop", now=NOW + age_s * 1000)
@@ -119,7 +119,7 @@ def test_a_value_may_be_set_again_for_a_day(age_s: int, *, again: bool) -> None:
 
 @pytest.mark.parametrize("entropy", [0, 1, 2**96, 2**128 - 1])
 def test_any_entropy_makes_a_visitor_and_a_nonce(entropy: int) -> None:
-    """128 bits are enough for both; the visitor cannot be told from the nonce, which everybody sees."""
+    """One 128-bit number is enough for visitor number and nonce, and the nonce does not reveal the visitor number."""
     visitor = KEYS.new_visitor(entropy)
 
     assert (len(visitor), int(visitor, 16) == entropy, KEYS.new_visitor(entropy)) == (32, False, visitor)
@@ -128,7 +128,7 @@ def test_any_entropy_makes_a_visitor_and_a_nonce(entropy: int) -> None:
 
 
 def test_every_day_has_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key seals the texts of one day only, so random nonces never come near their bound; it is derived once."""
+    """A key seals values of one day only, so that random nonces do not repeat; it is derived once a day."""
     made: list[bytes] = []
 
     def counted(key: bytes) -> AESGCM:
@@ -145,7 +145,7 @@ def test_every_day_has_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @given(st.data())
 def test_a_changed_keeper_is_none(data: st.DataObject) -> None:
-    """Whichever byte is changed, head, time or text, and wherever it is cut: it does not open."""
+    """A value with any byte changed, or cut anywhere, does not open."""
     raw = bytearray(base64.urlsafe_b64decode(seal(FULL) + "==="))
     place = data.draw(st.integers(0, len(raw) - 1))
     cut = bytes(raw[:place])
@@ -157,12 +157,12 @@ def test_a_changed_keeper_is_none(data: st.DataObject) -> None:
 
 @given(st.text() | st.binary(max_size=80).map(lambda raw: base64.urlsafe_b64encode(b"\x01" + raw).decode()))
 def test_any_text_is_read_without_an_error(value: str) -> None:
-    """Strangers may write what they like."""
+    """Any text is accepted as input and opens to nothing."""
     assert KEYS.open(value, "shop", now=NOW) is None
 
 
 def test_what_does_not_fit_is_left_out() -> None:
-    """Match keys go, the last first, until the value fits; the ids always do."""
+    """Match keys are left out, the last first, until the value fits; the ids always stay."""
     keys = ("em", "external_id", "ph", "fn", "ln", "ct", "st", "zp", "country", "db")
     crowded = replace(FULL, match={key: tuple(HASHES[:4]) for key in keys})
     value = seal(crowded)
@@ -178,7 +178,7 @@ def test_what_does_not_fit_is_left_out() -> None:
 def test_another_version_gives_what_both_know(
     monkeypatch: pytest.MonkeyPatch, change: Callable[[list[Any]], list[Any]]
 ) -> None:
-    """A keeper of a newer version still gives what this one understands, and one of an older what it held."""
+    """A cookie of a newer layout gives the members known here, one of an older layout those that it has."""
     packed = visitor_cookie._packed
     monkeypatch.setattr(visitor_cookie, "_packed", lambda content: change(packed(content)))
 
@@ -189,7 +189,7 @@ def test_another_version_gives_what_both_know(
 
 
 def test_a_keeper_from_before_there_were_suppressions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The layout before, with the time of an agreement before the match keys, still opens with all that counts."""
+    """The previous layout, with the time of an agreement before the match keys, opens with every other member."""
     plain = replace(FULL, suppression="")
     packed = visitor_cookie._packed(plain)
     monkeypatch.setattr(visitor_cookie, "_packed", lambda _held: [*packed[:8], NOW, *packed[9:-1]])
@@ -198,7 +198,7 @@ def test_a_keeper_from_before_there_were_suppressions(monkeypatch: pytest.Monkey
 
 
 def test_what_stays_the_same_keeps_its_first_time() -> None:
-    """A visit renews what changed, and only an explicit word changes the consent."""
+    """A visit renews the times of changed ids only, and consent changes only with an explicit answer."""
     granted = Consent.GRANTED
     first = renewed(VisitorCookie(), "ab", BrowserIds("p", "c", ()), consent=granted, now=1)
     second = renewed(first, "ab", BrowserIds("p", "d", ()), consent=Consent.UNKNOWN, now=2)

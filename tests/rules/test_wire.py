@@ -42,7 +42,7 @@ def complaint(body: bytes) -> str:
     return str(caught.value)
 
 
-# Body that is no visit at all; what the caller reads.
+# A body that is no visit at all; the error text.
 NO_VISITS = [
     (b"[]", "body: not an object; accepted: a JSON object"),
     (b"null", "body: not an object; accepted: a JSON object"),
@@ -91,7 +91,7 @@ NO_JSON = {
 }
 TOO_MANY = "data: too many members, with those of the events before; accepted: 1000 in a body"
 
-# An event that is none; what the caller reads.
+# A value that is no event; the reason in the refusal.
 NO_EVENTS: list[tuple[Any, str]] = [
     (None, "event: not an object; accepted: an object"),
     ([], "event: not an object; accepted: an object"),
@@ -135,7 +135,7 @@ NO_EVENTS: list[tuple[Any, str]] = [
     (event(pixel=None), "pixel: missing; accepted: fired, blocked, pending"),
     (event(pixel=[]), "pixel: a list of 0; accepted: fired, blocked, pending"),
 ]
-# An event whose id is wrong; the part of it the answer repeats, what the caller reads.
+# An event with a wrong id; the part of the id that the answer repeats, the reason in the refusal.
 NO_IDS = [
     (without("id"), "", "id: missing; accepted: 1 to 200 printable characters"),
     (event(id=""), "", "id: a str of 0; accepted: 1 to 200 printable characters"),
@@ -145,7 +145,7 @@ NO_IDS = [
     (event(id="a\x00b"), "a\x00b", "id: a str of 3; accepted: 1 to 200 printable characters"),
 ]
 
-# An event at the edge of what is accepted.
+# Events at the limits of what is accepted.
 EDGES = {
     "name": event(name="x" * 100),
     "name-of-another-script": event(name="購入"),
@@ -161,7 +161,7 @@ EDGES = {
     "unknown-member": event(more={"a": 1}),
 }
 
-# A member that is not worth losing events for; what is read instead.
+# A wrong member that costs no event; the value that is read instead.
 FORGIVEN: list[tuple[str, Any, Any]] = [
     ("url", 7, ""),
     ("url", None, ""),
@@ -224,7 +224,7 @@ WIRES = st.fixed_dictionaries(
 
 
 def texts(body: bytes) -> list[str]:
-    """All words that a caller would read about this body."""
+    """Return all texts that a caller would read about this body."""
     try:
         return [refusal.why for refusal in wire.visit(body).refused]
     except Malformed as error:
@@ -232,7 +232,7 @@ def texts(body: bytes) -> list[str]:
 
 
 def test_a_whole_visit_is_read() -> None:
-    """Every member of wire version 1 arrives where it belongs."""
+    """Every member of wire version 1 is read into its field."""
     body = body_with(
         event(name="Purchase", id="order-1", pixels=["123", "456", "123"], data={"value": 9.5}, pixel="fired"),
         url="https://shop.example/p?x=1",
@@ -270,19 +270,19 @@ def test_the_least_visit_is_read() -> None:
 
 @pytest.mark.parametrize(("body", "text"), NO_VISITS, ids=[str(number) for number in range(len(NO_VISITS))])
 def test_a_body_that_is_no_visit_is_named(body: bytes, text: str) -> None:
-    """The text has the member, what it was, and what is accepted."""
+    """The error names the member, its value and what is accepted."""
     assert complaint(body) == text
 
 
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON.keys())
 def test_what_is_no_json_says_so(body: bytes) -> None:
-    """A body that cannot be parsed gives a short reason without a piece of it."""
+    """The error for a body that is not JSON is short and repeats nothing of the body."""
     assert re.fullmatch(r"body: not JSON \(.{1,80}\); accepted: a JSON object", complaint(body))
 
 
 @pytest.mark.parametrize("size", [limits.BODY + 1, 10 * limits.BODY])
 def test_a_body_has_a_limit(size: int) -> None:
-    """What is longer than 64 KiB is not even parsed."""
+    """A body of more than 64 KiB is refused without being parsed."""
     assert complaint(b" " * size) == f"body: {size} bytes; accepted: 65536"
 
 
@@ -295,7 +295,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
 
 @pytest.mark.parametrize(("wrong", "why"), NO_EVENTS, ids=[str(number) for number in range(len(NO_EVENTS))])
 def test_a_bad_event_is_refused_by_itself(wrong: Any, why: str) -> None:
-    """The refusal has index and reason; the neighbours on both sides survive."""
+    """The refusal has index, id and reason; the events on both sides are read."""
     visit = wire.visit(body_with(event(id="before"), wrong, event(id="after")))
 
     claimed = "id-1" if isinstance(wrong, dict) else ""
@@ -304,20 +304,20 @@ def test_a_bad_event_is_refused_by_itself(wrong: Any, why: str) -> None:
 
 @pytest.mark.parametrize(("wrong", "claimed", "why"), NO_IDS)
 def test_a_bad_id_is_repeated_only_as_far_as_it_is_text(wrong: Any, claimed: str, why: str) -> None:
-    """The answer names the event by what can be said of its id."""
+    """The refusal repeats an id only as far as it is text."""
     assert wire.visit(body_with(wrong)).refused == (RefusedEvent(0, claimed, why),)
 
 
 @pytest.mark.parametrize("edge", EDGES.values(), ids=EDGES.keys())
 def test_the_edges_are_accepted(edge: Any) -> None:
-    """Each limit itself is still good."""
+    """A value exactly at its limit is accepted."""
     visit = wire.visit(body_with(edge))
 
     assert (len(visit.hits), visit.refused) == (1, ())
 
 
 def test_events_beyond_the_limit_are_refused_by_name_and_their_neighbours_are_not() -> None:
-    """The first 200 are read, as many again are named with the reason, further ones are counted."""
+    """The first 200 events are read, 200 more are refused by their ids, and the rest is only counted."""
     visit = wire.visit(body_with(*(event(id=f"id-{number}") for number in range(450))))
 
     why = "events: 450; accepted: the first 200 of a body"
@@ -327,7 +327,7 @@ def test_events_beyond_the_limit_are_refused_by_name_and_their_neighbours_are_no
 
 
 def test_an_event_that_passes_the_pairs_of_event_and_pixel_is_refused_by_itself() -> None:
-    """400 pairs are read; the event that would bring more is refused, and a smaller one behind it would be too."""
+    """400 pairs are read; the event that exceeds them is refused, and so is every later one."""
     fifty = [str(number) for number in range(50)]
     visit = wire.visit(body_with(*(event(id=f"id-{number}", pixels=fifty) for number in range(9)), event(id="last")))
 
@@ -340,7 +340,7 @@ def test_an_event_that_passes_the_pairs_of_event_and_pixel_is_refused_by_itself(
 
 
 def test_news_beyond_the_limit_cost_no_event() -> None:
-    """200 updates of browser copies are read, further ones are passed over."""
+    """The first 200 updates of browser copies are read; the rest is ignored."""
     updates = [{"name": "PageView", "id": f"id-{number}", "pixel": "fired"} for number in range(1001)]
     visit = wire.visit(body_with(event(), fates=updates))
 
@@ -350,7 +350,7 @@ def test_news_beyond_the_limit_cost_no_event() -> None:
     )
 
 
-# A text as JSON writes it; what is read.
+# A text as JSON writes it; the text that is read.
 HALVES = [
     (rb"\ud83d", "\ufffd"),
     (rb"a\uDE00b", "a\ufffdb"),
@@ -363,14 +363,14 @@ HALVES = [
 
 @pytest.mark.parametrize(("written", "text"), HALVES)
 def test_half_a_character_costs_no_event(written: bytes, text: str) -> None:
-    """A text that a script cut through an emoji is read with U+FFFD in its place, and the body with it."""
+    """A text that a script cut within an emoji is read with U+FFFD in its place, and the rest of the body as usual."""
     body = body_with(event(data={"title": "HALF"})).replace(b"HALF", written)
 
     assert [hit.data for hit in wire.visit(body).hits] == [{"title": text}]
 
 
 def test_what_is_cut_of_an_address_is_a_finding() -> None:
-    """The findings name the address as Meta does: its query was cut, or nothing of it could be kept."""
+    """The finding has Meta's name of the address, and says whether its query was cut or all of it left out."""
     long = "https://shop.example/p?" + "a" * 2048
     visit = wire.visit(body_with(event(), url=long, referrer=long.replace("?", "/")))
 
@@ -381,7 +381,7 @@ def test_what_is_cut_of_an_address_is_a_finding() -> None:
     ("member", "value", "expected"), FORGIVEN, ids=[f"{row[0]}-{number}" for number, row in enumerate(FORGIVEN)]
 )
 def test_a_wrong_side_remark_costs_no_event(member: str, value: Any, expected: Any) -> None:
-    """Members beside the events are taken with care or left out, and the event stays."""
+    """A wrong member of the body itself is replaced or left out, and the event is still read."""
     visit = wire.visit(body_with(event(), **{member: value}))
 
     assert (len(visit.hits), getattr(visit, member, None)) == (1, expected)
@@ -402,7 +402,7 @@ def test_a_wrong_side_remark_costs_no_event(member: str, value: Any, expected: A
     ],
 )
 def test_an_unreadable_update_costs_only_itself(update: Any) -> None:
-    """An update that cannot be read is passed over; the others arrive."""
+    """An update that cannot be read is ignored; the others are read."""
     good = {"name": "PageView", "id": "id-1", "pixel": "fired"}
 
     assert (
@@ -414,14 +414,14 @@ def test_an_unreadable_update_costs_only_itself(update: Any) -> None:
 @given(st.binary(max_size=300))
 @settings(deadline=None)
 def test_any_bytes_are_a_visit_or_malformed(body: bytes) -> None:
-    """Nothing but Malformed is ever raised."""
+    """No bytes raise anything but ``Malformed``."""
     assert all(isinstance(text, str) for text in texts(body))
 
 
 @given(WIRES | JSON)
 @settings(max_examples=300, deadline=None)
 def test_no_text_repeats_contact_data(document: Any) -> None:
-    """Whatever JSON comes, no error text holds a mail address or anything longer than 20 characters of it."""
+    """No error text repeats contact data, or any text of more than 20 characters, from any JSON."""
     found = "\n".join(texts(orjson.dumps(document)))
 
     assert [planted for planted in PLANTED if planted in found] == []
@@ -438,7 +438,7 @@ def test_contact_data_in_the_wrong_place_is_not_repeated(key: str, planted: str)
 
 
 def test_the_members_of_a_body_are_counted_together() -> None:
-    """The event that passes the limit is refused by itself, and a smaller one behind it is taken."""
+    """The event that exceeds the limit of members is refused, and a smaller one behind it is still accepted."""
     big, small = {"a": [1] * 600}, {"a": 1}
     visit = wire.visit(body_with(event(id="1", data=big), event(id="2", data=big), event(id="3", data=small)))
 
@@ -447,7 +447,7 @@ def test_the_members_of_a_body_are_counted_together() -> None:
 
 
 def test_nothing_behind_the_last_member_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body of thousands of empty lists costs as many looks as there are accepted members."""
+    """A body of thousands of empty lists costs no more calls than there are accepted members."""
     looks: list[Any] = []
     original = wire_members._members
 

@@ -1,7 +1,7 @@
-"""A body that is read at once, by its types, is read as it would be member by member, however odd it is.
+"""The fast reader, which decodes a body by its types, agrees with the one that reads member by member.
 
-Bodies are written as text, since no writer of JSON writes the odd ones: members twice, numbers in other notations,
-escapes, halves of surrogates, blanks, bytes that are no UTF-8.
+Bodies are written as text, since no JSON writer writes the odd ones: repeated members, numbers in other notations,
+escapes, halves of surrogate pairs, blanks, invalid UTF-8.
 """
 
 import json
@@ -53,7 +53,7 @@ def listed(values: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[s
 
 
 def objects(members: st.SearchStrategy[tuple[str, str]], most: int = 4) -> st.SearchStrategy[str]:
-    """Objects whose members may come twice."""
+    """Draw objects whose members may be repeated."""
     written = st.tuples(members, BLANKS, BLANKS).map(lambda drawn: f"{drawn[1]}{drawn[0][0]}:{drawn[2]}{drawn[0][1]}")
     return st.lists(written, max_size=most).map(lambda drawn: "{" + ",".join(drawn) + "}")
 
@@ -73,7 +73,7 @@ ANY = st.recursive(SCALARS | DEEP | MANY, lambda inner: listed(inner) | objects(
 
 
 def mostly(usual: st.SearchStrategy[str], odd: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Nearly always a usual value, so that most bodies have one odd spot or none."""
+    """Draw a usual value nearly always, so that most bodies have one odd value or none."""
     return st.sampled_from([usual] * 24 + [odd] + [usual] * 24).flatmap(lambda drawn: drawn)
 
 
@@ -82,7 +82,7 @@ def one_of(*texts: str) -> st.SearchStrategy[str]:
 
 
 def record(members: dict[str, st.SearchStrategy[str]], *, optional: tuple[str, ...] = ()) -> st.SearchStrategy[str]:
-    """An object as the tag writes it, in any order, and now and then with a member too few, twice, or unknown."""
+    """Draw an object as the tag writes it; sometimes reordered, or with a member missing, repeated or unknown."""
 
     @st.composite
     def draw_record(draw: st.DrawFn) -> str:
@@ -169,7 +169,7 @@ WIRE = record(
 
 @st.composite
 def spoiled(draw: st.DrawFn) -> bytes:
-    """A body, now and then with a byte too few, too many, or another."""
+    """Draw a body, sometimes with a byte missing, added or replaced."""
     body = draw(WIRE).encode(errors="surrogatepass")
     is_spoiled, place = draw(st.integers(0, 19)) == 13, draw(st.integers(0, len(body)))
     odd = draw(
@@ -179,7 +179,7 @@ def spoiled(draw: st.DrawFn) -> bytes:
 
 
 def outcome(read: Any, body: bytes) -> str:
-    """All that is read, with types, or what is complained of."""
+    """Return everything that is read, with its types, or the error."""
     try:
         return repr(read(body))
     except Malformed as error:
@@ -187,7 +187,7 @@ def outcome(read: Any, body: bytes) -> str:
 
 
 def member_by_member(body: bytes) -> Visit:
-    """Read a body without any types."""
+    """Read a body without decoding any part of it by its types."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wire_members, "MOST_ODD", 0)
         return wire_members.visit(body)
@@ -196,14 +196,14 @@ def member_by_member(body: bytes) -> Visit:
 @given(spoiled())
 @settings(max_examples=400, deadline=None)
 def test_a_body_is_read_alike_in_all_forms(body: bytes) -> None:
-    """Values, their types and order, refusals and complaints are those of the reader that takes nothing for granted."""
+    """Values, types, order, refusals and errors are the same from both readers."""
     expected = outcome(member_by_member, body)
 
     assert outcome(wire.visit, body) == expected
     assert outcome(wire_members.visit, body) == expected
 
 
-# What the types alone would let through.
+# Odd members that decoding by types alone would accept.
 NEARLY_USUAL = {
     "custom-data-twice": b'"data":1e999,"data":{}',
     "custom-data-twice-by-an-escape": b'"d\\u0061ta":1e999,"data":{}',
@@ -226,7 +226,7 @@ NEARLY_USUAL = {
 
 @pytest.mark.parametrize("members", NEARLY_USUAL.values(), ids=NEARLY_USUAL)
 def test_what_types_alone_let_through_is_read_alike(members: bytes) -> None:
-    """Each of these once told the two readers apart, or nearly."""
+    """Odd members that once made the two readers differ, or nearly so, are read alike."""
     event = b'{"name":"A","id":"1","at":%d,"pixels":["123"],%b}' % (SENT, members)
     body = b'{"v":1,"sent":%d,"events":[%b]}' % (SENT, event)
 
@@ -242,7 +242,7 @@ def by_types_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("path", GOLDEN, ids=[path.name for path in GOLDEN])
 def test_bodies_as_the_tag_writes_them_are_read_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the golden requests only that with events to refuse takes the long way."""
+    """Only those golden requests that have an event to refuse are read member by member."""
     body = orjson.dumps(json.loads(path.read_text(encoding="utf-8"))["body"])
     expected = wire_members.visit(body)
     if not expected.refused:
@@ -252,7 +252,7 @@ def test_bodies_as_the_tag_writes_them_are_read_at_once(path: Path, monkeypatch:
 
 
 def kinds_of(kind: Any) -> Iterator[type]:
-    """The types that a type is made of, as msgspec sees them."""
+    """Yield the types that msgspec finds within a type."""
     yield type(kind)
     for name in type(kind).__struct_fields__:
         part = getattr(kind, name)
@@ -262,7 +262,7 @@ def kinds_of(kind: Any) -> Iterator[type]:
 
 
 def test_numbers_near_the_ends_of_a_double_are_left_to_orjson() -> None:
-    """Of thousands in a body msgspec would take 20 us each; among its types it has none, and gives up at the first."""
+    """The types of the fast reader have no float, since msgspec takes 20 us for each number near a double's limits."""
     kinds = set(kinds_of(inspect.type_info(wire._Wire)))
 
     assert kinds & {inspect.FloatType, inspect.AnyType, inspect.DecimalType} == set()
@@ -270,7 +270,7 @@ def test_numbers_near_the_ends_of_a_double_are_left_to_orjson() -> None:
 
 
 def test_a_batch_with_long_carts_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty events, a cart of twenty products, titles in other letters and quotes: all that is usual."""
+    """Usual is a batch of twenty events with a cart of twenty products, and titles in other scripts or with quotes."""
     cart = {"contents": [{"id": f"sku-{number}", "quantity": 1} for number in range(20)], "title": 'Ä "購入"'}
     event = {"name": "AddToCart", "id": "1", "at": SENT, "pixels": ["123"], "data": {"value": 1.5}}
     body = orjson.dumps({"v": 1, "sent": SENT, "match": {"123": {}}, "events": [*[event] * 19, event | {"data": cart}]})
@@ -280,7 +280,7 @@ def test_a_batch_with_long_carts_is_read_at_once(monkeypatch: pytest.MonkeyPatch
     assert len(wire.visit(body).hits) == 20
 
 
-# Each escape in its turn, from the left, as JSON's grammar has it (RFC 8259, 7).
+# JSON's escapes, read one by one from the left as in its grammar (RFC 8259, 7).
 _HEX = rb"[0-9a-fA-F]"
 IN_TURN = re.compile(
     rb"\\(?:u[dD][89abAB]%b{2}\\u[dD][c-fC-F]%b{2}|(u[dD][89a-fA-F]%b{2})|.)" % (_HEX, _HEX, _HEX), re.DOTALL
@@ -297,7 +297,7 @@ ESCAPES = st.lists(
 @given(ESCAPES)
 @settings(max_examples=500)
 def test_halves_of_characters_are_found_as_if_each_escape_was_read_in_its_turn(written: bytes) -> None:
-    """Whatever stands before and behind them, escaped backslashes too."""
+    """Half a surrogate pair is found whatever surrounds it, escaped backslashes included."""
     in_turn = IN_TURN.sub(lambda match: b"\\ufffd" if match[1] else match[0], written)
     body = b'{"v":1,"sent":1,"events":[{"name":"A","id":"1","at":1,"pixels":["1"],"data":{"a":"%b"}}]}'
 
@@ -306,7 +306,7 @@ def test_halves_of_characters_are_found_as_if_each_escape_was_read_in_its_turn(w
 
 
 def test_escapes_beside_half_a_character_cost_no_call_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body full of line ends with half an emoji behind them took 9 ms; only halves are looked at by themselves."""
+    """Only halves are replaced by a call each; a body of escaped line ends and half an emoji once took 9 ms."""
     found: list[int] = []
 
     class Counted:

@@ -24,12 +24,12 @@ class Clock:
         self.at = at
 
     def __call__(self) -> float:
-        """The time as set."""
+        """Return the time as set."""
         return self.at
 
 
 def event(changes: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """A flawless Purchase; a change to BARE removes the field."""
+    """Return a flawless Purchase; a change to BARE removes the field."""
     flawless = {
         "event_name": "Purchase",
         "event_time": NOW - 10,
@@ -44,18 +44,18 @@ def event(changes: Mapping[str, Any] | None = None, **more: Any) -> dict[str, An
 
 
 def copy(source: Source, seconds: float = 0, identity: str | None = "a", **more: Any) -> Copy:
-    """A copy of one Lead, so many seconds after NOW; `more` are match values."""
+    """Return a copy of one Lead, ``seconds`` after NOW; ``more`` are match values."""
     content = {"event_time": NOW, "user_data": more} if source == "server" else more
     return Copy(int((NOW + seconds) * 1000), source, "123", "Lead", identity, content, content)
 
 
 async def send(client: Client, *events: Any) -> tuple[int, dict[str, Any]]:
-    """Post events as JSON; the status and the decoded answer."""
+    """Post events as JSON; return the status and the decoded answer."""
     response = await client.post(EVENTS, json={"data": events, "access_token": "token"})
     return response.status, await response.json()
 
 
 async def stored(client: Client) -> list[dict[str, Any]]:
-    """What the simulator accepted, newest first."""
+    """Return what the simulator accepted, newest first."""
     found: list[dict[str, Any]] = (await (await client.get("/sim/events")).json())["events"]
     return found

@@ -21,7 +21,7 @@ SETTINGS = ShopSettings(
     simulator_url="http://simulator.test",
     dashboard_url="http://dashboard.test/",
 )
-# The last is the name of a format, never asked for.
+# The last is an XML namespace, never requested.
 KNOWN = {"tag.test", "simulator.test", "dashboard.test", "127.0.0.1", "www.w3.org"}
 SHOP_PAGES = ["/", *(f"/product/{slug}" for slug in PRODUCTS), "/cart", "/checkout", "/thank-you"]
 COMBINATIONS = [dict(zip(SWITCHES, values, strict=True)) for values in product(*SWITCHES.values())]
@@ -60,7 +60,7 @@ async def test_pages_answer(shop: Client, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/product/cactus", "/product/", "/assets/shop.py", "/assets/layout.html", "/nowhere"])
 async def test_unknown_paths(shop: Client, path: str) -> None:
-    """What the shop does not have is 404."""
+    """A path that the shop does not have is answered with 404."""
     answer = await shop.get(path)
 
     assert answer.status == 404
@@ -77,7 +77,7 @@ async def test_shop_pages_carry_the_base_code(shop: Client, path: str) -> None:
 
 
 async def test_only_a_product_is_viewed(shop: Client) -> None:
-    """A product's page tells the Pixel which content is seen and what it costs."""
+    """Only a product's page sends a ViewContent, with the product and its price."""
     text = await text_of(shop, "/product/fern")
 
     assert '"content_ids": ["fern"]' in text
@@ -86,7 +86,7 @@ async def test_only_a_product_is_viewed(shop: Client) -> None:
 
 
 async def test_events_page_has_no_pixel(shop: Client) -> None:
-    """To look at the events makes none, and links to all three places."""
+    """The page of events makes no event itself, and links to all three places."""
     text = await text_of(shop, "/pairs")
 
     assert "fbq" not in text
@@ -97,7 +97,7 @@ async def test_events_page_has_no_pixel(shop: Client) -> None:
 
 @pytest.mark.parametrize("switches", COMBINATIONS, ids=urlencode)
 async def test_switches_are_kept(shop: Client, switches: dict[str, str]) -> None:
-    """A switch in the query becomes a cookie, and the cookie alone then says the same."""
+    """A switch in the query becomes a cookie, and with the cookie alone the page is the same."""
     answer = await shop.get("/", params={**switches, "fbclid": "abc"}, allow_redirects=False)
     first = await answer.text()
 
@@ -109,7 +109,7 @@ async def test_switches_are_kept(shop: Client, switches: dict[str, str]) -> None
 
 
 async def test_wrong_switches_are_the_default(shop: Client) -> None:
-    """A value nobody knows is read as the first choice."""
+    """An unknown value of a switch is read as its first choice."""
     text = await text_of(shop, "/", pixel="<b>", tag="", consent="perhaps")
 
     assert "<b>" not in text
@@ -117,7 +117,7 @@ async def test_wrong_switches_are_the_default(shop: Client) -> None:
 
 
 async def test_pixel_switch(shop: Client) -> None:
-    """The Pixel's script, or only its config, is put where no browser can reach it."""
+    """The address of the Pixel's script, or only of its config, can be set to one that no browser can reach."""
     nowhere = "http://127.0.0.1:1/"
     addresses = {
         choice: re.search(r'document, "([^"]*)"', await text_of(shop, "/", pixel=choice))
@@ -133,7 +133,7 @@ async def test_pixel_switch(shop: Client) -> None:
 
 
 async def test_late_tag(shop: Client) -> None:
-    """A late tag is no script of the page; the page's script gets its address."""
+    """A late tag is not a script element of the page; the page's own script gets its address."""
     text = await text_of(shop, "/", tag="late")
 
     assert '<script src="http://tag.test' not in text
@@ -141,7 +141,7 @@ async def test_late_tag(shop: Client) -> None:
 
 
 async def test_consent(shop: Client) -> None:
-    """Consent is revoked before init while it is asked for; where it was given, the page calls nothing about it."""
+    """If consent is asked for, it is revoked before init; in the granted mode the page makes no consent call."""
     granted = await text_of(shop, "/")
     asked = await text_of(shop, "/", consent="ask")
     shop.session.cookie_jar.update_cookies({"demo_choice": "granted"}, shop.make_url("/"))
@@ -157,7 +157,7 @@ async def test_consent(shop: Client) -> None:
 
 
 async def test_no_outside_address(shop: Client) -> None:
-    """No page and no file of the shop names a host but those it was given."""
+    """No page and no file of the shop names a host other than the configured ones."""
     texts = [await text_of(shop, path, **switches) for path in [*SHOP_PAGES, "/pairs"] for switches in COMBINATIONS]
     texts += [await text_of(shop, f"/assets/{name}") for name in ASSETS]
     texts += [await text_of(shop, "/standin/main.js"), await text_of(shop, "/signals/config/1")]
@@ -167,7 +167,7 @@ async def test_no_outside_address(shop: Client) -> None:
 
 
 async def test_settings_are_escaped() -> None:
-    """An address with quotes and tags stays an address."""
+    """An address that contains quotes and tags is escaped."""
     evil = 'http://x.test/"></script><script>alert(1)</script>'
     settings = ShopSettings("1", evil, evil, evil, evil)
 
@@ -182,14 +182,14 @@ async def test_settings_are_escaped() -> None:
     [*((f"/assets/{name}", kind) for name, kind in ASSETS.items()), ("/standin/main.js", "text/javascript")],
 )
 async def test_files(shop: Client, path: str, kind: str) -> None:
-    """Files come with their type."""
+    """Files are served with their content types."""
     answer = await shop.get(path)
 
     assert (answer.status, answer.content_type) == (200, kind)
 
 
 async def test_config(shop: Client) -> None:
-    """The config names its pixel; only digits are one."""
+    """The config names its pixel; an id that is not all digits is answered with 404."""
     assert 'registerPlugin("77"' in await text_of(shop, "/signals/config/77")
     answer = await shop.get("/signals/config/7%22")
     assert answer.status == 404

@@ -41,7 +41,7 @@ async def _send(client: Client, *calls: Any) -> list[tuple[int, dict[str, Any]]]
 
 @pytest.mark.parametrize("url", ["123/events", "/v26.0/123/events", "v26.0/123/events/"])
 async def test_calls_as_python_writes_them(client: Client, url: str) -> None:
-    """Each call's body is a form in itself, and each call has an answer in its place."""
+    """Each call's body is a form of its own, and each call has its answer at the same place."""
     answers = await _send(client, _call(_encoded(event(event_id="1")), url), _call(_encoded(event(event_id="2")), url))
 
     assert [(status, answer["events_received"]) for status, answer in answers] == [(200, 1), (200, 1)]
@@ -49,7 +49,7 @@ async def test_calls_as_python_writes_them(client: Client, url: str) -> None:
 
 
 async def test_calls_as_node_writes_them(client: Client) -> None:
-    """A JSON body with real calls whose bodies are not encoded, at an address without a slash at its end."""
+    """A JSON body may contain calls whose bodies are not encoded, at an address without a trailing slash."""
     response = await client.post("/v24.0?access_token=token", json={"batch": [_call(f"data={_data(event())}")]})
     (answer,) = await response.json()
 
@@ -58,7 +58,7 @@ async def test_calls_as_node_writes_them(client: Client) -> None:
 
 
 async def test_a_bad_call_leaves_its_neighbours_alone(client: Client) -> None:
-    """A call with an old event, one for another edge and one that is no call fail by themselves."""
+    """A call with an old event, one for another edge and a value that is no call each fail alone."""
     old, good = _call(_encoded(event(event_time=NOW - 8 * 86_400))), _call(_encoded(event()))
 
     answers = await _send(
@@ -71,7 +71,7 @@ async def test_a_bad_call_leaves_its_neighbours_alone(client: Client) -> None:
 
 
 async def test_whose_token_counts(client: Client) -> None:
-    """A call's own token comes before that of the batch, and a pixel takes only its own."""
+    """A call's own token is used rather than the batch's, and a pixel accepts only its own."""
     mine = _call(_encoded(event(), access_token="neighbour"), "456/events")
     in_address = _call(_encoded(event()), "456/events?access_token=neighbour")
     foreign = _call(_encoded(event()), "456/events")
@@ -81,7 +81,7 @@ async def test_whose_token_counts(client: Client) -> None:
 
 @pytest.mark.parametrize(("proof", "status"), [(appsecret_proof("app_secret", "token"), 200), ("0" * 64, 400)])
 async def test_the_proof_of_the_batch_is_verified(client: Client, proof: str, status: int) -> None:
-    """An appsecret_proof beside the batch's token is that of each call."""
+    """An appsecret_proof given for the batch is verified for each call."""
     response = await client.post(
         "/v26.0", json={"access_token": "token", "appsecret_proof": proof, "batch": [_call(_encoded(event()))]}
     )
@@ -90,7 +90,7 @@ async def test_the_proof_of_the_batch_is_verified(client: Client, proof: str, st
 
 
 async def test_calls_without_any_token(client: Client) -> None:
-    """Without a token anywhere each call is told so."""
+    """Without any token each call gets that error."""
     response = await client.post("/v26.0", json={"batch": [_call(_encoded(event()))]})
     (answer,) = await response.json()
 

@@ -1,4 +1,4 @@
-"""The simulator's model of what Meta counts once and twice."""
+"""The simulator's model of which copies Meta counts once and which twice."""
 
 import hashlib
 from dataclasses import replace
@@ -75,7 +75,7 @@ def test_one_id(copies: list[Copy], counted: int, verdict: str) -> None:
 
 @pytest.mark.parametrize(("copies", "by"), [pytest.param(*row[1:], id=row[0]) for row in BY_PERSON])
 def test_no_shared_id(copies: list[Copy], by: str) -> None:
-    """Without ids on both sides a server copy finds the browser's by the person."""
+    """Without ids on both sides, a server copy and a browser copy pair by the person's match values."""
     (pair,) = pairs(copies)
 
     assert (1, "pair", by) == (pair.counted, pair.verdict, pair.by)
@@ -97,7 +97,7 @@ def test_strangers_stay_apart(copies: list[Copy]) -> None:
     ],
 )
 def test_what_meta_does_not_say_is_marked(copies: list[Copy], unsure: bool) -> None:  # noqa: FBT001
-    """A count that takes one server copy for the duplicate of another says that it is an assumption."""
+    """A count that assumes that one server copy duplicates another is marked as unsure."""
     (pair,) = pairs(copies)
 
     assert unsure is pair.unsure
@@ -111,14 +111,14 @@ def test_two_visits_of_one_person_find_a_partner_each() -> None:
 
 
 def test_a_pair_shows_what_either_side_knows() -> None:
-    """The id and the event's time come from the copy that has them."""
+    """The id and the event's time come from whichever copy has them."""
     (pair,) = pairs([copy(B, 0, None, fbp=MINE), copy(S, 1, "a", fbp=MINE)])
 
     assert (pair.id, pair.event_time, pair.of(B), pair.of(S)) == ("a", NOW, 1, 1)
 
 
 def test_one_side_alone_was_matched_by_nothing() -> None:
-    """Copies of one side share an id but pair with nobody."""
+    """Copies of one side with the same id form one event without a partner."""
     (pair,) = pairs([copy(S), copy(S, 1)])
 
     assert (pair.by, pair.of(S)) == (None, 2)

@@ -12,7 +12,7 @@ from simulator_samples import EVENTS, NOW, Client, Clock, event, send, stored
 from proxy.simulator.graph.app import make_app
 
 PROOF = "059a4ea9403818b051f7309a311095ac009e10fdbaeafbc3ea4d066fab212e18"
-"""HMAC-SHA256 of "token" under "app_secret", computed by other means."""
+"""HMAC-SHA256 of "token" under "app_secret", computed with another program."""
 TOKENS = {"123": "token", "456": "neighbour"}
 
 
@@ -111,7 +111,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("pixel", "parameters", "expected"), [pytest.param(*row[1:], id=row[0]) for row in REFUSALS])
 async def test_strangers(guarded: Client, pixel: str, parameters: dict[str, str], expected: tuple[Any, ...]) -> None:
-    """Whoever may not send is refused in Graph's own words, and nothing is stored."""
+    """A sender without the right token gets Graph's own error, and nothing is stored."""
     response = await guarded.post(f"/v26.0/{pixel}/events", json={"data": [event()], **parameters})
     error = (await response.json())["error"]
 
@@ -133,8 +133,8 @@ ADDRESSES = [
 
 @pytest.mark.parametrize("path", ADDRESSES)
 async def test_addresses_in_use(client: Client, path: str) -> None:
-    """Doubled and trailing slashes, a version without its minor part and none at all reach the events edge."""
-    # The test client takes an address with two slashes in front for that of another host.
+    """Doubled and trailing slashes, a version without its minor part, and no version all reach the events edge."""
+    # The test client takes the beginning of an address with two leading slashes for a host.
     url = f"http://{client.server.host}:{client.server.port}{path}"
     response = await client.session.post(url, json={"data": [event()], "access_token": "token"})
 
@@ -144,7 +144,7 @@ async def test_addresses_in_use(client: Client, path: str) -> None:
 
 @pytest.mark.parametrize("extra", [{}, {"appsecret_proof": PROOF}])
 async def test_admitted(guarded: Client, extra: dict[str, str]) -> None:
-    """The pixel's own token is enough, and a right proof does no harm."""
+    """The pixel's own token is enough, and a correct proof is accepted."""
     response = await guarded.post(EVENTS, json={"data": [event()], "access_token": "token", **extra})
 
     assert response.status == 200
@@ -164,7 +164,7 @@ async def test_admitted(guarded: Client, extra: dict[str, str]) -> None:
     ],
 )
 async def test_wrong_addresses(client: Client, method: str, path: str, status: int, code: tuple[int, int]) -> None:
-    """What is no events edge is answered with a Graph error too."""
+    """An address other than the events edge is answered with a Graph error too."""
     response = await client.request(method, path)
     error = (await response.json())["error"]
 
@@ -172,7 +172,7 @@ async def test_wrong_addresses(client: Client, method: str, path: str, status: i
 
 
 async def test_a_body_beyond_the_limit(client: Client) -> None:
-    """A body larger than 16 MiB, unpacked, is 413 in Graph's shape."""
+    """A body that unpacks to more than 16 MiB is answered with 413 in Graph's form."""
     packed = gzip.compress(b"x" * (16 * 1024 * 1024 + 1))
 
     response = await client.post(EVENTS, data=packed, headers={"Content-Encoding": "gzip"})
@@ -182,7 +182,7 @@ async def test_a_body_beyond_the_limit(client: Client) -> None:
 
 
 async def test_a_body_that_does_not_unpack(client: Client) -> None:
-    """A body that lies about its compression is the client's mistake."""
+    """A body that is not in its declared compression is answered with 400."""
     response = await client.post(EVENTS, data=b"no gzip", headers={"Content-Encoding": "gzip"})
 
     assert response.status == 400
@@ -190,7 +190,7 @@ async def test_a_body_that_does_not_unpack(client: Client) -> None:
 
 @pytest.mark.parametrize("path", [EVENTS, "/sim/events", "/tr/", "/nowhere"])
 async def test_open_to_every_origin(client: Client, path: str) -> None:
-    """Preflights and answers of all addresses, errors too, may be read by any page."""
+    """Any page may read preflights and answers of all addresses, including errors."""
     preflight = await client.options(path)
     answer = await client.get(path)
 

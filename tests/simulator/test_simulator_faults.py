@@ -1,4 +1,4 @@
-"""The simulator's faults, each met by a real client."""
+"""The simulator's faults, each as a real client meets it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -95,7 +95,7 @@ async def test_throttling_shows_its_usage(client: Client) -> None:
 
 @pytest.mark.parametrize("mode", ["500", "429", "190"])
 async def test_stored_but_not_said(client: Client, mode: str) -> None:
-    """With `after` the events are stored although the client hears of a failure."""
+    """With `after` the events are stored although the client gets an error."""
     await _order(client, mode=mode, after=True)
 
     status, _ = await send(client, event())
@@ -117,7 +117,7 @@ async def test_reset(client: Client, after: bool, copies: int) -> None:  # noqa:
 
 @pytest.mark.parametrize(("after", "copies"), [(False, 0), (True, 1)])
 async def test_silence_until_the_fault_ends(client: Client, clock: Clock, after: bool, copies: int) -> None:  # noqa: FBT001
-    """A request is held without an answer and closed without one when the time is over."""
+    """A request is held without an answer, and closed without one when the fault ends."""
     await _order(client, mode="timeout", after=after, **{"for": NEVER})
     waiting = asyncio.create_task(send(client, event()))
     await _until_hit(client)
@@ -131,7 +131,7 @@ async def test_silence_until_the_fault_ends(client: Client, clock: Clock, after:
 
 
 async def test_silence_ends_when_the_client_leaves() -> None:
-    """The handler of a held request does not outlive its connection."""
+    """The handler of a held request ends with its connection."""
     left = asyncio.Event()
 
     @web.middleware
@@ -153,7 +153,7 @@ async def test_silence_ends_when_the_client_leaves() -> None:
 
 @asynccontextmanager
 async def _served(app: web.Application) -> AsyncIterator[str]:
-    # aiohttp's test server cancels the handlers of clients that left; a real one does not.
+    # aiohttp's test server cancels the handlers of clients that left, unlike a real server.
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -177,7 +177,7 @@ async def test_silence_ends_with_the_server(aiohttp_client: AiohttpClient) -> No
 
 
 async def test_slow(client: Client, clock: Clock) -> None:
-    """A slow answer is right, but does not come before its delay."""
+    """A slow answer is correct, but does not come before its delay."""
     await _order(client, mode="slow", delay=NEVER)
     waiting = asyncio.create_task(send(client, event()))
     await _until_hit(client)
@@ -223,7 +223,7 @@ async def test_poison(client: Client, order: dict[str, Any], changes: dict[str, 
 
 
 async def test_poison_spares_events_without_id(client: Client) -> None:
-    """An event without an id can only be poisonous by its name."""
+    """An event without an id can be poisonous only by its name."""
     await _order(client, mode="poison")
 
     assert (await send(client, event(event_id=None)))[0] == 200
@@ -242,7 +242,7 @@ async def test_faults_end_by_themselves(client: Client, clock: Clock) -> None:
 
 @pytest.mark.parametrize("mode", [None, "none"])
 async def test_faults_can_be_called_off(client: Client, mode: str | None) -> None:
-    """No mode, and no pixel, ends every fault."""
+    """An order without a mode and a pixel ends every fault."""
     await _order(client, mode="500")
     await _order(client, mode="500", pixel="123")
     await _order(client, mode=mode)
@@ -251,7 +251,7 @@ async def test_faults_can_be_called_off(client: Client, mode: str | None) -> Non
 
 
 async def test_a_fault_for_one_pixel(client: Client) -> None:
-    """A fault of one pixel leaves the others alone, replaces the general one there, and ends alone."""
+    """A fault of one pixel affects only that pixel, replaces the general fault there, and ends by itself."""
     await _order(client, mode="190")
     await _order(client, mode="500", pixel="123")
     of_this_pixel, of_another_pixel = await client.post(EVENTS), await client.post("/v26.0/456/events")
@@ -296,7 +296,7 @@ async def test_a_wrong_order(client: Client, body: Any, field: str, value: Any, 
 
 
 async def test_an_order_that_is_no_json(client: Client) -> None:
-    """An order that is no JSON is 400 and says so."""
+    """An order that is not JSON is answered with 400, which says so."""
     response = await client.post("/sim/faults", data=b"{")
 
     assert response.status == 400
@@ -316,7 +316,7 @@ async def test_half_a_body(client: Client, after: bool, copies: int) -> None:  #
 
 @pytest.mark.parametrize(("after", "copies"), [(False, 0), (True, 1)])
 async def test_a_wrong_count(client: Client, after: bool, copies: int) -> None:  # noqa: FBT001
-    """A success says another number than was sent, whether it stored the events or not."""
+    """The answer is a success with another count than the number sent, whether the events were stored or not."""
     await _order(client, mode="count", received=7, after=after)
 
     status, answer = await send(client, event())

@@ -1,4 +1,4 @@
-"""The simulator's lint: what Meta takes in silence and uses badly."""
+"""The simulator's lint: flaws that Meta accepts silently and handles badly."""
 
 from typing import Any
 
@@ -113,11 +113,11 @@ CLEAN = [
     ("sent", "problem", "field"), [pytest.param(*row[1:], id=row[0]) for row in REMARKS + BY_SOURCE]
 )
 def test_each_flaw_is_remarked(sent: dict[str, Any], problem: str, field: str) -> None:
-    """A flaw is named together with the field it is in."""
+    """A flaw is reported together with its field."""
     assert (problem, field) in lint(sent)
 
 
 @pytest.mark.parametrize("sent", [pytest.param(row[1], id=row[0]) for row in CLEAN])
 def test_good_events_get_no_remark(sent: dict[str, Any]) -> None:
-    """Lint is silent about everything Meta's pages and SDKs show."""
+    """Lint reports nothing about events as Meta's pages and SDKs show them."""
     assert lint(sent) == []

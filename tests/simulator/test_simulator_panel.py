@@ -1,4 +1,4 @@
-"""The simulator's own addresses: events, report, reset, and the Pixel's side of them."""
+"""The simulator's own addresses: events, report, reset, and those for the Pixel."""
 
 import pytest
 from aiohttp import FormData
@@ -17,7 +17,7 @@ async def _client(aiohttp_client: AiohttpClient) -> Client:
 
 
 async def test_the_shape_of_an_event(client: Client) -> None:
-    """A server event is shown with what it says and when it came."""
+    """A server event is shown with its content and the time of its arrival."""
     await send(client, event())
 
     assert await stored(client) == [
@@ -45,7 +45,7 @@ FIELDS = {
 
 
 async def test_what_stands_beside_the_events(client: Client) -> None:
-    """Test code, agent and upload fields are shown with each event of their request, nulls and other fields not."""
+    """Test code, agent and upload fields are shown with each event of their request; nulls and other fields are not."""
     more = {"access_token": "token", "id": "123", "appsecret_proof": "x"}
     await client.post(EVENTS, json={"data": [event(event_id="1"), event(event_id="2")], **FIELDS, **more})
     await client.post(EVENTS, json={"data": [event()], **dict.fromkeys(FIELDS), **more})
@@ -58,7 +58,7 @@ async def test_what_stands_beside_the_events(client: Client) -> None:
 
 
 async def test_both_shapes_of_an_event(client: Client) -> None:
-    """An event is shown as it came and, on request, as it was read, so that copies of two ways can be compared."""
+    """An event is shown as it came and, on request, as it was read, so that copies sent in two ways can be compared."""
     sent = event(action_source="WEBSITE", event_id=7, user_data={"em": USER["em"][0], "ge": None})
     await send(client, sent)
 
@@ -107,7 +107,7 @@ async def test_an_image_without_an_event(client: Client) -> None:
 
 
 async def test_a_blank_id_is_none(client: Client) -> None:
-    """An empty id on either side identifies nothing."""
+    """An empty id, from the browser or the server, counts as no id."""
     await send(client, event(event_id=""))
     await client.get("/tr/", params={**FIRE, "eid": ""})
 
@@ -115,7 +115,7 @@ async def test_a_blank_id_is_none(client: Client) -> None:
 
 
 async def test_choosing_events(client: Client) -> None:
-    """Events come newest first and can be chosen by side, pixel, name and id, and limited."""
+    """Events are listed newest first, and can be limited and filtered by side, pixel, name and id."""
     await send(client, event(event_id="1"), event(event_id="2"))
     await client.get("/tr/", params={"id": "9", "ev": "Lead"})
 
@@ -135,7 +135,7 @@ async def test_choosing_events(client: Client) -> None:
     ("field", "value"), [("source", "pixel"), ("read", "yes"), ("limit", "-1"), ("limit", "x"), ("limit", "9" * 10)]
 )
 async def test_a_wrong_choice(client: Client, field: str, value: str) -> None:
-    """A choice that cannot be is 400 and names field, value and what is accepted."""
+    """An invalid filter is answered with 400, which names field, value and what is accepted."""
     response = await client.get("/sim/events", params={field: value})
     (error,) = (await response.json())["errors"]
 
@@ -144,7 +144,7 @@ async def test_a_wrong_choice(client: Client, field: str, value: str) -> None:
 
 
 async def test_the_report(client: Client) -> None:
-    """The report shows each event's two sides, where they differ, the match keys and the lint."""
+    """The report has both sides of each event, their differences, the match keys and the lint."""
     await client.get("/tr/", params={**FIRE, "cd[value]": "9.50", "cd[currency]": "USD"})
     await send(client, event(), event(event_id="2", user_data={"em": USER["em"], "fbp": "x"}))
 
@@ -185,7 +185,7 @@ async def test_the_report(client: Client) -> None:
 
 
 async def test_what_is_counted_twice_and_what_never_left_the_browser(client: Client) -> None:
-    """Two browser copies count twice; a browser event has no time of its own."""
+    """Two browser copies count twice, and a browser event has no time of its own."""
     for identity in ("1", "1", "2"):
         await client.get("/tr/", params={**FIRE, "eid": identity})
 
@@ -199,7 +199,7 @@ async def test_what_is_counted_twice_and_what_never_left_the_browser(client: Cli
 
 
 async def test_what_is_missing(client: Client) -> None:
-    """Expected events that no server copy has come for are listed; a browser copy does not count."""
+    """Expected events without a server copy are listed; a browser copy does not count."""
     await send(client, event(event_id="a:1"))
     await client.get("/tr/", params=FIRE)
 
@@ -209,7 +209,7 @@ async def test_what_is_missing(client: Client) -> None:
 
 
 async def test_reset(client: Client) -> None:
-    """Reset forgets events and ends faults."""
+    """A reset forgets events and ends faults."""
     await send(client, event())
     await client.post("/sim/faults", json={"mode": "500"})
 
@@ -227,7 +227,7 @@ async def test_the_list_of_addresses(client: Client) -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Beyond its size the memory forgets the oldest, and says how many."""
+    """Above its size the memory forgets the oldest copies, and counts them."""
     memory = Memory(keep=2)
 
     memory.add(copy("server", seconds, str(seconds)) for seconds in range(3))

@@ -1,4 +1,4 @@
-"""Whether both copies of an event say the same, wherever the simulator saw both."""
+"""The comparison of an event's two copies, where the simulator has both."""
 
 from typing import Any
 
@@ -42,13 +42,13 @@ UNLIKE = [
 
 @pytest.mark.parametrize(("theirs", "ours"), ALIKE)
 def test_copies_that_say_the_same_are_alike(theirs: dict[str, str], ours: dict[str, Any]) -> None:
-    """However each side writes a number, a currency or a list, what it means is compared."""
+    """Numbers, currencies and lists are compared by meaning, however each side writes them."""
     assert parity(pairs([browser(**theirs), server(**ours)])) == {"compared": 1, "alike": 1, "differences": []}
 
 
 @pytest.mark.parametrize(("theirs", "ours", "field"), UNLIKE)
 def test_a_difference_is_named(theirs: dict[str, str], ours: dict[str, Any], field: str) -> None:
-    """The event, the field, and what each side said."""
+    """A difference is listed with the event's id, the field, and both values."""
     found = parity(pairs([browser(**theirs), server(**ours)]))
     (difference,) = found["differences"]
 
@@ -58,7 +58,7 @@ def test_a_difference_is_named(theirs: dict[str, str], ours: dict[str, Any], fie
 
 
 def test_one_copy_alone_is_not_compared() -> None:
-    """What only one side sent is neither alike nor different."""
+    """An event with only one copy is neither alike nor different."""
     assert parity(pairs([browser("a", value="1"), server("b", value=2)])) == {
         "compared": 0,
         "alike": 0,
@@ -67,7 +67,7 @@ def test_one_copy_alone_is_not_compared() -> None:
 
 
 def test_the_list_of_differences_is_bounded() -> None:
-    """However many differ, the first hundred are named and all are counted."""
+    """At most a hundred differences are listed, and all events are counted."""
     copies = [
         each for number in range(MOST_NAMED + 5) for each in (browser(f"{number}", value="1"), server(f"{number}"))
     ]
@@ -88,5 +88,5 @@ _ANY = st.recursive(
     st.dictionaries(st.sampled_from(["value", "currency", "content_ids"]), _ANY),
 )
 def test_no_custom_data_can_stop_the_report(theirs: dict[str, str], ours: dict[str, Any]) -> None:
-    """Whatever both sides say, it is compared."""
+    """Whatever the values of both sides, they are compared."""
     assert parity(pairs([browser(**theirs), server(**ours)]))["compared"] == 1

@@ -1,4 +1,4 @@
-"""The simulator's reading of events: types change, values do not."""
+"""The simulator's reading of events changes types, but no values."""
 
 from typing import Any
 
@@ -55,13 +55,13 @@ READINGS = [
 
 @pytest.mark.parametrize(("sent", "expected"), [pytest.param(*row[1:], id=row[0]) for row in READINGS])
 def test_one_shape_of_many(sent: dict[str, Any], expected: dict[str, Any]) -> None:
-    """What clients write in several ways is read in one."""
+    """A value that clients write in several ways is read into one form."""
     assert read(event(sent)) == event(expected)
 
 
 @given(EVENTS)
 def test_reading_twice_changes_nothing(sent: dict[str, Any]) -> None:
-    """Any event can be read, and what was read is in the one shape already."""
+    """Any event can be read, and reading the result again does not change it."""
     once = read(sent)
 
     assert repr(read(once)) == repr(once)
@@ -69,7 +69,7 @@ def test_reading_twice_changes_nothing(sent: dict[str, Any]) -> None:
 
 @given(st.integers(10**14, 10**17 - 1))
 def test_a_lead_keeps_all_its_digits(lead: int) -> None:
-    """A lead_id beyond 2^53 arrives to the last digit, as a number and as text."""
+    """A lead_id beyond 2^53 keeps all its digits, as a number and as text."""
     texts = [orjson.dumps({"user_data": {"lead_id": value}}) for value in (lead, str(lead))]
 
     assert [str(read(orjson.loads(text))["user_data"]["lead_id"]) for text in texts] == [str(lead)] * 2
@@ -77,5 +77,5 @@ def test_a_lead_keeps_all_its_digits(lead: int) -> None:
 
 @pytest.mark.parametrize("value", [7, "x", None, [], True])
 def test_what_is_no_event_stays_what_it_is(value: Any) -> None:
-    """A member of data that is no object is left for the rules to refuse."""
+    """A member of ``data`` that is no object stays unchanged, for the rules to refuse."""
     assert read(value) is value

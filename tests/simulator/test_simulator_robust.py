@@ -1,4 +1,4 @@
-"""No request whatsoever makes the simulator stumble."""
+"""No request makes the simulator fail."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -99,7 +99,7 @@ def _request(method: bytes, target: bytes, headers: str = "", body: bytes = b"")
 async def test_no_request_is_a_server_error(
     server: TestServer, *, path: str, query: bytes, mime: str, coding: str, body: bytes
 ) -> None:
-    """Whatever is sent, the answer is below 500, and so are those about what was stored."""
+    """Whatever is sent, the answer's status is below 500, and so are those of the views of what was stored."""
     target = path.encode("latin-1") + b"?" + query
     headers = f"Content-Type: {mime}\r\n{coding}"
 

@@ -1,4 +1,4 @@
-"""The simulator's rules: what Graph refuses, with which subcode."""
+"""The simulator's rules: what Graph refuses, and with which subcode."""
 
 from typing import Any
 
@@ -143,7 +143,7 @@ def test_each_fault_has_its_subcode(sent: Any, subcode: int | None, blame: tuple
 
 @pytest.mark.parametrize("sent", [pytest.param(row[1], id=row[0]) for row in ACCEPTED])
 def test_the_good_side_of_each_border(sent: dict[str, Any]) -> None:
-    """What lies just inside a rule is accepted."""
+    """An event just within each limit is accepted."""
     assert refuse_one(read(sent), NOW) is None
 
 
@@ -175,13 +175,13 @@ def test_too_broad_to_match(keys: str) -> None:
     ["em", "client_ip_address client_user_agent", "fn ln", "db ge", "fn zp", "ct country fn", "fbp", "external_id"],
 )
 def test_one_key_beyond_the_sets_is_enough(keys: str) -> None:
-    """Any combination that is no part of one set passes."""
+    """Any combination of keys that is not part of one set is accepted."""
     assert refuse_one(event(user_data=dict.fromkeys(keys.split(), "x")), NOW) is None
 
 
 @pytest.mark.parametrize("nothing", [None, "", [], [""], [None], {}])
 def test_an_empty_value_identifies_nobody(nothing: Any) -> None:
-    """A key that holds nothing does not count as sent."""
+    """A key with an empty value does not count as sent."""
     refusal = refuse_one(event(user_data={"em": nothing, "client_user_agent": "x"}), NOW)
 
     assert refusal
@@ -198,12 +198,12 @@ def test_no_user_data_at_all() -> None:
 
 @pytest.mark.parametrize(("count", "accepted"), [(0, False), (1, True), (1000, True), (1001, False)])
 def test_batch_sizes(count: int, accepted: bool) -> None:  # noqa: FBT001
-    """One to a thousand events make a request."""
+    """A request has one to a thousand events."""
     assert accepted is (refuse([event()] * count, NOW) is None)
 
 
 def test_one_bad_event_is_enough() -> None:
-    """The first bad event decides for the whole request."""
+    """The first bad event refuses the whole request."""
     refusal = refuse([event(), event(event_time=1), _custom({})], NOW)
 
     assert refusal

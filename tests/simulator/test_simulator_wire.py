@@ -1,4 +1,4 @@
-"""The simulator's reading of requests, encoding by encoding."""
+"""The simulator's reading of requests in each encoding."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -93,14 +93,14 @@ def test_every_encoding_carries_the_same_events(mime: str, body: bytes) -> None:
 
 @pytest.mark.parametrize(("mime", "body"), [pytest.param(*row[1:], id=row[0]) for row in UNREADABLE])
 def test_what_cannot_be_read_is_named(mime: str, body: bytes) -> None:
-    """A body without readable events raises the one error, with words."""
+    """A body without readable events raises ``UnreadableError``, whose text names the problem."""
     with pytest.raises(wire.UnreadableError, match=r"data|body"):
         wire.events(wire.parameters("", mime, body))
 
 
 @pytest.mark.parametrize("mime", [JSON, FORM])
 def test_one_event_may_stand_alone(mime: str) -> None:
-    """An object where a list belongs is the list's only event."""
+    """A single object in place of the list is read as its only event."""
     assert wire.events(wire.parameters("", mime, orjson.dumps({"data": ONE}))) == [ONE]
 
 
@@ -115,14 +115,14 @@ NESTED = [
 
 @pytest.mark.parametrize(("fields", "expected"), [pytest.param(*row[1:], id=row[0]) for row in NESTED])
 def test_brackets_nest(fields: list[tuple[str, str]], expected: dict[str, Any]) -> None:
-    """Bracketed form fields become the objects and lists that PHP writes in this way."""
+    """Form fields with brackets become the objects and lists for which PHP writes them."""
     body = _form(*((f"data[0]{name}", value) for name, value in fields))
 
     assert wire.events(wire.parameters("", FORM, body)) == [expected]
 
 
 def test_fields_of_other_names_are_no_events() -> None:
-    """Only ``data`` carries events, whatever brackets another name has."""
+    """Only ``data`` has events, whatever brackets other names have."""
     assert wire.events([("data", "[]"), ("database[0]", "{}"), ("x[data]", "{}"), ("data[", "{}")]) == []
 
 

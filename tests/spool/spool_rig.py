@@ -1,4 +1,4 @@
-"""A spool on a disk of its own, and a database that is only as good as a test lets it be."""
+"""A spool on disk, and a fake database whose failures a test sets."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ SEALER = Sealer(SECRET)
 
 
 class Sieve:
-    """Suspects of being suppressed whom the test names."""
+    """Suppressions that may hold the given digests."""
 
     version = 0
 
@@ -51,17 +51,17 @@ def open_spool(
 
 @dataclass
 class FakeDatabase:
-    """Knows each event once, as the real one does; ``lost`` answers are of what it has stored."""
+    """A database that stores each event once; of ``lose_answers`` appends it stores the events but gives no answer."""
 
     here: bool = True
     why_away: str = "unplugged"
     commit_timeout: float = 60.0
     lose_answers: int = 0
     refuse: str = ""
-    """The id of an event that it does not take."""
+    """The id of an event that it refuses."""
     known: dict[str, Record] = field(default_factory=dict)
     statements: list[int] = field(default_factory=list)
-    """How many events each append had."""
+    """The number of events of each append."""
     steps: list[str] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 

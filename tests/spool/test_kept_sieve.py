@@ -1,4 +1,4 @@
-"""Who is suppressed is known after a start without the database."""
+"""Suppressed people are known even after a start without the database."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ async def remembered(directory: Path, *digests: bytes) -> None:
 
 
 async def test_a_start_knows_whom_earlier_ones_knew(tmp_path: Path) -> None:
-    """Each process adds those it learns of, once, also to memory that others read."""
+    """Each process adds the people it learns of to the file, once, and loads them into shared memory too."""
     await remembered(tmp_path, ANNA, ANNA)
     await remembered(tmp_path, ANNA, BERT)
     shared = Sieve()
@@ -32,7 +32,7 @@ async def test_a_start_knows_whom_earlier_ones_knew(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    """A power cut may take the end of the file; that costs nobody but the last."""
+    """A power cut may lose the end of the file; only its last entries are lost."""
     await remembered(tmp_path, ANNA, BERT)
     os.truncate(tmp_path / FILE, 6)
 
@@ -43,7 +43,7 @@ async def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) 
 
 
 async def test_a_disk_that_keeps_nothing_costs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whom this process learns of it knows, whatever becomes of the file."""
+    """If the file cannot be written, this process still knows the people it learnt of."""
     (tmp_path / FILE).mkdir()
     sieve = KeptSieve(tmp_path)
     sieve.remember(ANNA)

@@ -1,4 +1,4 @@
-"""The spool: what is acknowledged while the database is away is there, whole, until the database has it."""
+"""The spool: events acknowledged while the database is away stay there, complete, until the database has them."""
 
 import asyncio
 import os
@@ -67,36 +67,36 @@ def spooling(database: FakeDatabase, spool: Spool | None) -> Spooling:
     ids=["shared", "joined", "twin", "person", "sighting"],
 )
 def test_appends_come_back_as_they_were(append: Append) -> None:
-    """Whatever an append holds is the same after it rested."""
+    """An append is read from the spool unchanged."""
     assert open_appends(seal_appends([append, Append([record(9)])], SEALER), SEALER) == [append, Append([record(9)])]
 
 
 def test_every_field_of_a_record_is_spooled() -> None:
-    """A field that a record gets one day is not forgotten here."""
+    """A field that is added to records must be added to the spool too."""
     assert _SpooledRecord._fields == Record._fields
 
 
 def written_by(version: Callable[[list[Any]], list[Any]]) -> bytes:
-    """Return a sealed group as a version wrote it whose records have other fields."""
+    """Return a sealed group of a version whose records have other fields."""
     appends, shared = msgspec.msgpack.decode(SEALER.open(seal_appends([Append([record(1)])], SEALER), b"spool"))
     appends[0][0] = [version(fields) for fields in appends[0][0]]
     return SEALER.seal(msgspec.msgpack.encode((appends, shared)), b"spool")
 
 
 def test_an_older_version_may_have_known_less() -> None:
-    """A record that was spooled before a field was added has what the field says of all that lack it."""
+    """A record that was spooled before a field existed gets the field's default."""
     assert open_appends(written_by(lambda fields: fields[:8]), SEALER) == [Append([record(1)])]
 
 
 @pytest.mark.parametrize("change", [lambda fields: [*fields, "new"], lambda fields: [7, *fields[1:]]])
 def test_what_a_newer_version_wrote_is_left_to_it(change: Callable[[list[Any]], list[Any]]) -> None:
-    """A field that is not known here may change where an event goes: the group stays where it is."""
+    """A group with an unknown field stays where it is, since the field may change where an event goes."""
     with pytest.raises(ValueError, match="not the form"):
         open_appends(written_by(change), SEALER)
 
 
 def test_a_spool_needs_its_secret() -> None:
-    """Nothing of a spooled event can be read without the secret, and another one opens nothing."""
+    """Nothing of a spooled event can be read without its secret, and another secret does not open it."""
     sealed = seal_appends([Append([record(1)])], SEALER)
 
     assert b"id-1" not in sealed
@@ -105,7 +105,7 @@ def test_a_spool_needs_its_secret() -> None:
 
 
 async def test_what_comes_while_the_database_is_away_reaches_it_later(spool: Spool) -> None:
-    """An append is acknowledged at once, rests, and is stored once the database is here."""
+    """An append is acknowledged at once, spooled, and stored once the database is available."""
     database = FakeDatabase(here=False)
 
     assert await spooling(database, spool).stored(grouped([record(1)], [record(2), record(3)])) == [Stored(), Stored()]
@@ -118,7 +118,7 @@ async def test_what_comes_while_the_database_is_away_reaches_it_later(spool: Spo
 
 
 async def test_no_answer_is_no_loss_and_no_second_event(spool: Spool) -> None:
-    """A group that the database stored without answering is spooled, drained, and told to nobody as a repeat."""
+    """A group that the database stored without answering is spooled and drained, but not reported as a repeat."""
     database, found = FakeDatabase(lose_answers=1), list[Stored]()
 
     assert await spooling(database, spool).stored(grouped([record(1)])) == [Stored()]
@@ -130,7 +130,7 @@ async def test_no_answer_is_no_loss_and_no_second_event(spool: Spool) -> None:
 
 
 async def test_repeats_are_found_while_draining(spool: Spool) -> None:
-    """What a caller could not be told is told then."""
+    """Repeats that could not be reported to their caller are reported while draining."""
     database, found = FakeDatabase(), list[Stored]()
     spools = spooling(database, spool)
     await spools.stored(grouped([record(1)]))
@@ -143,7 +143,7 @@ async def test_repeats_are_found_while_draining(spool: Spool) -> None:
 
 
 async def test_an_answer_that_is_lost_while_draining_makes_no_repeats(spool: Spool) -> None:
-    """A row is brought again until it is answered for, and is then not taken for a repeat of itself."""
+    """A row is sent again until it is answered, and is then not reported as a repeat of itself."""
     database, found = FakeDatabase(here=False), list[Stored]()
     await spooling(database, spool).stored(grouped([record(1)]))
     drain = draining(spool, database, found)
@@ -159,7 +159,7 @@ async def test_an_answer_that_is_lost_while_draining_makes_no_repeats(spool: Spo
 
 
 async def test_suppressions_go_first(spool: Spool) -> None:
-    """Whatever came before them, and whatever else waits, goes after; notes go last."""
+    """Suppressions are drained before everything else, and notes after everything else."""
     database = FakeDatabase(here=False)
     spools = spooling(database, spool)
     await spool.put(SpoolKind.NOTES, b"n")
@@ -174,7 +174,7 @@ async def test_suppressions_go_first(spool: Spool) -> None:
 
 
 async def test_many_groups_are_stored_as_one(spool: Spool) -> None:
-    """Statements have hundreds of events, and no more, whatever the groups had."""
+    """Small groups are joined into statements of some hundred events; a larger group is one statement."""
     database = FakeDatabase(here=False)
     spools = spooling(database, spool)
     for first in range(0, 1200, 40):
@@ -187,7 +187,7 @@ async def test_many_groups_are_stored_as_one(spool: Spool) -> None:
 
 
 async def test_what_no_table_takes_stays_and_holds_up_nobody(tmp_path: Path) -> None:
-    """The neighbours of a group that the database refuses are stored; the next start brings it again."""
+    """Other groups are stored while one that the database refuses stays; the next start tries it again."""
     spool = open_spool(tmp_path)
     database = FakeDatabase(here=False, refuse="id-2")
     spools = spooling(database, spool)
@@ -207,7 +207,7 @@ async def test_what_no_table_takes_stays_and_holds_up_nobody(tmp_path: Path) -> 
 
 
 async def test_nothing_about_the_suppressed_rests(spool: Spool) -> None:
-    """Who may be suppressed is refused while nobody can tell; whoever comes in the same moment is not."""
+    """Events of people who may be suppressed are refused while the database cannot decide; others are not."""
     database = FakeDatabase(here=False)
     person = record(1)._replace(person_digests=(b"p" * 16,))
     sighting = SIGHTING._replace(person_digests=(b"p" * 16,))
@@ -222,7 +222,7 @@ async def test_nothing_about_the_suppressed_rests(spool: Spool) -> None:
 
 
 async def test_without_a_spool_whoever_comes_is_refused() -> None:
-    """Where the disk is not kept, nothing is acknowledged while the database is away."""
+    """Without a spool nothing is acknowledged while the database is away."""
     outcome = await spooling(FakeDatabase(here=False), None).stored(grouped([record(1)]))
 
     assert isinstance(outcome, QueueError)
@@ -230,7 +230,7 @@ async def test_without_a_spool_whoever_comes_is_refused() -> None:
 
 
 async def test_a_full_spool_refuses(tmp_path: Path) -> None:
-    """Beyond its bound, and below the disk's reserve, nothing is acknowledged; what is there stays and drains."""
+    """Above its bound, or below the disk's reserve, the spool refuses; what it has stays and is drained."""
     spool = open_spool(tmp_path, most_bytes=2 * (ROW_BYTES + 3))
     await spool.put(SpoolKind.NOTES, b"abc")
     await spool.put(SpoolKind.NOTES, b"abc")
@@ -247,7 +247,7 @@ async def test_a_full_spool_refuses(tmp_path: Path) -> None:
 
 
 async def test_an_outage_leaves_no_large_file(spool: Spool, tmp_path: Path) -> None:
-    """Once all is drained the disk has its space back."""
+    """Once everything is drained, the file's space is freed."""
     for _ in range(40):
         await spool.put(SpoolKind.NOTES, os.urandom(100_000))
     assert (tmp_path / FILE).stat().st_size + (tmp_path / f"{FILE}-wal").stat().st_size > 3_000_000
@@ -257,7 +257,7 @@ async def test_an_outage_leaves_no_large_file(spool: Spool, tmp_path: Path) -> N
 
 
 async def test_the_drain_runs_by_itself(spool: Spool) -> None:
-    """It begins when something is put, stops while the database is away, and goes on when it is told of it."""
+    """Draining begins when something is put, stops while the database is away, and continues when it is woken."""
     database = FakeDatabase()
     drain = draining(spool, database)
     drain.start()
@@ -275,7 +275,7 @@ async def test_the_drain_runs_by_itself(spool: Spool) -> None:
 
 
 async def test_new_appends_do_not_wait_for_the_drain(spool: Spool) -> None:
-    """While old groups are brought, new ones go straight to the database."""
+    """While old groups are drained, new appends go directly to the database."""
     database = FakeDatabase(here=False)
     spools = spooling(database, spool)
     await spools.stored(grouped([record(1)]))
@@ -292,7 +292,7 @@ async def test_new_appends_do_not_wait_for_the_drain(spool: Spool) -> None:
 
 
 async def test_a_broken_disk_is_told(tmp_path: Path) -> None:
-    """A file that is no spool is refused at the start, with what to do."""
+    """A file that is no spool is refused at the start, with advice."""
     (tmp_path / FILE).write_bytes(b"no database" * 1000)
 
     with pytest.raises(QueueBrokenError, match="keep a copy"):
@@ -300,7 +300,7 @@ async def test_a_broken_disk_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_start_takes_nothing_for_a_repeat_of_itself(tmp_path: Path) -> None:
-    """Killed between the database's answer and the removal, a row is brought again, and told to nobody."""
+    """A row whose process was killed after the database's answer is sent again, but not reported as a repeat."""
     database, found = FakeDatabase(here=False), list[Stored]()
     spool = open_spool(tmp_path)
     await spooling(database, spool).stored(grouped([record(1)]))
@@ -316,7 +316,7 @@ async def test_a_start_takes_nothing_for_a_repeat_of_itself(tmp_path: Path) -> N
 
 
 async def test_an_append_that_takes_several_steps_keeps_to_the_limit(spool: Spool) -> None:
-    """However many statements it needs, its caller is answered in time; what it does later is a repeat."""
+    """A caller is answered within the limit, whatever the database still does; that then makes a repeat."""
     database = FakeDatabase(commit_timeout=0.05)
     database.gate.clear()
 
@@ -329,7 +329,7 @@ async def test_an_append_that_takes_several_steps_keeps_to_the_limit(spool: Spoo
 
 
 async def test_what_is_large_is_read_in_parts(spool: Spool) -> None:
-    """However large the groups are, only some megabytes are in memory at once."""
+    """However large groups are, only some megabytes are in memory at once."""
     for _ in range(4):
         await spool.put(SpoolKind.NOTES, bytes(5 << 20))
 
@@ -342,7 +342,7 @@ async def test_what_is_large_is_read_in_parts(spool: Spool) -> None:
 async def test_a_disk_that_fails_acknowledges_nothing(
     tmp_path: Path, error: type[apsw.Error], told: type[QueueError]
 ) -> None:
-    """A full disk refuses, and takes again once it has space; after a failed fsync nothing is taken any more."""
+    """A full disk refuses until it has space again; after a failed write or fsync nothing is accepted any more."""
     fail: Before | None = None
     broken: list[QueueBrokenError] = []
 
@@ -368,7 +368,7 @@ async def test_a_disk_that_fails_acknowledges_nothing(
         assert broken or set(database.known) == {"id-1", "id-3"}
 
 
-# Puts groups and says so, until it is killed.
+# Puts groups and prints their numbers, until it is killed.
 WRITER = """
 import asyncio, sys
 from pathlib import Path
@@ -402,7 +402,7 @@ def acknowledged_by_a_killed_process(directory: Path, first: int, kill_after: in
 
 
 async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    """Killed between fsync and answer, or between two groups: all that was answered is there, once."""
+    """A process killed between fsync and answer, or between groups, loses nothing acknowledged and repeats nothing."""
     acknowledged: list[int] = []
     for kill_after in (1, 2, 17):
         acknowledged += acknowledged_by_a_killed_process(tmp_path, (acknowledged or [0])[-1] + 100, kill_after)

@@ -1,4 +1,4 @@
-"""The details of conditions: figures in plain clauses."""
+"""The details of conditions: figures in plain words."""
 
 from datetime import date
 
@@ -40,5 +40,5 @@ CLAUSES = [
 
 @pytest.mark.parametrize(("clause", "expected"), CLAUSES, ids=[clause for clause, _ in CLAUSES])
 def test_figures_stand_in_clauses(clause: str, expected: str) -> None:
-    """A clock is ahead or behind, one event waits and two wait, and nothing is said of an error that is not there."""
+    """Clocks are ahead or behind, singular and plural are right, and a missing error is not mentioned."""
     assert clause == expected

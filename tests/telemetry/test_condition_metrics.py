@@ -1,4 +1,4 @@
-"""What alerts are made of besides the events: conditions, and what a spool holds."""
+"""Metrics for alerts besides those of events: conditions, and the events in a spool."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,7 +14,7 @@ def _shown(metrics: Metrics, *conditions: Condition, spooled: int = 0) -> dict[t
 
 
 def test_conditions_and_the_spool_are_gauges() -> None:
-    """Each code has its number, also when it is over; a code that never stood is 0, so that a rule can rely on it."""
+    """Each code has the number of its conditions; without any it is 0, so that an alert rule can rely on it."""
     metrics = Metrics()
     both = _shown(metrics, Condition("pixel_paused", "1", "", 0), Condition("pixel_paused", "2", "", 0), spooled=7)
     over = _shown(metrics)

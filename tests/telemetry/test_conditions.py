@@ -1,4 +1,4 @@
-"""The board of conditions: what stands, what passes, what a stranger can fill."""
+"""The board of conditions: states, passing events, and the bound for what strangers cause."""
 
 import logging
 
@@ -29,7 +29,7 @@ def _conditions(clock: Clock) -> Conditions:
 
 
 def test_a_state_stands_until_cleared(conditions: Conditions, clock: Clock) -> None:
-    """A reported state keeps its beginning and takes its latest detail, until it is cleared."""
+    """A reported state keeps its first time and has its latest detail, until it is cleared."""
     conditions.report("clock", detail="+61 s")
     clock.now += 10**9
     conditions.report("clock", detail="+70 s")
@@ -40,7 +40,7 @@ def test_a_state_stands_until_cleared(conditions: Conditions, clock: Clock) -> N
 
 
 def test_a_thing_that_happens_passes(conditions: Conditions, clock: Clock) -> None:
-    """What happens counts as current for as long as said after the last time."""
+    """A condition about an occurrence ends a given time after the last one."""
     conditions.report("limited", lasts_ms=100)
     clock.now += 99
     conditions.report("limited", lasts_ms=100)
@@ -52,7 +52,7 @@ def test_a_thing_that_happens_passes(conditions: Conditions, clock: Clock) -> No
 
 
 def test_failing_conditions_come_first(conditions: Conditions, clock: Clock) -> None:
-    """The owner reads what fails before what is merely odd, each the oldest first."""
+    """Failures are listed before warnings, each with the oldest first."""
     codes: tuple[ConditionCode, ...] = ("limited", "queue", "clock", "delivery_late")
     for code in codes:
         conditions.report(code)
@@ -63,7 +63,7 @@ def test_failing_conditions_come_first(conditions: Conditions, clock: Clock) -> 
 
 
 def test_strangers_cannot_fill_the_board(conditions: Conditions) -> None:
-    """Of each code 20 subjects are remembered, and another code has room of its own."""
+    """For each code at most 20 subjects are kept, so that one code cannot displace another."""
     for number in range(1_000):
         conditions.report("foreign_origin", f"https://{number}.example")
     conditions.report("queue")
@@ -74,7 +74,7 @@ def test_strangers_cannot_fill_the_board(conditions: Conditions) -> None:
 def test_the_log_has_one_line_for_a_beginning_and_one_for_an_end(
     conditions: Conditions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever is reported while a condition stands writes nothing more."""
+    """Further reports of a condition that has begun write no line."""
     with caplog.at_level(logging.INFO):
         for number in range(100):
             conditions.report("pixel_paused", "55", f"token {number}")

@@ -1,4 +1,4 @@
-"""What the queue finds out about copies of one Purchase is counted beside what the rules found."""
+"""Conflicts between copies of one Purchase that the queue finds are counted with the findings of the rules."""
 
 import pytest
 from support import record, server_record
@@ -20,7 +20,7 @@ CASES: list[tuple[Record, Stored, int]] = [
 
 @pytest.mark.parametrize(("brought", "stored", "conflicts"), CASES)
 def test_copies_that_disagree_are_counted(brought: Record, stored: Stored, conflicts: int) -> None:
-    """Whoever watches the metrics learns that a server's order was left out for another value; nothing counts twice."""
+    """The metrics count a server's order that was left out since its value differs; no conflict counts twice."""
     metrics = Metrics()
     metrics.decision(Decision(records=(brought,)), stored)
     text = metrics.render(Stats({}, 0)).decode()

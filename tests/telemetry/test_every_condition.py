@@ -1,4 +1,4 @@
-"""Each condition has a test that provokes it, and one where it could be and is silent: this table says which."""
+"""This table names for each condition a test that causes it, and a test that comes close without causing it."""
 
 import ast
 from functools import cache
@@ -12,7 +12,7 @@ from proxy.model.condition import ConditionCode
 TESTS = Path(__file__).resolve().parent.parent
 SOUND = "telemetry/test_sound_proxy.py::test_a_sound_proxy_has_no_condition"
 HEALTH, WATCH, ADMISSION = "delivery/test_delivery_health.py::", "watch/test_watch.py::", "edge/test_admission.py::"
-# By code: a test that provokes it, and one where it is silent.
+# By code: a test that causes the condition, and a test that does not.
 PROOFS: dict[ConditionCode, tuple[str, str]] = {
     "queue": ("telemetry/test_faults.py::test_a_queue_that_cannot_be_written_fails_readiness_until_it_can", SOUND),
     "queue_filling": (f"{WATCH}test_a_queue_that_fills_begins_and_ends", f"{WATCH}test_a_sound_proxy_is_silent"),
@@ -120,12 +120,12 @@ def names_in(path: str) -> frozenset[str]:
 
 @pytest.mark.parametrize("code", get_args(ConditionCode))
 def test_each_condition_is_provoked_and_silent(code: ConditionCode) -> None:
-    """Both tests stand in the table, and exist."""
+    """Both tests are named in the table, and exist."""
     for proof in PROOFS[code]:
         path, _, name = proof.partition("::")
         assert name in names_in(path), proof
 
 
 def test_no_condition_is_proved_that_is_gone() -> None:
-    """The table has no code that the program lacks."""
+    """The table has no code that the program does not have."""
     assert set(PROOFS) == set(get_args(ConditionCode))

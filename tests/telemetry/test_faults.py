@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw, as the event loop hands them over, and a queue that cannot be written."""
+"""Unforeseen errors that the event loop reports, and a queue that cannot be written."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ from proxy.telemetry.readiness import QueueCheck, Readiness
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """Notes what is left to the usual handler."""
+    """An event loop that notes the errors which are passed on to its default handler."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Loop(asyncio.SelectorEventLoop):
 
 
 def test_an_error_of_the_event_loop_is_reported_by_its_place() -> None:
-    """A fault is counted and named by its type without its text; a lost connection is none; the rest is the loop's."""
+    """A fault is named by its type, without its text; a network error is ignored, a report without error passed on."""
     conditions, metrics, loop = Conditions(lambda: 0), Metrics(), Loop()
     reporter = FaultReporter(conditions, metrics)
     without_error = {"message": "a task was destroyed"}
@@ -41,7 +41,7 @@ def test_an_error_of_the_event_loop_is_reported_by_its_place() -> None:
 
 
 class Queue:
-    """A queue whose disk is full until somebody makes space."""
+    """A queue whose disk is full until the test makes space."""
 
     full = True
 
@@ -54,7 +54,7 @@ class Queue:
 
 
 async def test_a_queue_that_cannot_be_written_fails_readiness_until_it_can() -> None:
-    """The condition has the queue's own words, and is over with the first commit."""
+    """The condition has the queue's own message, and ends with the first commit."""
     conditions, queue = Conditions(lambda: 0), Queue()
     readiness = Readiness(conditions, [QueueCheck(queue, conditions)])
     failing = await readiness.health()

@@ -1,4 +1,4 @@
-"""What is counted on the event loop is shown as the counters of prometheus_client would show it."""
+"""Counters of the event loop have the same text as prometheus_client would give them."""
 
 import time
 
@@ -23,7 +23,7 @@ def _shown(counter: LoopCounter) -> bytes:
 
 
 def test_the_text_is_that_of_the_library() -> None:
-    """Names, labels, their order, figures and times are the same, of enum members and what is added at once too."""
+    """Names, labels, order, figures and times are the same, also for enum labels and for increments above 1."""
     registry = CollectorRegistry()
     theirs = Counter(_NAME, _TEXT, ["result", "reason"], registry=registry)
     ours = LoopCounter(_NAME, _TEXT, ["result", "reason"])
@@ -36,7 +36,7 @@ def test_the_text_is_that_of_the_library() -> None:
 
 
 def test_a_counter_without_labels_is_shown_before_it_counts() -> None:
-    """Its figure is 0 from the start, as an alert on its growth needs; then what was counted."""
+    """A counter without labels is 0 from the start, as an alert on its growth needs."""
     registry = CollectorRegistry()
     theirs, ours = Counter(_NAME, _TEXT, registry=registry), LoopCounter(_NAME, _TEXT, ())
     assert _shown(ours) == generate_latest(registry)
@@ -46,7 +46,7 @@ def test_a_counter_without_labels_is_shown_before_it_counts() -> None:
 
 
 def test_no_name_is_used_twice() -> None:
-    """A registry refuses a second counter of a name, as with those of the library."""
+    """A registry refuses a second counter with the same name, as it does with the library's counters."""
     registry = CollectorRegistry()
     registry.register(LoopCounter(_NAME, _TEXT, ()))
     with pytest.raises(ValueError, match="Duplicated timeseries"):

@@ -1,4 +1,4 @@
-"""What takes time is counted on the event loop, and shown as the histograms of prometheus_client would show it."""
+"""Histograms of the event loop have the same text as prometheus_client would give them."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ def _shown(*collectors: Collector) -> list[str]:
 
 @given(st.lists(st.tuples(st.sampled_from(["1", "2"]), st.integers(0, 400)), max_size=20))
 def test_the_text_is_that_of_the_library(observed: list[tuple[str, int]]) -> None:
-    """Names, labels, slots, their order, sums and counts are the same, of values on the bounds too."""
+    """Names, labels, slots, order, sums and counts are the same, also for values that lie on a bound."""
     registry = CollectorRegistry()
     theirs = Histogram(_NAME, _TEXT, ["pixel"], buckets=_BOUNDS, registry=registry)
     ours = LoopHistogram(_NAME, _TEXT, ["pixel"], _BOUNDS)
@@ -34,12 +34,12 @@ def test_the_text_is_that_of_the_library(observed: list[tuple[str, int]]) -> Non
 
 
 def test_a_histogram_without_labels_is_shown_before_it_counts() -> None:
-    """Its figures are 0 from the start, as a rule about them needs."""
+    """A histogram without labels has figures of 0 from the start, as an alert rule needs."""
     assert _shown(LoopHistogram(_NAME, "Text", (), _BOUNDS))[-2:] == [f"{_NAME}_count 0.0", f"{_NAME}_sum 0.0"]
 
 
 def test_a_clock_that_was_set_back_takes_nothing_off() -> None:
-    """What seems to have ended before it began took no time; a sum that falls would look like a restart."""
+    """A negative duration counts as 0, since a falling sum would look like a restart."""
     histogram = LoopHistogram(_NAME, _TEXT, (), _BOUNDS)
     histogram.observe(-5.0)
 
@@ -48,7 +48,7 @@ def test_a_clock_that_was_set_back_takes_nothing_off() -> None:
 
 @given(st.lists(st.lists(st.integers(0, 400), max_size=8), max_size=4))
 def test_processes_add_up(fronts: list[list[int]]) -> None:
-    """What fronts tell slot by slot makes the histogram that one process would have counted alone."""
+    """The counts by slot that fronts send add up to the histogram of a single process."""
     alone, back = (LoopHistogram(_NAME, _TEXT, ["pixel"], _BOUNDS) for _ in range(2))
     counters = LoopCounters()
     counters.add(back)
@@ -66,7 +66,7 @@ def test_processes_add_up(fronts: list[list[int]]) -> None:
 
 @pytest.mark.parametrize("labels", [("1", "5"), ("1", "-1"), ("1", "x"), ("1", ""), ("sum",), ("1", "2", "3")])
 def test_a_slot_that_is_none_is_refused(labels: tuple[str, ...]) -> None:
-    """A front of another version cannot make the back count what its histogram has no place for."""
+    """Labels that the back's histogram does not have are refused; a front of another version might send them."""
     counters = LoopCounters()
     counters.add(LoopHistogram(_NAME, _TEXT, ["pixel"], _BOUNDS))
 
@@ -75,7 +75,7 @@ def test_a_slot_that_is_none_is_refused(labels: tuple[str, ...]) -> None:
 
 
 def test_there_are_never_very_many_series() -> None:
-    """A label that is not bounded after all costs a bounded number of series, and no observation is lost."""
+    """Even labels with unbounded values make a bounded number of series, and no observation is lost."""
     histogram = LoopHistogram(_NAME, _TEXT, ["pixel"], _BOUNDS)
     for number in range(3 * MOST_LABEL_SETS):
         histogram.observe(1.0, str(number))

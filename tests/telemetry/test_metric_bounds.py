@@ -25,9 +25,9 @@ def _series(metrics: Metrics) -> set[str]:
 
 
 def _request(number: int) -> Received:
-    """Return what a stranger may send: a page, a host and a hundred events, all of words of its own.
+    """Return what a stranger may send: a page, a host and a hundred events, with texts made from the number.
 
-    Some of the events are wrong in some way, and so is much else.
+    Some of the events, and much else, are wrong in some way.
     """
     events = [
         {
@@ -53,7 +53,7 @@ def _request(number: int) -> Received:
 
 @pytest.mark.long
 def test_pages_names_and_ids_make_no_series() -> None:
-    """After 100,000 names and ids on a thousand pages there are the series that there were after the first page."""
+    """After 100,000 names and ids on a thousand pages there are as many series as after the first page."""
     metrics, counts = Metrics(), []
     for number in range(1000):
         decision = ingest(_request(number), POLICY)
@@ -66,7 +66,7 @@ def test_pages_names_and_ids_make_no_series() -> None:
 
 
 def test_words_without_end_make_a_bounded_number_of_series() -> None:
-    """Even if 100,000 words came to be labels, there would be a bounded number of series, and each would be counted."""
+    """If 100,000 words became labels, the number of series would still be bounded, and each word counted."""
     metrics = Metrics()
     for number in range(100_000):
         metrics.fault(f"ValueError in place_{number}")

@@ -1,4 +1,4 @@
-"""Conditions of a whole proxy: none where all is well, and those that no other test of a part provokes."""
+"""Conditions of a whole proxy: none when nothing is wrong, and those that no test of a single part causes."""
 
 import time
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def codes(shop: Installation) -> list[tuple[str, str]]:
 
 
 async def test_a_sound_proxy_has_no_condition(shop: Installation) -> None:
-    """Pages, orders, repeats, opted-out visitors, machines and servers, all delivered or dropped: nothing is wrong."""
+    """Pages, orders, repeats, opted-out visitors, bots and servers, all delivered or dropped, cause no condition."""
     await shop.post(page_views(["s-1", "s-2"]))
     await shop.post(page_views(["s-1"]))
     await shop.post(wire({"name": "Purchase", "id": "s-3", "data": {"value": 5, "currency": "EUR", "order_id": "7"}}))
@@ -60,7 +60,7 @@ async def test_a_sound_proxy_has_no_condition(shop: Installation) -> None:
 
 
 async def test_pages_of_the_site_that_came_by_http_are_named(shop: Installation) -> None:
-    """The third such request to an address served by https is a condition with the host."""
+    """The third request from a page by http to an address served by https causes a condition that names the host."""
     for number in range(3):
         body = page_views([f"h-{number}"])
         await shop.post(body, Origin=ORIGIN.replace("https", "http"), X_Forwarded_Proto="https")
@@ -69,7 +69,7 @@ async def test_pages_of_the_site_that_came_by_http_are_named(shop: Installation)
 
 
 async def test_a_pixel_that_the_owner_stopped_is_told(shop: Installation) -> None:
-    """Until it is resumed, so that nobody forgets it."""
+    """A pixel that the operator paused has a condition until it is resumed."""
     told = []
     for order in ("pause", "resume"):
         async with shop.session.post(f"{shop.operator}/api/pixels/{PIXEL}/{order}", json={}) as answer:
@@ -80,7 +80,7 @@ async def test_a_pixel_that_the_owner_stopped_is_told(shop: Installation) -> Non
 
 
 async def test_a_page_that_is_cached_with_its_ids_is_told(shop: Installation) -> None:
-    """When a fiftieth of an hour's events, and twenty, have an id of another visitor, its site is named."""
+    """If at least a fiftieth of an hour's events, and at least twenty, have another visitor's id, the site is named."""
     told = []
     for visitor in range(21):
         await shop.post({**page_views(["cached"]), "fbp": f"fb.1.1700000000000.{1000 + visitor}"})
@@ -91,7 +91,7 @@ async def test_a_page_that_is_cached_with_its_ids_is_told(shop: Installation) ->
 
 @pytest.mark.parametrize(("ahead_s", "found"), [(0, 0), (55, 0), (90, 1), (-90, 1)])
 async def test_a_clock_that_differs_from_metas_is_told(ahead_s: int, found: int) -> None:
-    """By more than a minute in either direction, and over with the next answer that fits."""
+    """A clock that is off by more than a minute causes a condition, which ends with the next answer that agrees."""
     board, shifts = Conditions(Clock(), say=lambda _line: None), [ahead_s, 0]
 
     async def accept(_request: web.Request) -> web.Response:
@@ -113,7 +113,7 @@ async def test_a_clock_that_differs_from_metas_is_told(ahead_s: int, found: int)
 
 @pytest.mark.parametrize(("days", "found"), [(None, 0), (15, 0), (13, 1), (-1, 1)])
 async def test_a_token_that_ends_soon_is_told(days: int | None, found: int) -> None:
-    """Fourteen days before its end, and over with a token that lives longer."""
+    """A token causes a condition fourteen days before its end; a token with a later end clears it."""
     clock = Clock()
     board = Conditions(clock, say=lambda _line: None)
     ends = [clock.now + (days or 0) * DAY_MS if days is not None else None, clock.now + 60 * DAY_MS]

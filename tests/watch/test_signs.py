@@ -1,4 +1,4 @@
-"""What the figures of weeks show: each sign where it is, and silent where it is not. Pure functions, no clock."""
+"""Signs in the figures of weeks: each is found where it is and only there. Pure functions, without a clock."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -20,28 +20,28 @@ Rate = Callable[[int], float]
 
 
 def shop(hour: int) -> float:
-    """Return how many events an hour of a shop brings: by day, more in the evening, none at night."""
+    """Return the expected number of events in an hour of a shop: some by day, more in the evening, none at night."""
     time = hour % 24
     return 0.0 if time < 6 else 40.0 if time < 18 else 90.0
 
 
 def office(hour: int) -> float:
-    """Return likewise for a site that people use at work."""
+    """Return the expected number of events in an hour of a site that people use at work."""
     weekday = (hour - MONDAY) // 24 % 7
     return 60.0 if weekday < 5 and 8 <= hour % 24 < 18 else 0.0
 
 
 def tiny(_hour: int) -> float:
-    """Return likewise for a site with three events a day, at any time."""
+    """Return the expected number of events in an hour of a site with three events a day, at any time."""
     return 0.125
 
 
 def past(rate: Rate, until: int, weeks: int = 5, seed: int = 7) -> dict[int, int]:
-    """Return events by hour, of independent visitors, of whole weeks before an hour."""
+    """Return random events by hour, for whole weeks before an hour."""
     chance = random.Random(seed)  # noqa: S311 - repeats by its seed
     counts = {}
     for hour in range(until - weeks * 168, until):
-        # A sum of many rare chances is as good as a Poisson number.
+        # A sum of many rare chances is nearly a Poisson number.
         events = sum(chance.random() < rate(hour) / 400 for _ in range(400))
         if events:
             counts[hour] = events
@@ -64,7 +64,7 @@ def past(rate: Rate, until: int, weeks: int = 5, seed: int = 7) -> dict[int, int
     ],
 )
 def test_silence_is_told_by_time_of_day_and_week(rate: Rate, stops: int, hours: float, *, found: bool) -> None:
-    """After as many events were missed as count, and neither at night, at weekends nor for a tiny site."""
+    """It is reported once enough usual events are missing, but not at night, at weekends or for a tiny site."""
     until = MONDAY + stops
     counts = past(rate, until) | {until - 1: 1}
 
@@ -72,7 +72,7 @@ def test_silence_is_told_by_time_of_day_and_week(rate: Rate, stops: int, hours: 
 
 
 def test_silence_says_since_when_and_how_much() -> None:
-    """The end of the hour of the last event, and how many events usually come since then."""
+    """A silence has its beginning, the end of the last event's hour, and how many events are usual since then."""
     until = MONDAY + 12
     found = silence(past(shop, until), int((until + 2.5) * HOUR_MS))
 
@@ -82,7 +82,7 @@ def test_silence_says_since_when_and_how_much() -> None:
 
 
 def test_an_event_ends_the_silence() -> None:
-    """With the first event of the hour nothing is silent any more."""
+    """With the first event in the current hour the silence is over."""
     until = MONDAY + 12
     counts = past(shop, until) | {until + 4: 1}
 
@@ -92,7 +92,7 @@ def test_an_event_ends_the_silence() -> None:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("rate", [shop, office, tiny])
 def test_there_is_no_false_alarm_in_a_month(rate: Rate, seed: int) -> None:
-    """Looked at every hour of four weeks, a site as it always was is never silent."""
+    """A site that stays as it was is never reported as silent, at any hour of four weeks."""
     counts = past(rate, MONDAY, weeks=9, seed=seed)
     month = range(MONDAY - 4 * 168, MONDAY)
     known = ({number: n for number, n in counts.items() if hour - 5 * 168 < number <= hour} for hour in month)
@@ -106,12 +106,12 @@ def test_there_is_no_false_alarm_in_a_month(rate: Rate, seed: int) -> None:
     ids=["nothing", "one hour", "the future", "six days"],
 )
 def test_what_is_usual_must_be_known(counts: Mapping[int, int]) -> None:
-    """Without a week of history nothing is said."""
+    """Without a week of history no silence is reported."""
     assert silence(counts, (MONDAY + 48) * HOUR_MS) is None
 
 
 def test_one_campaign_is_not_what_is_usual() -> None:
-    """An evening of a hundred thousand events a week ago makes no alarm of today's quiet evening."""
+    """An evening with a hundred thousand events a week ago does not make today's quiet evening a silence."""
     until = MONDAY + 6
     counts = {hour: 1 for hour in range(until - 4 * 168, until) if hour % 24 == 5}
     counts[until - 7 * 24 + 3] = 100_000
@@ -120,7 +120,7 @@ def test_one_campaign_is_not_what_is_usual() -> None:
 
 
 def test_a_quarter_of_an_hour_is_the_least() -> None:
-    """However many events a site has, the first minutes of an hour are no silence."""
+    """The first minutes of an hour are no silence, however many events a site has."""
     counts = dict.fromkeys(range(MONDAY - 4 * 168, MONDAY), 1000000)
     early, late = (silence(counts, MONDAY * HOUR_MS + minutes * MINUTE) for minutes in (14, 15))
 
@@ -130,7 +130,7 @@ def test_a_quarter_of_an_hour_is_the_least() -> None:
 
 
 def copies(now: float, before: float, events: int = 400, wobble: float = 0.0) -> Callable[[range], tuple[int, int]]:
-    """Return what is known of browser copies: fired shares of today and of the days before, which differ a little."""
+    """Return a function that states fired and other copies, with one share today and nearly another one before."""
 
     def known(hours: range) -> tuple[int, int]:
         share = now if hours.stop > MONDAY - 24 else before + wobble * (-1) ** (hours.start // 24)
@@ -156,7 +156,7 @@ def copies(now: float, before: float, events: int = 400, wobble: float = 0.0) ->
 def test_a_fall_of_the_pair_rate_is_told(
     now: float, before: float, wobble: float, *, stands: bool, found: bool
 ) -> None:
-    """A fall by a tenth and more than chance and the days' own spread make; over when half of it is left."""
+    """A fall counts if it exceeds a tenth, chance and the days' own spread; it is over at half of that."""
     known = copies(now, before, wobble=wobble)
 
     assert (fall(known, MONDAY, stands=stands) is not None) == found
@@ -164,7 +164,7 @@ def test_a_fall_of_the_pair_rate_is_told(
 
 @pytest.mark.parametrize(("events", "found"), [(400, 3), (70, 3), (20, 12), (10, 24), (8, None), (0, None)])
 def test_a_fall_needs_enough_events(events: int, found: int | None) -> None:
-    """The shortest window with two hundred copies counts; a site without so many in a day is left alone."""
+    """The shortest window with two hundred copies is used; a site without so many in a day is not judged."""
     known = copies(0.1, 0.9, events)
     fell = fall(known, MONDAY, stands=False)
 
@@ -185,7 +185,7 @@ def test_a_fall_needs_enough_events(events: int, found: int | None) -> None:
     ],
 )
 def test_the_end_of_a_version_is_told_90_days_before(version: str, day: date, days: int | None) -> None:
-    """What is near its end, or past it; nothing of versions whose end nobody knows."""
+    """A version is reported from 90 days before its end; one whose end is not known is not."""
     now = int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1000)
     end = version_end(version, now)
 
@@ -193,14 +193,14 @@ def test_the_end_of_a_version_is_told_90_days_before(version: str, day: date, da
 
 
 def test_the_table_of_versions_is_in_order() -> None:
-    """A newer version does not end before an older one, so that a slip of the pen shows."""
+    """A newer version does not end before an older one, which would be a typing mistake."""
     ends = [end for end in VERSION_ENDS.values() if end]
 
     assert ends == sorted(ends, reverse=True)
 
 
 def test_a_trend_says_when_a_bound_is_reached() -> None:
-    """From what was measured in the last half hour, once that is ten minutes; a step back of the clock begins anew."""
+    """The trend uses the last half hour, once it has ten minutes; it begins again after the clock steps back."""
     trend = Trend()
     for minute in range(10):
         trend.add(minute * MINUTE, minute / 100)
@@ -219,7 +219,7 @@ def test_a_trend_says_when_a_bound_is_reached() -> None:
     [(23 * 60, False, True), (25 * 60, False, False), (25 * 60, True, True), (49 * 60, True, False)],
 )
 def test_soon_is_a_day_and_for_what_stands_two(minutes: int, *, stands: bool, soon: bool) -> None:
-    """Begins at one bound and is over at another, so nothing flaps between."""
+    """A condition begins at one bound and ends at another, so that it does not flap in between."""
     trend = Trend()
     trend.add(0, 0.0)
     trend.add(20 * MINUTE, 20.0)
@@ -228,5 +228,5 @@ def test_soon_is_a_day_and_for_what_stands_two(minutes: int, *, stands: bool, so
 
 
 def test_a_time_to_come_is_told_roughly() -> None:
-    """Minutes below two hours, then hours."""
+    """Less than two hours are stated in minutes, more in hours."""
     assert [in_words(minutes * MINUTE) for minutes in (5, 119, 150)] == ["5 min", "119 min", "2 h"]

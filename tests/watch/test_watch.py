@@ -1,4 +1,4 @@
-"""The watch: what a minute's look reports and clears, each condition where it is and where it is not."""
+"""The watch: the conditions that a look reports and clears, each only where it applies."""
 
 import asyncio
 import threading
@@ -24,7 +24,7 @@ MINUTE = 60_000
 
 
 def counted(hour: int, events: int, copy: str = "fired", status: Status = Status.DELIVERED, **key: str) -> Rollup:
-    """Return a rollup of a site's pages."""
+    """Return a rollup of a site's events."""
     words = {"site": "shop", "pixel": "55", "name": "PageView", "reason": "", **key}
     place = RollupKey(hour, words["site"], words["pixel"], words["name"], status, words["reason"], copy)
     return Rollup(place, events, {}, {}, (0,) * LAG_SLOTS)
@@ -32,7 +32,7 @@ def counted(hour: int, events: int, copy: str = "fired", status: Status = Status
 
 @dataclass
 class Figures:
-    """A queue's figures, as a test sets them."""
+    """A queue's figures, as set by a test."""
 
     found: list[Rollup] = field(default_factory=list)
     shown: Stats = field(default_factory=lambda: Stats({}, 1))
@@ -89,14 +89,17 @@ def every_hour(weeks: int = 2, events: int = 100, ending: int = NOW, **key: Any)
 
 
 async def test_a_sound_proxy_is_silent() -> None:
-    """With events as ever, room and a version that lives, nothing is reported, at any look of a day."""
+    """With the usual events, free space and a current version nothing is reported, at any look of a day."""
     stage = Stage(Figures(every_hour() + [counted(NOW + hour, 100) for hour in range(30)]))
 
     assert not any([await stage.look(15 * MINUTE) for _ in range(100)])
 
 
 async def test_silence_begins_and_ends() -> None:
-    """No event for as long as usually brings thirty, of pages and of servers apart; over with the next one."""
+    """Silence is reported after a period in which thirty events are usual, and ends with the next event.
+
+    Pages and servers are judged separately.
+    """
     servers = every_hour(events=40, copy="")
     stage = Stage(Figures(every_hour(ending=NOW - 3) + servers))
     early = await stage.codes()
@@ -110,7 +113,7 @@ async def test_silence_begins_and_ends() -> None:
 
 
 async def test_silence_of_servers_has_its_own_subject() -> None:
-    """A backend that stops sending is told apart from pages that do."""
+    """A backend that stops sending is reported separately from pages that go on."""
     stage = Stage(Figures(every_hour() + every_hour(copy="", ending=NOW - 5)))
     await stage.look()
     (found,) = await stage.look(10 * MINUTE)
@@ -119,7 +122,7 @@ async def test_silence_of_servers_has_its_own_subject() -> None:
 
 
 async def test_what_waits_for_meta_is_no_silence() -> None:
-    """While events wait, as Graph is away, the figures lack them: nothing is said of silence."""
+    """While events wait because Graph is away, the figures lack them, and no silence is reported."""
     stage = Stage(Figures(every_hour(ending=NOW - 5), Stats({"55": 7}, 0)))
     await stage.look()
 
@@ -127,7 +130,7 @@ async def test_what_waits_for_meta_is_no_silence() -> None:
 
 
 async def test_machines_are_nobody() -> None:
-    """A crawler that goes on fetching pages hides no silence."""
+    """Events dropped as a crawler's do not hide a silence."""
     crawler = every_hour(events=5, status=Status.DROPPED, reason="bot")
     stage = Stage(Figures(every_hour(ending=NOW - 5) + crawler))
     await stage.look()
@@ -149,7 +152,7 @@ async def test_machines_are_nobody() -> None:
     ],
 )
 async def test_a_tag_that_is_not_seen_is_told_after_an_hour(found: list[Rollup], codes: list[str]) -> None:
-    """Not at once after the start, and not for a site that only its servers send for."""
+    """It is not reported in the first hour after the start, nor for a site for which only servers send."""
     stage = Stage(Figures(found))
     early = await stage.codes(59 * MINUTE)
 
@@ -157,7 +160,10 @@ async def test_a_tag_that_is_not_seen_is_told_after_an_hour(found: list[Rollup],
 
 
 async def test_a_fall_of_the_pair_rate_begins_and_ends() -> None:
-    """The Pixel goes from the pages: told within hours; it comes back, and that is over with half of the gap."""
+    """If the Pixel disappears from the pages, that is reported within hours.
+
+    The alert ends when half of the gap is closed again.
+    """
     before = [
         counted(hour, events, copy)
         for hour in range(NOW - 400, NOW)
@@ -178,7 +184,7 @@ async def test_a_fall_of_the_pair_rate_begins_and_ends() -> None:
 
 
 async def test_dead_letters_begin_and_end() -> None:
-    """One in a thousand in a day begins it; fewer than half as many, or none kept, end it."""
+    """One dead letter in a thousand events of a day begins it; fewer than half as many, or none left, end it."""
     stage = Stage(Figures(every_hour(events=100)))
     sound = await stage.codes()
     stage.figures.found.append(counted(NOW, 3, status=Status.DEAD))
@@ -196,12 +202,12 @@ async def test_dead_letters_begin_and_end() -> None:
 
 @pytest.mark.parametrize(("version", "codes"), [("v26.0", []), ("v25.0", []), ("v20.0", ["graph_version"])])
 async def test_the_end_of_a_version_is_told(version: str, codes: list[str]) -> None:
-    """Three days before its end a version is told of; one that lives is not."""
+    """A version is reported three days before its end; one that is current is not."""
     assert await Stage(Figures(every_hour()), version=version).codes() == codes
 
 
 async def test_a_queue_that_fills_begins_and_ends() -> None:
-    """At a rate that fills it within a day, or when it is nearly full; over well below that."""
+    """It begins at a rate that fills the queue within a day, or when it is nearly full, and ends well below that."""
     stage = Stage(Figures(every_hour(ending=NOW + 9)))
     seen = {}
     for full in (0.01, 0.03, 0.05, 0.07):
@@ -216,7 +222,7 @@ async def test_a_queue_that_fills_begins_and_ends() -> None:
 
 
 async def test_a_disk_that_fills_begins_and_ends() -> None:
-    """Below four times the reserve, or soon at this rate when it is near; over with a quarter more."""
+    """It begins below four times the reserve, or if the reserve is reached soon, and ends a quarter above that."""
     stage = Stage(Figures(every_hour(ending=NOW + 9)))
     seen = {}
     for megabytes in (90_000, 30_000, 6_000, 4_000, 2_000, 500, 550, 550, 550, 550, 700):
@@ -228,7 +234,7 @@ async def test_a_disk_that_fills_begins_and_ends() -> None:
 
 
 async def test_a_disk_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A measurement that does not return is made once, and all else is looked at."""
+    """A measurement that does not return is not repeated, and everything else is still watched."""
     monkeypatch.setattr("proxy.watch.watch._DISK_S", 0.01)
     stage, answers, asked = Stage(version="v20.0"), threading.Event(), []
 
@@ -247,7 +253,7 @@ async def test_a_disk_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_queue_that_cannot_be_read_changes_nothing() -> None:
-    """What stood stands while nobody knows better, and the history is read anew when it can be."""
+    """While the queue cannot be read conditions stay as they are; the history is read again later."""
     stage = Stage(Figures(every_hour()))
     stage.figures.found.append(counted(NOW, 300, status=Status.DEAD))
     first = await stage.codes()
@@ -260,7 +266,7 @@ async def test_a_queue_that_cannot_be_read_changes_nothing() -> None:
 
 
 async def test_the_long_history_is_read_once() -> None:
-    """Five weeks at the start, a day at each full hour, two hours at each minute."""
+    """Five weeks are read at the start, a day at each full hour, two hours at each minute."""
     stage = Stage(Figures(every_hour()))
     spans = []
     for after in (0, MINUTE, HOUR_MS, MINUTE):
@@ -272,7 +278,7 @@ async def test_the_long_history_is_read_once() -> None:
 
 
 async def test_a_clock_that_is_set_costs_no_history() -> None:
-    """After a step far ahead and back, and after a long sleep, the hours that were missed are read again."""
+    """After a large step of the clock, or a long pause, the missing hours are read again."""
     stage = Stage(Figures(every_hour()))
     spans = []
     for after in (0, 400 * DAY_MS, -400 * DAY_MS, MINUTE, 3 * DAY_MS, -2 * HOUR_MS):
@@ -286,7 +292,7 @@ async def test_a_clock_that_is_set_costs_no_history() -> None:
 
 
 async def test_a_fault_of_a_look_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error nobody foresaw is logged, and the next look happens."""
+    """An unforeseen error is logged, and the next look takes place."""
     monkeypatch.setattr("proxy.watch.watch.EVERY_S", 0.01)
     stage = Stage(Figures(every_hour()))
     looks: list[int] = []

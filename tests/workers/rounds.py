@@ -1,4 +1,4 @@
-"""A proxy of several processes under load, some of which are killed."""
+"""Load on a proxy of several processes, and helpers to kill them."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ from traffic import Load
 
 @asynccontextmanager
 async def steady_load(machine: Machine, name: str, *, clients: int = 16) -> AsyncIterator[Load]:
-    """Load a machine until the context ends, by clients that connect again whatever happens to them."""
+    """Load a machine until the context ends, with clients that connect again after any error."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=60)
     ) as session:
-        # As long as one of its processes starts, it has the machine almost to itself.
+        # The pause leaves the machine to a process that starts.
         load = Load(name, session, machine.port, pause_s=0.05)
 
         async def client() -> None:
@@ -40,7 +40,7 @@ async def steady_load(machine: Machine, name: str, *, clients: int = 16) -> Asyn
 async def all_here(machine: Machine) -> dict[str, int]:
     """Wait until all processes of a machine run; return their ids by name.
 
-    Until the parent has told of its start, the end of any of them ends all.
+    Before the parent has logged its start, the end of any process ends all.
     """
     names = {"back", *(f"front-{number}" for number in range(1, machine.workers + 1))}
     await until(lambda: "\nworkers " in machine.log(), what="the parent's word that all are ready")
@@ -49,13 +49,13 @@ async def all_here(machine: Machine) -> dict[str, int]:
 
 
 async def more(load: Load, events: int = 60) -> None:
-    """Wait until so many more events are acknowledged."""
+    """Wait until ``events`` more events are acknowledged."""
     goal = len(load.acknowledged) + events
     await until(lambda: len(load.acknowledged) >= goal, what="more acknowledged events")
 
 
 async def post(machine: Machine, identity: str) -> tuple[int, str]:
-    """Post an event by a connection of its own; return the status, and when to come again."""
+    """Post an event on a new connection; return the status, and the Retry-After header."""
     async with (
         aiohttp.ClientSession() as session,
         session.post(
@@ -66,6 +66,6 @@ async def post(machine: Machine, identity: str) -> tuple[int, str]:
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
-    """Send a signal to a process, which may be gone."""
+    """Send a signal to a process, if it still exists."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -1,4 +1,4 @@
-"""The parent: starts, starts again, gives up, stops in order. Its children here are no proxies, and do as they like."""
+"""The parent process: it starts and restarts children, gives up, and stops in order; its children here are fakes."""
 
 import subprocess
 import sys
@@ -77,7 +77,7 @@ def said(script: str, life_file: str = "/dev/null") -> list[str]:
 
 
 def test_the_fronts_stop_before_the_back() -> None:
-    """All are ready, then SIGTERM comes: the back is told only after the last front has ended."""
+    """On SIGTERM the back is told to stop only after the last front has ended."""
     lines = said("run(named('back'), [named('front'), named('front')], stop_me)")
 
     assert lines == ["front stops", "front stops", "back stops", "no child is left"]
@@ -91,7 +91,7 @@ def test_the_fronts_stop_before_the_back() -> None:
     ],
 )
 def test_a_first_start_that_fails_ends_all(back: str, front: str, why: str) -> None:
-    """The error is told once, with the words of the child, whichever of them it was; nobody is left behind."""
+    """The failing child's error is reported once, and no child is left behind."""
     lines = said(f"run({back}, [{front}, {front}])")
 
     assert [line.replace("front 2", "front 1") for line in lines if "cannot start" in line] == [f"gave up: {why}"]
@@ -99,7 +99,7 @@ def test_a_first_start_that_fails_ends_all(back: str, front: str, why: str) -> N
 
 
 def test_an_error_that_nobody_foresaw_quotes_nobody() -> None:
-    """Its type and its place are told, and not its words, which may hold a visitor's."""
+    """Type and place of an unforeseen error are reported, but not its text, which may quote a visitor."""
     lines = said("run(faulty, [well])")
 
     assert lines[0].startswith("gave up: back cannot start: a fault of ours: ValueError")
@@ -107,7 +107,7 @@ def test_an_error_that_nobody_foresaw_quotes_nobody() -> None:
 
 
 def test_a_child_that_dies_is_started_again_with_growing_delays(tmp_path: object) -> None:
-    """Each end is told with its cause and the next delay, which grows and is bounded; SIGTERM ends all in order."""
+    """Each end is reported with its cause and the next delay, which grows up to a bound."""
     lines = said(
         """
         async def ends(stop, ready):
@@ -125,7 +125,10 @@ def test_a_child_that_dies_is_started_again_with_growing_delays(tmp_path: object
 
 
 def test_a_child_that_cannot_start_again_is_given_up_in_the_end(tmp_path: object) -> None:
-    """After so many vain starts in a row all end, and the service manager learns of it by the exit."""
+    """After several failed starts in a row the parent stops everything and exits with an error.
+
+    The service manager sees the failure by the exit code.
+    """
     lines = said(
         """
         parent._MOST_FAILED_STARTS, supervised._LONGEST_DELAY_OF_FAILURES_S = 3, 0.1
@@ -140,7 +143,7 @@ def test_a_child_that_cannot_start_again_is_given_up_in_the_end(tmp_path: object
 
 
 def test_a_child_that_does_not_stop_is_killed_and_told_of() -> None:
-    """An end is not held up for ever by a process that hangs, and is not called orderly."""
+    """A process that hangs cannot delay the end for ever, and the end is then reported as an error."""
     lines = said(
         """
         async def deaf(stop, ready):
@@ -155,7 +158,7 @@ def test_a_child_that_does_not_stop_is_killed_and_told_of() -> None:
 
 
 def test_a_child_that_dies_before_its_siblings_are_ready_is_started_again(tmp_path: object) -> None:
-    """The first start does not wait for ever for a back that was ready once and died while the fronts began."""
+    """A back that was ready and died while the fronts still start is started again."""
     lines = said(
         """
         async def late(stop, ready):
@@ -171,7 +174,7 @@ def test_a_child_that_dies_before_its_siblings_are_ready_is_started_again(tmp_pa
 
 
 def test_a_child_that_hangs_is_killed_and_replaced(tmp_path: object) -> None:
-    """A process that is there and does nothing is killed after some silent looks; one that works is left alone."""
+    """A process that sends no heartbeat for some intervals is killed and replaced; one that works is left alone."""
     lines = said(
         """
         from proxy.workers import child
@@ -201,7 +204,7 @@ def test_a_child_that_hangs_is_killed_and_replaced(tmp_path: object) -> None:
 
 
 def test_a_parent_that_is_stopped_stops_no_child() -> None:
-    """A child goes on speaking and working when nobody listens, even when the pipe to its parent is full."""
+    """A child goes on working while its parent is stopped, even if the pipe between them is full."""
     lines = said(
         """
         from proxy.workers import child

@@ -1,4 +1,4 @@
-"""What fronts count and find wrong appears at the back, once, whatever becomes of either."""
+"""Counts and conditions of fronts appear at the back, once, even if either is restarted."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ NOW = 1_790_000_000_000
 
 
 class FrontSide:
-    """A front's metrics and conditions."""
+    """The metrics and conditions of a front."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -28,7 +28,7 @@ class FrontSide:
         return self.reports.report(self.lost_notes)
 
     def tell(self, fronts: ConnectedFronts, *, answered: bool = True) -> None:
-        """Tell what is new, and hear whether that was heard."""
+        """Report what is new; with ``answered`` the front learns that the back has it."""
         if report := self.report():
             fronts.report(self.number, report)
             if answered:
@@ -36,7 +36,7 @@ class FrontSide:
 
 
 class BackSide:
-    """A back's metrics and conditions."""
+    """The metrics and conditions of a back."""
 
     def __init__(self, expected: int = 2) -> None:
         self.metrics = Metrics()
@@ -61,7 +61,7 @@ def _sides() -> Sequence[FrontSide]:
 
 
 def test_counts_of_fronts_add_up(back: BackSide, sides: Sequence[FrontSide]) -> None:
-    """Each front's counts are added to the back's own, and what did not change is not told again."""
+    """Each front's counts are added to the back's own, and an unchanged count is not reported again."""
     for round_number in range(3):
         for side in sides:
             side.metrics.request("collect", 204)
@@ -72,7 +72,7 @@ def test_counts_of_fronts_add_up(back: BackSide, sides: Sequence[FrontSide]) -> 
 
 
 def test_histograms_of_fronts_add_up(back: BackSide, sides: Sequence[FrontSide]) -> None:
-    """What the back shows of how long answers took is slot by slot the sum of all fronts and its own."""
+    """The back's histograms are, bucket by bucket, the sums of all fronts' and its own."""
     back.metrics.answered("collect", 0.004)
     for side in sides:
         for seconds in (0.004, 0.004, 7.0):
@@ -91,7 +91,7 @@ def test_histograms_of_fronts_add_up(back: BackSide, sides: Sequence[FrontSide])
 
 
 def test_a_report_whose_answer_was_lost_counts_once(back: BackSide, sides: Sequence[FrontSide]) -> None:
-    """A front that did not hear tells it again with what is new; a front that was started again begins anew."""
+    """A report without an answer is repeated with what is new; a restarted front begins with new counts."""
     first, second = sides
     first.metrics.request("collect", 204)
     first.tell(back.fronts, answered=False)
@@ -106,7 +106,7 @@ def test_a_report_whose_answer_was_lost_counts_once(back: BackSide, sides: Seque
 
 
 def test_a_new_back_is_told_what_the_last_one_was_not(back: BackSide, sides: Sequence[FrontSide]) -> None:
-    """Counters begin at 0 with each back; what was told to the one before is not counted again."""
+    """A new back's counters begin at 0, and what was reported to the previous one is not counted again."""
     side = sides[0]
     side.metrics.request("collect", 204)
     side.tell(back.fronts)
@@ -119,7 +119,7 @@ def test_a_new_back_is_told_what_the_last_one_was_not(back: BackSide, sides: Seq
 
 
 def test_rows_that_a_front_lost_are_those_of_the_ledger(back: BackSide, sides: Sequence[FrontSide]) -> None:
-    """They are counted with what the ledger itself lost, and a condition tells of them."""
+    """The rows are added to those that the ledger itself lost, and a condition reports them."""
     sides[0].lost_notes = 7
     sides[0].tell(back.fronts)
     sides[0].tell(back.fronts)
@@ -129,14 +129,14 @@ def test_rows_that_a_front_lost_are_those_of_the_ledger(back: BackSide, sides: S
 
 
 def test_a_count_of_a_counter_that_there_is_not_is_no_metric(back: BackSide) -> None:
-    """A name or labels that no counter has are an error of ours, which ends the connection that brought them."""
+    """An unknown counter name or wrong labels raise an error."""
     for name, labels in (("capi_proxy_unknown", ()), ("capi_proxy_requests", ("collect",))):
         with pytest.raises(LookupError):
             back.metrics.counters.grow(name, labels, 1)
 
 
 def test_conditions_of_fronts_stand_on_the_board_of_the_back(back: BackSide, sides: Sequence[FrontSide]) -> None:
-    """What happens is told with how long it lasts; what lasts stands until no front has it any more."""
+    """A momentary condition is reported with its duration; a lasting one stands until no front has it."""
     first, second = sides
     for side in sides:
         back.fronts.joined(side.number)
@@ -152,7 +152,7 @@ def test_conditions_of_fronts_stand_on_the_board_of_the_back(back: BackSide, sid
 
 
 def test_what_lasts_is_told_to_a_new_back(sides: Sequence[FrontSide]) -> None:
-    """A back that was started again learns of it without anybody asking; what did not change is told once."""
+    """A new back learns of lasting conditions, and an unchanged one is not reported again."""
     side, back = sides[0], BackSide()
     side.conditions.report("descriptors", "limit", "few")
     side.tell(BackSide().fronts)
@@ -165,7 +165,7 @@ def test_what_lasts_is_told_to_a_new_back(sides: Sequence[FrontSide]) -> None:
 
 
 def test_a_front_does_not_speak_for_the_queue(back: BackSide, sides: Sequence[FrontSide]) -> None:
-    """That the back did not answer a front is no news to the back, whose queue may be well."""
+    """A front's condition about the queue, that the back does not answer, is not shown by the back."""
     sides[0].conditions.report("queue", detail="the back process does not answer")
     sides[0].tell(back.fronts)
     assert back.codes() == []
@@ -174,7 +174,7 @@ def test_a_front_does_not_speak_for_the_queue(back: BackSide, sides: Sequence[Fr
 
 
 def test_a_flood_of_conditions_is_bounded(sides: Sequence[FrontSide]) -> None:
-    """Whatever strangers make a front report, a report of it stays small."""
+    """A report has at most 200 conditions, whatever strangers cause."""
     for number in range(2000):
         sides[0].conditions.report("foreign_origin", f"{number}.example", lasts_ms=1000)
     report = sides[0].report()
@@ -184,7 +184,7 @@ def test_a_flood_of_conditions_is_bounded(sides: Sequence[FrontSide]) -> None:
 
 
 async def test_a_missing_front_is_told_until_it_is_here(back: BackSide) -> None:
-    """Readiness says that a front is missing; a second connection of another one does not hide it."""
+    """A condition reports a missing front; two connections of one front do not hide that."""
     back.fronts.joined(1)
     back.fronts.joined(1)
     await back.fronts.check()

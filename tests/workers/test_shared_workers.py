@@ -1,4 +1,4 @@
-"""Fronts and a back whose queue is in a PostgreSQL: the same promise."""
+"""Fronts and a back with a queue in PostgreSQL also lose nothing that was acknowledged."""
 
 import uuid
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from traffic import settled_account
 
 @pytest.fixture(name="url")
 def _url(postgres: Cluster) -> Iterator[str]:
-    """A database of the test's own."""
+    """Yield the address of a database of the test's own."""
     name = f"t{uuid.uuid4().hex}"
     psql(postgres, f"CREATE DATABASE {name} OWNER {USER}")
     yield postgres.url(database=name)
@@ -25,7 +25,7 @@ def _url(postgres: Cluster) -> Iterator[str]:
 
 @dataclass
 class SharedMachine(Machine):
-    """A machine whose queue is in a database."""
+    """A machine with its queue in a database."""
 
     url: str = ""
 
@@ -37,7 +37,7 @@ class SharedMachine(Machine):
 
 
 async def test_the_death_of_fronts_and_backs_loses_nothing_of_a_shared_queue(tmp_path: Path, url: str) -> None:
-    """Each is killed under load and comes back; all that was acknowledged reaches Graph."""
+    """Processes are killed under load and restarted, and everything acknowledged reaches Graph."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = SharedMachine(tmp_path, graph, workers=2, url=url)
         await machine.start()

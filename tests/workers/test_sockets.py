@@ -1,4 +1,4 @@
-"""Sockets that fronts share an address by, and limits that they share."""
+"""The sockets by which fronts share an address, and the limits that they share."""
 
 import socket
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from proxy.workers.sockets import listening_sockets
 
 
 def test_each_front_listens_at_the_one_free_port_that_was_found() -> None:
-    """Port 0 finds a port, the same for all; a name with two addresses has a socket of each for every front."""
+    """With port 0 all fronts get sockets on the same free port, a socket for each address of the host."""
     with ExitStack() as stack:
         fronts = listening_sockets(Address("127.0.0.1", 0), 3)
         names = [stack.enter_context(each).getsockname() for sockets in fronts for each in sockets]
@@ -24,7 +24,7 @@ def test_each_front_listens_at_the_one_free_port_that_was_found() -> None:
 
 @pytest.mark.parametrize("shares", [True, False], ids=["another proxy of several processes", "of one process"])
 def test_an_address_where_somebody_listens_is_refused(shares: bool) -> None:  # noqa: FBT001 - a table row
-    """Sharing a port is for the fronts of one proxy: with anybody else's the kernel would mix the visitors."""
+    """Only fronts of one proxy share a port; with another program's, the kernel would mix the visitors."""
     with socket.create_server(("127.0.0.1", 0), reuse_port=shares) as listening:
         port = listening.getsockname()[1]
         with pytest.raises(OSError, match=f"127.0.0.1:{port}"):
@@ -33,7 +33,10 @@ def test_an_address_where_somebody_listens_is_refused(shares: bool) -> None:  # 
 
 @pytest.mark.parametrize(("fronts", "expected"), [(2, 2000), (3, 1333), (64, 62)])
 def test_connections_are_divided_and_what_an_address_may_take_is_not(fronts: int, expected: int) -> None:
-    """So many fronts hold no more connections than one process would; who has one connection has a whole rate."""
+    """The fronts share the connection limit of one process; the limits for a client address are not divided.
+
+    A client with a single connection reaches only one front, and must have its whole rate there.
+    """
     limits = LimitSettings()
     shared = shared_limits(limits, fronts)
 

@@ -1,4 +1,4 @@
-"""Fronts and a back as real processes: any of them may die at any moment, and what was acknowledged arrives."""
+"""Fronts and a back as real processes: any may die at any time, and everything acknowledged arrives."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ KILLS = int(os.environ.get("CAPI_PROXY_WORKER_KILLS", "6"))
 
 @pytest.mark.timeout(300 + 30 * KILLS)
 async def test_nothing_acknowledged_is_lost_to_the_death_of_a_front_or_of_the_back(tmp_path: Path, say: Say) -> None:
-    """Killed in turn at random moments under load, each comes back by itself; what was answered 204 reaches Graph."""
+    """Processes killed in turn at random times under load are restarted, and every 204 reaches Graph."""
     chance = random.Random(15)  # noqa: S311 - moments, not secrets
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph, workers=2)
@@ -47,7 +47,7 @@ async def test_nothing_acknowledged_is_lost_to_the_death_of_a_front_or_of_the_ba
 
 
 async def test_connections_that_wait_at_a_dead_front_are_served_by_the_next(tmp_path: Path) -> None:
-    """Who connected to a front that then died without having accepted is answered, and not hung up on."""
+    """A client that connected to a front which died before accepting is answered by the next front."""
     async with simulator() as graph:
         machine = Machine(tmp_path, graph, workers=2)
         await machine.start()
@@ -56,7 +56,7 @@ async def test_connections_that_wait_at_a_dead_front_are_served_by_the_next(tmp_
         state = Path(f"/proc/{first}/stat")
         await until(lambda: state.read_text().rpartition(") ")[2].startswith("T"), what="the front to stand still")
         waiting = [asyncio.create_task(post(machine, f"waiting-{number}")) for number in range(24)]
-        # The kernel spreads connections over both; those of the other front are answered.
+        # The kernel spreads connections over both fronts; those of the other one are answered.
         await until(lambda: sum(task.done() for task in waiting) > 2, what="the answers of the other front")
         left = [task for task in waiting if not task.done()]
         kill(first)
@@ -68,7 +68,7 @@ async def test_connections_that_wait_at_a_dead_front_are_served_by_the_next(tmp_
 
 
 async def test_the_number_of_fronts_may_change_at_any_start(tmp_path: Path) -> None:
-    """Four, then one process for everything, then three: each goes on with what the one before it left."""
+    """Four fronts, then a single process, then three: each continues with what the previous one left."""
     acknowledged: set[str] = set()
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph)
@@ -90,7 +90,7 @@ async def test_the_number_of_fronts_may_change_at_any_start(tmp_path: Path) -> N
 
 
 async def test_an_end_told_to_all_processes_at_once_is_in_order(tmp_path: Path) -> None:
-    """A service manager sends SIGTERM to each: the back ends last, so a request under way is stored and answered."""
+    """If a service manager sends SIGTERM to each process, the back ends last, and requests in progress are answered."""
     async with simulator() as graph:
         machine = Machine(tmp_path, graph, workers=2)
         await machine.start()
@@ -100,7 +100,7 @@ async def test_an_end_told_to_all_processes_at_once_is_in_order(tmp_path: Path) 
         head = "".join(f"{name}: {value}\r\n" for name, value in browser_headers().items())
         writer.write(f"POST /shop-tools/e HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:10])
         await writer.drain()
-        # By a later request of each front its earlier connections were accepted and read.
+        # A later request at each front shows that its earlier connections were accepted and read.
         for number in range(12):
             await post(machine, f"later-{number}")
         for pid in (*processes.values(), machine.pid):
@@ -127,7 +127,10 @@ async def _refuses(machine: Machine) -> bool:
 
 
 async def test_a_back_that_hangs_acknowledges_nothing_and_fills_no_memory(tmp_path: Path) -> None:
-    """While the back is stopped, fronts answer 503 with Retry-After at once and stay small; then all goes on."""
+    """While the back is stopped, fronts answer 503 with Retry-After at once and use little memory.
+
+    When the back runs again, all acknowledged events are delivered.
+    """
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph, workers=2)
         await machine.start()
@@ -158,7 +161,7 @@ def _rss_mb(pid: int) -> float:
 
 
 async def test_the_metrics_of_the_back_hold_what_fronts_count(tmp_path: Path) -> None:
-    """Requests and events of all fronts add up at the operator listener, those of a front that ended in order too."""
+    """The operator listener adds up the counts of all fronts, including those of a front that ended normally."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph, workers=2)
         await machine.start()
@@ -191,7 +194,7 @@ async def _figures(session: aiohttp.ClientSession, machine: Machine) -> dict[str
 
 
 async def test_no_two_processes_seal_with_one_nonce(tmp_path: Path) -> None:
-    """Each front draws a salt of its own: what two of them sealed never begins alike."""
+    """Each front seals with a salt of its own, so two fronts' sealed texts never begin alike."""
     machine = Machine(tmp_path, "http://127.0.0.1:1", workers=2)
     await machine.start()
     for number in range(30):
@@ -206,7 +209,7 @@ async def test_no_two_processes_seal_with_one_nonce(tmp_path: Path) -> None:
 
 
 async def test_children_do_not_outlive_their_parent(tmp_path: Path) -> None:
-    """When the parent is killed alone, fronts and back end in order, and the next start finds all well."""
+    """If only the parent is killed, fronts and back end normally, and the next start loses nothing."""
     async with simulator() as graph, aiohttp.ClientSession() as session:
         machine = Machine(tmp_path, graph, workers=2)
         await machine.start()
@@ -226,7 +229,7 @@ async def test_children_do_not_outlive_their_parent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("taken", ["operator_port", "port"])
 async def test_a_port_that_is_taken_is_told_once(taken: str, tmp_path: Path) -> None:
-    """A second proxy of the same user at the same port does not share it by accident; it ends with one line."""
+    """A second proxy at the same port does not share it by accident, but ends with one line of error."""
     machine = Machine(tmp_path / "one", "http://127.0.0.1:1", workers=2)
     other = Machine(tmp_path / "two", "http://127.0.0.1:1", workers=3)
     setattr(other, taken, getattr(machine, taken))

@@ -1,4 +1,4 @@
-"""All findings there can be, by their codes, in the groups in which they are shown."""
+"""All possible findings by their codes, in the groups in which they are shown."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""Findings about the configuration alone, which needs no look at anything else."""
+"""Findings that are seen in the configuration alone."""
 
 from proxy.doctor.catalogue.row import DOUBT, FAILURE, NOTE, CatalogueRow
 

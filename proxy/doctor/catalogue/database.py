@@ -1,4 +1,4 @@
-"""Findings about the PostgreSQL that several proxies share; what was seen says with which statement it is mended."""
+"""Findings about the PostgreSQL that several proxies share; mostly the text of what was seen says how to mend it."""
 
 from proxy.doctor.catalogue.row import DOUBT, FAILURE, UNSEEN, CatalogueRow
 

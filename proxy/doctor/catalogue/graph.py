@@ -1,4 +1,4 @@
-"""Findings about Meta's Graph API: reachable, in time, with a token that lasts and a version that lives."""
+"""Findings about Meta's Graph API: the connection to it, the clock, the tokens, the version, test events."""
 
 from proxy.doctor.catalogue.row import DOUBT, FAILURE, NOTE, UNSEEN, CatalogueRow
 

@@ -1,4 +1,4 @@
-"""Findings about the page of the site: whether it has the tag, and whether it lets it work."""
+"""Findings about a page of the site: whether it has the tag, and whether it lets the tag work."""
 
 from proxy.doctor.catalogue.row import DOUBT, FAILURE, NOTE, UNSEEN, CatalogueRow
 

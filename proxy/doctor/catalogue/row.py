@@ -10,7 +10,7 @@ class Seriousness(StrEnum):
     FAILURE = "failure"
     """Events are lost or wrong, or something leaks; the check fails."""
     UNSEEN = "unseen"
-    """It could not be looked at, so nobody knows."""
+    """Something could not be looked at, so it is not known whether it is right."""
     DOUBT = "doubt"
     """Right in some places, a loss in others."""
     NOTE = "note"
@@ -21,7 +21,7 @@ FAILURE, UNSEEN, DOUBT, NOTE = Seriousness
 
 
 class CatalogueRow(NamedTuple):
-    """What is known of a finding before it is found."""
+    """What all findings with one code have in common."""
 
     seriousness: Seriousness
     what: str

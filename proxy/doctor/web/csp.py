@@ -21,7 +21,7 @@ _SOURCE = re.compile(
 )
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
-# A page may ask by the safer scheme for what the policy allows by the other (6.7.2.9).
+# By the scheme in a policy: the schemes that it allows, since a safer one will do as well (6.7.2.9).
 _SAFER = {"http": {"http", "https"}, "ws": {"ws", "wss", "http", "https"}, "wss": {"wss", "https"}}
 _FALLBACKS = {
     "script-src-elem": ("script-src-elem", "script-src", "default-src"),
@@ -33,13 +33,13 @@ _FALLBACKS = {
 
 @dataclass(frozen=True, slots=True)
 class PagePolicy:
-    """One policy."""
+    """One Content-Security-Policy, by the names of its directives in lower case."""
 
     directives: Mapping[str, Sequence[str]]
 
     @classmethod
     def parsed(cls, text: str) -> "PagePolicy":
-        """Read a serialized policy; of a repeated directive the first counts (2.2.1)."""
+        """Read a policy as it is written; if a directive is repeated, the first one counts (2.2.1)."""
         directives: dict[str, Sequence[str]] = {}
         for part in text.split(";"):
             name, *values = _SEPARATORS.split(part.strip("\t\n\f\r ")) or [""]
@@ -51,8 +51,8 @@ class PagePolicy:
         """Tell whether a script of this address may stand in the page (6.1.10.1).
 
         Args:
-            url: Of the script.
-            nonce: Of its element; empty when it has none.
+            url: The address of the script.
+            nonce: The nonce of its element; empty when it has none.
             page: The page's address.
         """
         if not self._allows_scripts_at_all():
@@ -66,8 +66,8 @@ class PagePolicy:
         """Tell whether an inline script may run (6.7.3.3).
 
         Args:
-            text: Of the script.
-            nonce: Of its element; empty when it has none.
+            text: The text of the script.
+            nonce: The nonce of its element; empty when it has none.
         """
         if not self._allows_scripts_at_all():
             return False
@@ -78,7 +78,7 @@ class PagePolicy:
         return _has_word(sources, "unsafe-inline") and not bound and not _has_word(sources, "strict-dynamic")
 
     def allows_connect(self, url: str, *, page: str) -> bool:
-        """Tell whether a script of the page may ask this address."""
+        """Tell whether a script of the page may send requests to this address."""
         return self._allows_fetch("connect-src", url, page)
 
     def allows_image(self, url: str, *, page: str) -> bool:
@@ -102,7 +102,7 @@ def policies(headers: Iterable[str], metas: Iterable[str] = ()) -> list[PagePoli
     """Return the policies of a page: of its headers, each of which may hold several, and of its ``meta`` elements."""
     texts = [text for header in headers for text in header.split(",")]
     found = [PagePolicy.parsed(text) for text in texts]
-    # 3.3: in an element these are ignored.
+    # 3.3: in a meta element these directives are ignored.
     ignored = {"frame-ancestors", "report-uri", "sandbox"}
     for text in metas:
         directives = PagePolicy.parsed(text).directives
@@ -134,7 +134,7 @@ def _has_hash(sources: Sequence[str], text: str) -> bool:
 
 
 def _allows(sources: Sequence[str], url: str, page: str) -> bool:
-    """Match an address to a source list (6.7.2.7); keywords but ``'self'`` say nothing of addresses."""
+    """Tell whether a source list allows an address (6.7.2.7); of its keywords only ``'self'`` is about addresses."""
     return any(_matches(source, url, page) for source in sources)
 
 
@@ -195,7 +195,7 @@ def _port_fits(pattern: str | None, allowed: str, scheme: str, port: int | None)
 
 
 def _path_fits(pattern: str, path: str) -> bool:
-    """Match a path; one that ends with a slash allows all below it (6.7.2.12)."""
+    """Tell whether a path is allowed; a pattern that ends with a slash allows all paths below it (6.7.2.12)."""
     if pattern in {"", "/"} and (not pattern or path):
         return True
     wanted, asked = pattern.split("/"), path.split("/")

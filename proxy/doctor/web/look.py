@@ -19,14 +19,14 @@ from proxy.model.probe import ProbeKeys
 from proxy.rules.request.sites import belongs, host_of, registrable
 
 _MOST_DOMAINS = 8
-"""Of a site; the rest is like them."""
+"""The most domains of a site that are looked at; further ones are probably like them."""
 _MOST_REDIRECTS = 5
 _ENCODINGS = {"Accept-Encoding": "br, gzip"}
 
 
 @dataclass(frozen=True, slots=True)
 class SiteLook:
-    """What of a site is looked at, and with which means."""
+    """A look at the public addresses of one site."""
 
     visitor: Visitor
     settings: Settings
@@ -34,12 +34,12 @@ class SiteLook:
     prefix: str
     keys: ProbeKeys
     base: str = ""
-    """Where pages find the proxy; empty: as the page says, else on the page's own host."""
+    """The proxy's address in pages; empty: where a page itself has the tag from, else the page's own host."""
     old_prefixes: Sequence[str] = ()
-    """Those that old secrets gave the site."""
+    """Public paths that old secrets gave the site."""
 
     async def findings(self) -> AsyncIterator[Finding]:
-        """Yield what is wrong, as it is found."""
+        """Yield each finding as soon as it is found."""
         domains = self.site.domains[:_MOST_DOMAINS]
         async for finding in self._names(domains):
             yield finding
@@ -48,7 +48,7 @@ class SiteLook:
         starts, pages = [*first, *second], dict[str, WebAnswer]()
         for url in [*starts, *([self.base] if self.base else [])]:
             async for finding in self._tls(url, sound):
-                # Nobody promised that the usual second name serves pages.
+                # The www name of a domain need not serve pages.
                 if url not in second:
                     yield finding
         for url in starts:
@@ -66,7 +66,7 @@ class SiteLook:
         for domain in domains:
             facts = await ways.facts(domain)
             www = await ways.facts(second[domain]) if domain in second else NameFacts("")
-            # A site may have its pages on the other name alone.
+            # A site may have its pages on the www name alone.
             if facts.addresses or not www.addresses:
                 for finding in (*names.of_name(facts), *names.of_www(facts, www)):
                     yield finding
@@ -76,7 +76,7 @@ class SiteLook:
                 yield finding
 
     async def _second_names(self, domains: Sequence[str]) -> list[str]:
-        """Return the pages of www names that lead somewhere."""
+        """Return the start pages of the domains' www names, if a name server knows the name."""
         hosts = [f"www.{domain}" for domain in domains if registrable(domain) == domain]
         return [f"https://{host}/" for host in hosts if host not in domains and await self._leads(host)]
 
@@ -84,11 +84,11 @@ class SiteLook:
         return bool(await self.visitor.ways.endpoints(host, 443))
 
     async def _tls(self, url: str, sound: set[str]) -> AsyncIterator[Finding]:
-        """Yield what is wrong with TLS, and note the origins that can be asked."""
+        """Yield what is wrong with TLS at an address; add its origin to ``sound`` if requests can be sent there."""
         origin, parts = origin_of(url), urlsplit(url)
         host = parts.hostname or ""
         if origin in sound or not await self.visitor.ways.endpoints(host, port_of(url)):
-            return  # of a name that leads nowhere there is a finding already
+            return  # there is a finding about a name without addresses already
         if parts.scheme == "http":
             sound.add(origin)
             yield Finding("tls_missing", origin, "http, which no page that came by https may load", "listen 443 ssl;")
@@ -100,7 +100,7 @@ class SiteLook:
             sound.add(origin)
 
     async def _page(self, url: str, pages: dict[str, WebAnswer]) -> AsyncIterator[Finding]:
-        """Yield why a page cannot be looked at, or note it by its origin."""
+        """Ask for a page, and add the answer to ``pages`` by its origin; yield what is wrong with reaching it."""
         host = urlsplit(url).hostname or ""
         if await self.visitor.ways.endpoints(host, 80):
             plain = await self.visitor.get(f"http://{host}/")
@@ -128,10 +128,10 @@ class SiteLook:
     async def _places(
         self, pages: dict[str, WebAnswer], starts: Sequence[str], sound: set[str]
     ) -> AsyncIterator[Finding]:
-        """Yield what is wrong with each page, and with the proxy as each finds it."""
+        """Yield what is wrong with each page, and with the proxy at the address that the page uses."""
         for answer in pages.values():
             place = await asyncio.to_thread(self._place, answer.url, answer)
-            # A large page takes its time, in which visitors shall not wait.
+            # In a thread, as a large page takes long, and this event loop may be the one that serves visitors.
             for finding in await asyncio.to_thread(list, page.findings(place, answer)):
                 yield finding
             if place.base not in sound and place.base != self.base:
@@ -145,7 +145,7 @@ class SiteLook:
                 yield finding
 
     async def _own_host(self, place: PublicPlace, sound: set[str]) -> AsyncIterator[Finding]:
-        """Yield what is wrong with names and TLS of a host that only the page named."""
+        """Yield what is wrong with the name and the TLS of a proxy whose host is known from a page alone."""
         ways = self.visitor.ways
         facts, of_page = await ways.facts(place.host), await ways.facts(host_of(place.origin))
         for finding in (*names.of_name(facts), *names.of_pair(of_page, facts)):
@@ -158,7 +158,7 @@ class SiteLook:
         return PublicPlace(self.site, self.prefix, url, found, trap_of(self.site), self.old_prefixes)
 
     def _base_in(self, url: str, answer: WebAnswer) -> str:
-        """Return where a page itself has the tag from, if from a host of the site."""
+        """Return the origin from which a page loads the tag, if it is a host of the site; else an empty text."""
         markup = markup_of(answer.body.decode(errors="replace"))
         for script in page.tag_scripts(markup, f"{self.prefix}/{self.site.tag_name}", url):
             address = page.address_of(script, markup, url)
@@ -167,7 +167,7 @@ class SiteLook:
         return ""
 
     async def _proxy(self, place: PublicPlace) -> AsyncIterator[Finding]:
-        """Yield what is wrong with the way to the proxy and back."""
+        """Yield what is wrong with the tag as it comes, and with requests to the proxy and their answers."""
         came = await self.visitor.get(place.tag, _ENCODINGS)
         passage = None
         if isinstance(came, WebAnswer):

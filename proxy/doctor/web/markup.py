@@ -1,4 +1,4 @@
-"""What a page has of scripts and images, as far as the tag is concerned. Pure."""
+"""Reads the scripts, images and policies in a page's HTML that matter to the tag. Pure."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,11 +8,12 @@ from html.parser import HTMLParser
 
 @dataclass(slots=True)
 class PageScript:
-    """A script element, in the order of the page."""
+    """A script element."""
 
     place: int
+    """Its number among the scripts of the page, from 0."""
     kind: str
-    """Its type; empty when it names none."""
+    """Its ``type``; empty when it has none."""
     src: str = ""
     nonce: str = ""
     integrity: str = ""
@@ -25,11 +26,11 @@ class Markup:
 
     scripts: list[PageScript] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
-    """Addresses of images, also of those for browsers without scripts."""
+    """Addresses of images, those in ``noscript`` included."""
     policies: list[str] = field(default_factory=list)
-    """Of ``meta`` elements."""
+    """The Content-Security-Policies of ``meta`` elements."""
     base: str = ""
-    """What relative addresses are relative to, where the page says."""
+    """The address of the ``base`` element, for relative addresses; empty when there is none."""
 
 
 class _Reader(HTMLParser):
@@ -76,7 +77,7 @@ class _Reader(HTMLParser):
 def markup_of(html: str) -> Markup:
     """Return what is in a page, however broken it is."""
     reader = _Reader()
-    # CPython 3.11's parser asserts where a declaration cannot be read; what stands before it counts.
+    # CPython 3.11's parser raises at a declaration that it cannot read; what it has read before that is used.
     with suppress(AssertionError):
         reader.feed(html)
         reader.close()

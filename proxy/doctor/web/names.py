@@ -1,4 +1,4 @@
-"""Where the names of site and proxy lead, and what browsers and blockers make of it."""
+"""Where the DNS names of site and proxy lead, and what that means to browsers and blockers."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -30,7 +30,7 @@ def of_name(facts: NameFacts) -> Iterator[Finding]:
 
 
 def of_pair(page: NameFacts, proxy: NameFacts) -> Iterator[Finding]:
-    """Yield what is wrong with a proxy that has a name of its own beside the site's."""
+    """Yield what is wrong with the relation of a page's name and a proxy's own name, where they differ."""
     if page.name == proxy.name or not (page.addresses and proxy.addresses):
         return
     near = _halves(page)
@@ -42,7 +42,7 @@ def of_pair(page: NameFacts, proxy: NameFacts) -> Iterator[Finding]:
 
 
 def of_www(domain: NameFacts, www: NameFacts) -> Iterator[Finding]:
-    """Yield what is wrong with the usual second name of a site."""
+    """Yield a finding if the www name of a domain leads elsewhere than the domain."""
     if domain.addresses and www.addresses and not _halves(domain) & _halves(www):
         seen = f"{', '.join(www.addresses)}, and {domain.name} is at {', '.join(domain.addresses)}"
         yield Finding("www_elsewhere", www.name, seen)

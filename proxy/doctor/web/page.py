@@ -1,4 +1,4 @@
-"""Whether a page has the tag where it belongs, and whether its policy lets it work. Pure."""
+"""Whether a page has the tag where it belongs, and whether its policy lets the tag work. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,19 +22,19 @@ def tag_scripts(markup: Markup, path: str, page: str) -> list[PageScript]:
     """Return the scripts of a page that are the tag.
 
     Args:
-        markup: Of the page.
-        path: Of the tag, from the first slash.
+        markup: What was found in the page.
+        path: The path of the tag, from the first slash.
         page: The page's address.
     """
     return [script for script in markup.scripts if address_of(script, markup, page).partition("?")[0].endswith(path)]
 
 
 def address_of(script: PageScript, markup: Markup, page: str) -> str:
-    """Return the whole address of a script; empty for one that has none.
+    """Return the absolute address of a script; empty if it is inline, or its address is not valid.
 
     Args:
-        script: Of the page.
-        markup: Of the page.
+        script: A script of the page.
+        markup: What was found in the page.
         page: The page's address.
     """
     try:
@@ -62,7 +62,7 @@ def findings(place: PublicPlace, answer: WebAnswer) -> Iterator[Finding]:
 
 
 def _of_other_prefixes(place: PublicPlace, markup: Markup) -> Iterator[str]:
-    """Yield addresses of tags below a path that another secret gave, an earlier one or that of another installation."""
+    """Yield the paths of tags whose prefix comes from another secret: an earlier one, or another installation's."""
     for script in markup.scripts:
         parts = urlsplit(address_of(script, markup, place.page))
         prefix, _, leaf = parts.path.rpartition("/")

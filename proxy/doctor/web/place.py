@@ -1,4 +1,4 @@
-"""One site as it is reached: the page, and where the page's browser finds the proxy."""
+"""A page of a site, and the address at which the page's browser reaches the proxy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from proxy.config.schema import Site
 
 @dataclass(frozen=True, slots=True)
 class PublicPlace:
-    """A page of a site, and the proxy as that page finds it."""
+    """A page of a site, and the proxy at the address that the page uses."""
 
     site: Site
     prefix: str
@@ -19,7 +19,7 @@ class PublicPlace:
     base: str
     """Scheme and host of the proxy."""
     trap: str
-    """The script that stands in the page."""
+    """The inline script that stands in the page before the tag."""
     old_prefixes: Sequence[str] = ()
     """Public paths that old secrets gave the site."""
 

@@ -1,8 +1,8 @@
-"""What of a visitor's request reaches the running proxy, and what of its answer comes back.
+"""A round trip: how much of a visitor's request reaches the running proxy, and how much of its answer comes back.
 
-Events are posted to the real door with a body that it refuses, so nothing is stored. The rest is asked at the door of
-the doctor (``proxy.model.probe``): once as a visitor asks, and once as a stranger who forges what a web server should
-write.
+A body that the proxy refuses is posted to the real address for events, so nothing is stored. The rest is asked at an
+address for the doctor alone (``proxy.model.probe``): once as a visitor asks, and once as a stranger asks who forges the
+headers that a web server should write.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,11 +30,11 @@ _REFUSED_BODY = b"{}"
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What a question to the running proxy brought."""
+    """The running proxy's answer to the question what it sees."""
 
     nonce: str
     seen: Mapping[str, Any]
-    """What the proxy saw."""
+    """What the proxy saw of the request."""
     cookies: tuple[str, ...]
     """The ``Set-Cookie`` values that came back."""
     cdn: str
@@ -42,13 +42,13 @@ class Passage:
 
 
 async def ask(visitor: Visitor, place: PublicPlace, keys: ProbeKeys, forged: Mapping[str, str]) -> Passage | str:
-    """Ask the running proxy what it sees; a text says why it could not be asked.
+    """Ask the running proxy what it sees of a request; return a text that says why if it could not be asked.
 
     Args:
-        visitor: Who asks.
-        place: Where.
-        keys: Of the installation.
-        forged: Headers that a web server should overwrite.
+        visitor: Makes the request.
+        place: The page, and the proxy that is asked.
+        keys: The installation's keys for such questions.
+        forged: Headers to send that a web server should overwrite.
     """
     question = keys.question(place.site.name, now=now_ms())
     nonce = question.nonce.hex()
@@ -73,14 +73,14 @@ def _cdn_of(answer: WebAnswer) -> str:
 
 
 async def post(visitor: Visitor, place: PublicPlace) -> WebAnswer | Unreached:
-    """Post what the proxy refuses to where events are posted."""
+    """Post a body that the proxy refuses to the address for events."""
     return await visitor.post(place.collect, _REFUSED_BODY, {"Origin": place.origin})
 
 
 def collect_findings(place: PublicPlace, answer: WebAnswer | Unreached) -> Iterator[Finding]:
-    """Yield what happens to what the tag posts, by the answer to ``post``."""
+    """Yield what is wrong with the way of posted events to the proxy, judged by the answer to ``post``."""
     if isinstance(answer, Unreached) or is_challenge(answer):
-        return  # the tag has not come either
+        return  # the tag or the doctor's question will have met the same, which is a finding of its own
     if answer.redirect:
         yield Finding(
             "collect_redirected", place.collect, f"{answer.status} to {answer.redirect.partition('?')[0][:200]}"
@@ -115,13 +115,13 @@ def _cors(place: PublicPlace, answer: WebAnswer) -> Iterator[Finding]:
 def passage_findings(
     place: PublicPlace, settings: Settings, passage: Passage, own: frozenset[str]
 ) -> Iterator[Finding]:
-    """Yield what of a visitor's request did not reach the proxy, or reached it changed, and likewise of the answer.
+    """Yield what was lost or changed of a visitor's request on the way to the proxy, and of its answer on the way back.
 
     Args:
-        place: Where it was asked.
-        settings: Whom the proxy believes.
-        passage: What it saw.
-        own: The addresses by which this machine asked.
+        place: The page, and the proxy that was asked.
+        settings: Says whose forwarding headers the proxy believes.
+        passage: The proxy's answer.
+        own: The addresses from which this machine asked.
     """
     seen = passage.seen
     if host_of(str(seen.get("host"))) != place.host:
@@ -178,12 +178,19 @@ def _address(place: PublicPlace, settings: Settings, passage: Passage, own: froz
 
 
 def _ends_with_own(passage: Passage, own: frozenset[str]) -> bool:
-    """Tell whether the web server said whom it speaks for: this machine, which the proxy may trust as well."""
+    """Tell whether the web server named this machine as its client.
+
+    If the proxy trusts this machine too, it then sees no address, although the web server wrote the header.
+    """
     return str(passage.seen.get("forwarded", "")).rpartition(",")[2].strip() in own
 
 
 def _is_foreign(settings: Settings, passage: Passage, own: frozenset[str]) -> bool:
-    """Tell whether an address that is not this machine's is somebody else's, and not that of a router on the way."""
+    """Tell whether the address that the proxy sees, which is not one of this machine's, is wrong.
+
+    Behind a CDN it is wrong if the configuration does not read the CDN's header. Elsewhere it may be that of a router,
+    which translates the address of a machine with private addresses alone.
+    """
     server = settings.server
     if passage.cdn:
         return not server.client_ip_preset and server.client_ip_header.lower() == "x-forwarded-for"
@@ -196,20 +203,20 @@ def _is_private(address: str) -> bool:
 
 
 def forged_headers(settings: Settings) -> dict[str, str]:
-    """Return what a stranger would write."""
+    """Return the headers by which a stranger would pretend to have another address and host."""
     header = settings.server.forwarding_header
     address = f"for={FORGED_ADDRESS}" if header.lower() == "forwarded" else FORGED_ADDRESS
     return {"X-Forwarded-Host": FORGED_HOST, header: address}
 
 
 def forged_findings(place: PublicPlace, settings: Settings, passage: Passage, own: frozenset[str]) -> Iterator[Finding]:
-    """Yield what the proxy believed of it.
+    """Yield which of the forged headers the proxy believed.
 
     Args:
-        place: Where it was asked.
-        settings: Whom the proxy believes.
-        passage: What it saw.
-        own: The addresses by which this machine asked.
+        place: The page, and the proxy that was asked.
+        settings: Says whose forwarding headers the proxy believes.
+        passage: The proxy's answer to the request with these headers.
+        own: The addresses from which this machine asked.
     """
     header = settings.server.forwarding_header
     if passage.seen.get("address") == FORGED_ADDRESS and not _ends_with_own(passage, own):

@@ -11,7 +11,7 @@ from proxy.doctor.web.visitor import Unreached, WebAnswer
 _JAVASCRIPT = {"text/javascript", "application/javascript", "application/x-javascript", "text/ecmascript"}
 _LONGEST_S = 3600
 _LEAST_COMPRESSED = 1000
-"""Bytes from which on compression is worth a word."""
+"""The size in bytes beyond which a tag should be compressed."""
 _AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?(\d+)", re.IGNORECASE)
 _CHALLENGES = (b"challenge-platform", b"Just a moment", b"captcha-delivery", b"_Incapsula_Resource")
 _CHALLENGED = {401, 403, 405, 429, 503}
@@ -61,7 +61,7 @@ def _not_there(place: PublicPlace, answer: WebAnswer) -> Finding:
 
 
 def is_challenge(answer: WebAnswer) -> bool:
-    """Tell whether a bot protection answers in place of a server."""
+    """Tell whether an answer comes from a bot protection instead of the proxy."""
     said = "cf-mitigated" in answer.headers or any(mark in answer.body for mark in _CHALLENGES)
     return said and answer.status in _CHALLENGED
 
@@ -77,7 +77,8 @@ def _content(place: PublicPlace, answer: WebAnswer, tag: ExpectedTag) -> Iterato
         return
     seen = f"{len(answer.body)} bytes in place of {len(tag.body)}"
     came = answer.headers.get("ETag", "").removeprefix("W/").strip('"').partition("-")[0]
-    # Whoever rewrites a body drops its ETag or keeps it; a cache keeps body and ETag of an earlier build.
+    # A server that rewrites the body drops or keeps our ETag; a cache has the body and the ETag of an earlier build. So
+    # another ETag means another build.
     is_other = (came or tag.running) not in {"", tag.etag}
     yield Finding("tag_other_build" if is_other else "tag_changed", place.tag, seen)
 

@@ -21,7 +21,7 @@ _UNREACHED = {ConnectionRefusedError: "nothing listens there", ConnectionResetEr
 
 @dataclass(frozen=True, slots=True)
 class TlsLook:
-    """What a handshake brought."""
+    """The result of a TLS handshake."""
 
     ends: datetime | None = None
     """When the certificate ends; None when there was no handshake."""
@@ -32,9 +32,9 @@ async def findings(ways: Ways, host: str, port: int) -> AsyncIterator[Finding]:
     """Yield what is wrong with TLS at a public name.
 
     Args:
-        ways: Where names lead.
+        ways: How names are resolved.
         host: The name.
-        port: Where https is spoken.
+        port: The port for https.
     """
     context = await asyncio.to_thread(tls_context, ways)
     look = await _shake_hands(ways, host, port, context)
@@ -92,14 +92,17 @@ async def _shake_hands(ways: Ways, host: str, port: int, context: ssl.SSLContext
 
 
 def _end_of(certificate: dict[str, Any] | None) -> datetime:
-    """Return when a certificate ends; one that was not verified is not shown, and does not matter."""
+    """Return when a certificate ends; the last moment there is if it is not known.
+
+    The ``ssl`` module shows a certificate only if it was verified. The end of others does not matter.
+    """
     if not certificate:
         return datetime.max.replace(tzinfo=UTC)
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
 
 
 def old_context() -> ssl.SSLContext:
-    """Return one that speaks nothing but the protocols that were given up, whatever the certificate."""
+    """Return a TLS context that speaks only TLS 1.0 and 1.1, which were given up, and accepts any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_ciphers("ALL:@SECLEVEL=0")

@@ -16,13 +16,13 @@ from proxy.doctor.web.ways import Ways, own_addresses
 
 AGENT = "Mozilla/5.0 (compatible; capi-proxy check)"
 _MOST_BYTES = 1 << 20
-"""Of an answer; a page is cut there."""
+"""About so much is read of an answer; the rest of a longer page is not looked at."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
 class WebAnswer:
-    """What came back."""
+    """An HTTP answer."""
 
     url: str
     status: int
@@ -36,7 +36,7 @@ class WebAnswer:
 
     @property
     def redirect(self) -> str:
-        """The address that it leads to; empty when it leads nowhere."""
+        """The address that it redirects to; empty when it does not redirect."""
         location = self.headers.get("Location", "") if self.status in _REDIRECTS else ""
         try:
             return urljoin(self.url, location) if location else ""
@@ -45,7 +45,7 @@ class WebAnswer:
 
     @property
     def leads_to(self) -> str:
-        """The same as it may be shown: a query can hold what lets somebody in."""
+        """The address that it redirects to, without its query: that can hold a secret which must not be shown."""
         return without_query(self.redirect)
 
 
@@ -74,12 +74,12 @@ class Visitor:
         Args:
             url: Where to.
             body: The text.
-            headers: Beside those that a browser writes anyway.
+            headers: Further headers.
         """
         return await self._ask("POST", url, {"Content-Type": "text/plain;charset=UTF-8", **headers}, body)
 
     async def own_addresses(self, url: str) -> frozenset[str]:
-        """Return the addresses of this machine that whoever answers at an address sees."""
+        """Return the addresses of this machine that a server at this address would see it come from."""
         parts = urlsplit(url)
         return own_addresses(await self.ways.endpoints(parts.hostname or "", port_of(url)))
 
@@ -106,7 +106,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def without_query(url: str) -> str:
-    """Return an address as it may be shown."""
+    """Return an address that can be shown: without query and fragment, at most 200 characters."""
     return url.partition("?")[0].partition("#")[0][:200]
 
 
@@ -117,7 +117,7 @@ def port_of(url: str) -> int:
 
 
 class _WaysResolver(AbstractResolver):
-    """Leads aiohttp the ways of the doctor."""
+    """Makes aiohttp resolve names as the doctor does."""
 
     def __init__(self, ways: Ways) -> None:
         self._ways = ways
@@ -128,9 +128,9 @@ class _WaysResolver(AbstractResolver):
         """Return where to connect to.
 
         Args:
-            host: Of the address that is asked.
-            port: Likewise.
-            family: Which addresses are wanted.
+            host: The host of the request.
+            port: The port of the request.
+            family: IPv4, IPv6, or any.
         """
         found = [
             ResolveResult(
@@ -153,13 +153,13 @@ class _WaysResolver(AbstractResolver):
 
 
 def tls_context(ways: Ways) -> ssl.SSLContext:
-    """Return what browsers ask of a certificate."""
+    """Return a TLS context that verifies certificates as browsers do."""
     return ssl.create_default_context(cafile=ways.authorities)
 
 
 @asynccontextmanager
 async def visiting(ways: Ways) -> AsyncIterator[Visitor]:
-    """Open a visitor who is to go these ways."""
+    """Open a visitor that resolves names as ``ways`` says."""
     context = await asyncio.to_thread(tls_context, ways)
     connector = aiohttp.TCPConnector(resolver=_WaysResolver(ways), ssl=context, use_dns_cache=False, force_close=True)
     timeout = aiohttp.ClientTimeout(total=ways.seconds)

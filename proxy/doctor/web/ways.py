@@ -1,6 +1,6 @@
 """How the doctor reaches public addresses: by what name servers say, as visitors do, not by this machine's own files.
 
-A test, or an owner before DNS is switched over, leads single names elsewhere.
+Single names can be led elsewhere: by tests, and by owners before they switch DNS over.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import dns.name
 import dns.resolver
 
 _LOOKUP_S = 4.0
-"""For one question to all name servers."""
+"""The most seconds for one question, however many name servers are asked."""
 Endpoint: TypeAlias = tuple[str, int]
 
 
@@ -29,17 +29,17 @@ class NameFacts:
     aliases: Sequence[str] = ()
     """The names that CNAME records lead through, the last one included."""
     unanswered: str = ""
-    """Why nothing is known; empty when it is."""
+    """Why there was no answer; empty when there was one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """Where names lead."""
+    """How names are resolved, and how long is waited."""
 
     connect_to: Mapping[Endpoint, Endpoint] = field(default_factory=dict)
     """Host and port → where to connect in their place, as with curl's ``--connect-to``."""
     nameserver: Endpoint | None = None
-    """Asked in place of those of this machine."""
+    """The name server to ask in place of this machine's own."""
     authorities: str | None = None
     """A file of certificates that are trusted, in place of the system's."""
     seconds: float = 8.0
@@ -47,13 +47,13 @@ class Ways:
     _known: dict[str, NameFacts] = field(default_factory=dict)
 
     async def facts(self, name: str) -> NameFacts:
-        """Return what name servers say of a name, asked once."""
+        """Return what name servers say of a name; they are asked only once."""
         if name not in self._known:
             self._known[name] = await self._asked(name)
         return self._known[name]
 
     async def endpoints(self, host: str, port: int) -> Sequence[Endpoint]:
-        """Return where to connect to for a host; nothing where nobody knows."""
+        """Return the addresses and ports to connect to for a host; empty if none is known."""
         if (host, port) in self.connect_to:
             return [self.connect_to[host, port]]
         return [(address, port) for address in (await self.facts(host)).addresses]
@@ -80,7 +80,7 @@ class Ways:
 
 
 def own_addresses(endpoints: Sequence[Endpoint]) -> frozenset[str]:
-    """Return the addresses by which this machine would connect to these; nothing is sent."""
+    """Return this machine's own addresses, from which it would connect to these endpoints; nothing is sent."""
     found = set()
     for host, port in endpoints:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

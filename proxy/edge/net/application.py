@@ -1,4 +1,4 @@
-"""The aiohttp application that the doors stand behind: its requests become ours, our answers become its own."""
+"""The aiohttp application in front of the doors: translates its requests to ``HttpRequest``, our answers to its own."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
@@ -28,7 +28,7 @@ class AiohttpRequest:
 
     @property
     def query(self) -> str:
-        """What stands behind the question mark, as it came."""
+        """The query string as it came, without the question mark."""
         return self._request.rel_url.raw_query_string
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
@@ -65,7 +65,7 @@ def _headers(lines: Mapping[str, str]) -> dict[str, str]:
 
 
 def application(answer: Callable[[HttpRequest], Awaitable[HttpAnswer]]) -> web.Application:
-    """Return an application that answers every request so; it holds no lifetime of its own."""
+    """Return an application that answers every request with ``answer``; it starts and stops nothing itself."""
 
     async def handle(request: web.Request) -> web.Response:
         try:

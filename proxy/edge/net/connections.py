@@ -1,8 +1,9 @@
 """The open connections of a listener: how many there may be, and how long each may keep the proxy waiting.
 
 When all places are taken, the connection that has been silent longest is closed for the next one, so a crowd of silent
-connections shuts nobody out. A connection on which a whole request is being answered is never closed for another. One
-sweep a second looks at all time limits: a limit costs a request one assignment, and takes effect up to a second late.
+connections cannot lock other clients out. A connection on which a whole request is being answered is never closed for
+another. One sweep a second looks at all time limits: a limit costs a request one assignment, and takes effect up to a
+second late.
 """
 
 import asyncio
@@ -19,18 +20,19 @@ from proxy.rules.request.client_address import is_trusted
 
 SWEEP_SECONDS = 1.0
 _ENDED_AT_ONCE = 16
-"""Connections that a sweep ends in one turn of the event loop: a crowd that came together runs out of time together,
-and to answer a thousand took as long as a hundred requests."""
+"""How many connections a sweep ends in one turn of the event loop: connections opened together also expire together,
+and answering a thousand of them took as long as a hundred requests."""
 _CLOSING_SWEEPS = 5
 """How many sweeps a closing connection has for the rest of its answer."""
 _MOST_LOOKS = 64
-"""Connections looked at for a place."""
+"""How many connections are looked at to find one that may be closed for another."""
 _SILENT_S = 1.0
-"""How long a connection without any request must have been silent to be closed for another of its address. Else a crowd
-that connects again at once would cost more than refusing it; a carrier's visitors have all sent a request.
+"""How many seconds a connection without any request must have been silent to be closed for another of its address.
+Otherwise clients that reconnect at once would cost more than refusing them; a carrier's visitors, who share an address,
+have all sent a request.
 """
 _FREED = 16
-"""Connections closed when no descriptor is left."""
+"""How many connections are closed when no file descriptor is left."""
 _LASTS_MS = 60_000
 
 Peer = tuple[str, int]
@@ -38,20 +40,20 @@ Order = OrderedDict["Connection", None]
 
 
 class ConnectionProtocol(Protocol):
-    """What reads and writes on a connection, as the sweep sees it."""
+    """The protocol that reads and writes on a connection, as the sweep sees it."""
 
     def waits(self) -> bool:
-        """Tell whether it waits for its client, so that nothing is lost by closing it."""
+        """Tell whether the connection waits for its client, so that closing it loses no answer."""
 
     def expire(self) -> None:
-        """End what took too long."""
+        """End the request or connection whose time limit has passed."""
 
     def listening_ended(self) -> None:
-        """Take note that the listener stops."""
+        """Note that the listener stops."""
 
 
 class Connection:
-    """One connection: whose it is, and until when its client may be silent or slow."""
+    """The record of one connection: its client, and until when that client may be silent or slow."""
 
     __slots__ = ("_connections", "closing", "deadline", "network", "peer", "protocol", "seen", "spoke", "transport")
 
@@ -63,45 +65,45 @@ class Connection:
         self.transport: asyncio.Transport | None = None
         self.protocol: ConnectionProtocol | None = None
         self.deadline = math.inf
-        """Time of the event loop, as with ``seen``."""
+        """When its time limit passes, by the clock of the event loop, as ``seen`` is."""
         self.seen = asyncio.get_running_loop().time()
         """When the client last sent something."""
         self.spoke = False
-        """Whether it has sent a request."""
+        """Whether the client has sent a request on it."""
         self.closing = 0
-        """Sweeps since it began to close."""
+        """How many sweeps have passed since it began to close."""
 
     def touch(self) -> None:
         """Note that the client sent something."""
         self._connections.touched(self)
 
     def ended(self, reason: str) -> None:
-        """Count an end that the client caused."""
+        """Count, by reason, that the connection ended because of its client."""
         self._connections.count(reason)
 
     def lost(self) -> None:
-        """Note that it is closed."""
+        """Free the place of the connection, which is closed."""
         self._connections.remove(self)
 
     def take_source(self, peer: Peer) -> None:
-        """Count it to the client that a trusted proxy names; close it when that client has too many."""
+        """Count the connection to the client that a trusted proxy names; close it when that client has too many."""
         if not self._connections.move_to_client(self, peer):
             self.abort()
 
     def abort(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         if self.transport:
             self.transport.abort()
 
 
 class Connections:
-    """The places of one listener."""
+    """All connections of one listener, within its limits."""
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._all: Order = OrderedDict()
         self._strangers: Order = OrderedDict()
-        """Connections of untrusted peers, the longest silent first; so in each network."""
+        """Connections of untrusted peers, the longest silent first; ``_networks`` has the same order for each."""
         self._networks: dict[ClientNetwork, Order] = {}
         self._sweeper: asyncio.Handle | None = None
 
@@ -109,7 +111,7 @@ class Connections:
         return len(self._all)
 
     def admit(self, peer: Peer) -> Connection | None:
-        """Give a place to whoever connected from an address, or None when there is none left."""
+        """Return the record of a new connection from an address, or None when no place is left for it."""
         network = self._network_of(peer)
         if not (self._has_place_for(network) and self._has_place()):
             return None
@@ -128,7 +130,7 @@ class Connections:
         return has_place
 
     def touched(self, connection: Connection) -> None:
-        """Put a connection behind those that have been silent longer."""
+        """Note that the client sent something: the connection moves to the end of the order of silence."""
         connection.seen = asyncio.get_running_loop().time()
         if connection in self._strangers:
             self._strangers.move_to_end(connection)
@@ -136,13 +138,13 @@ class Connections:
                 self._networks[connection.network].move_to_end(connection)
 
     def remove(self, connection: Connection) -> None:
-        """Free the place of a connection; a second time changes nothing."""
+        """Free the place of a connection; a second call changes nothing."""
         if connection in self._all:
             del self._all[connection]
             self._leave_network(connection)
 
     def out_of_descriptors(self) -> None:
-        """Close some of the longest silent connections, since the process can open nothing more."""
+        """Close some of the longest silent connections, since the process has no file descriptor left."""
         self._terms.conditions.report("descriptors", detail=details.NO_DESCRIPTOR, lasts_ms=_LASTS_MS)
         for _ in range(_FREED):
             self._evict_silent(self._strangers)
@@ -216,9 +218,9 @@ class Connections:
         self._look_through(iter(list(self._all)))
 
     def _look_through(self, connections: Iterator[Connection]) -> None:
-        """End what took too long, some of it in each turn of the event loop; the next sweep comes behind the last."""
+        """End connections whose limit has passed, a few in each turn of the event loop."""
         loop = asyncio.get_running_loop()
-        # Before any of them is ended: a fault in that must not be the end of all sweeps.
+        # Scheduled before any connection is ended: an error in ending one must not stop all sweeps.
         self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
         now, ended = loop.time(), 0
         for connection in connections:

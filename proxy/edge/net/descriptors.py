@@ -10,7 +10,7 @@ from proxy.telemetry.conditions import Conditions
 _RESERVE = 256
 """Descriptors for Graph, the operator and the queue's files."""
 _RESERVE_SHARE = 0.5
-"""The largest part of the free descriptors that the reserve takes where few are free."""
+"""The largest share of the free descriptors that the reserve takes, when few are free."""
 
 
 def affordable_limits(limits: LimitSettings, conditions: Conditions) -> LimitSettings:

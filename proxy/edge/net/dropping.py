@@ -1,7 +1,7 @@
-"""Bodies that end early. What is still to come of one behind its refusal is dropped unread, and the connection ends.
+"""Bodies of refused requests: the rest of such a body is dropped unread, and the connection ends.
 
-aiohttp parses it for seconds, as fast as it comes, and a client that announces 64 MB sends some of them before it sees
-the answer. To close at once would tell it nothing: systems throw an answer away when what its reader sent is not taken.
+aiohttp would parse the rest for seconds, as fast as it arrives, and a client that announces 64 MB sends some of them
+before it sees the answer. Closing at once would lose the answer: systems discard it while sent bytes are unread.
 """
 
 import asyncio
@@ -13,29 +13,29 @@ from aiohttp.web_protocol import RequestHandler
 
 LINGER_S = 2.0
 _KEPT = 256 * 1024
-"""Bytes of a refused body that are read for the sake of its connection; with more to come the connection ends."""
+"""How many bytes of a refused body are read to keep its connection; with more to come the connection ends."""
 _EVERY_S, _EACH = 0.025, 512 * 1024
-"""How often how many bytes are dropped: a client that reads no answer before all is sent can send as much as any body
-may have.
+"""Every so many seconds, so many bytes are dropped. A client that reads no answer before it has sent everything can
+thus send as much as the longest body may have.
 """
 
 
 class BodyDropper(RequestHandler):
-    """A connection that does not read what it refused."""
+    """A connection that does not parse the rest of a body that it refused."""
 
     __slots__ = ("_allowed", "_dropping", "_got")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._got = 0
-        """Bytes of a body whose end has not come."""
+        """How many bytes have come of the body that is arriving."""
         self._dropping = 0.0
-        """Bytes of a refused body that may still come."""
+        """How many bytes of a refused body may still come; 0 when nothing is being dropped."""
         self._allowed = 0
-        """How many of them are taken without a pause."""
+        """How many of those bytes are read before reading pauses."""
 
     def is_dropped(self, data: bytes) -> bool:
-        """Tell whether bytes that came belong to a refused body, after which nothing comes on the connection."""
+        """Drop ``data`` and return True if a refused body is being dropped; the connection then serves nothing more."""
         if not self._dropping:
             return False
         self._dropping = max(self._dropping - len(data), 0.0)
@@ -50,7 +50,7 @@ class BodyDropper(RequestHandler):
         """Write an answer; end the connection with it where much of the body is still to come.
 
         Args:
-            request: What is answered.
+            request: The request that is answered.
             resp: The answer.
             start_time: When the request came, for aiohttp.
         """
@@ -63,7 +63,7 @@ class BodyDropper(RequestHandler):
         return written
 
     def _still_to_come(self, request: web.BaseRequest) -> float:
-        """Return how many bytes of a request's body are still to come, at most; none where it came too slowly."""
+        """Return how many bytes of a request's body may still come; 0 when reading the body failed."""
         if request.content.is_eof() or request.content.exception() is not None:
             return 0.0
         length = request.content_length
@@ -71,7 +71,7 @@ class BodyDropper(RequestHandler):
 
     async def _drop(self, left: float) -> None:
         """Give the client time to read the answer, and drop what it sends meanwhile, a little at a time."""
-        self._lingering_time = 0.0  # in which aiohttp would read it
+        self._lingering_time = 0.0  # otherwise aiohttp would read the rest
         ends = self._loop.time() + LINGER_S
         self._pause_transport_reading()
         self._dropping = left
@@ -82,7 +82,7 @@ class BodyDropper(RequestHandler):
 
 
 def fail_body(body: StreamReader, error: BaseException) -> None:
-    """Let whoever reads a body meet an error, on the event loop."""
+    """Make the reader of a body fail with an error; call it on the event loop."""
     body.set_exception(error)
-    # A reader that the end of a chunk has just woken looks for bytes alone, finds none, and waits once more.
+    # Set again later: a reader just woken by the end of a chunk looks only for bytes, finds none, and waits again.
     asyncio.get_running_loop().call_soon(body.set_exception, error)

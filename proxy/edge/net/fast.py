@@ -1,8 +1,8 @@
-"""The short way of a plain POST past aiohttp's; a connection goes it for one request and aiohttp's for the next.
+"""The fast way: a plain POST is answered without aiohttp, whose parser takes all other requests of the connection.
 
-Only a request that came whole, alone and plain (``plain_http.py``) is answered here. The bytes of every other go to
-aiohttp unchanged. So that nobody can make the two disagree on where a request begins, it is counted where the one that
-aiohttp reads must end; once that is not certain, all that follows on the connection is aiohttp's.
+Only a request that came whole, alone and plain (``plain_http.py``) is answered here. The bytes of every other request
+go to aiohttp unchanged. So that no client can make the two disagree on where a request begins, this code counts where a
+request that aiohttp reads must end; once that is uncertain, aiohttp gets everything that follows on the connection.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _UNKNOWN = -1
 
 
 class FastConnection(HttpConnection):
-    """One connection."""
+    """One connection, whose plain requests go the fast way."""
 
     __slots__ = ("_ahead", "_fast", "_left", "_task")
 
@@ -31,23 +31,23 @@ class FastConnection(HttpConnection):
         """Take a connection.
 
         Args:
-            server: Answers what goes aiohttp's way.
-            connection: Its place.
-            terms: What the listener serves its clients by.
+            server: Answers the requests that aiohttp reads.
+            connection: The record of the connection.
+            terms: The limits and settings of the listener.
             faults: Is told of errors of ours.
-            fast: Reads and answers what goes the short way.
+            fast: Reads and answers the requests that go the fast way.
         """
         super().__init__(server, connection, terms, faults)
         self._fast = fast
         self._left = 0
         """Bytes until the next request begins, or ``_UNKNOWN``."""
         self._task: asyncio.Task[None] | None = None
-        """Answers the request that goes the short way."""
+        """Answers the request that goes the fast way; None when there is none."""
         self._ahead = b""
-        """What the client sent behind that request."""
+        """What the client sent after that request."""
 
     def data_received(self, data: bytes) -> None:
-        """Answer a plain request; leave anything else to aiohttp, and what comes meanwhile for later."""
+        """Answer a plain request, or pass the bytes to aiohttp; keep what comes before the answer is sent for later."""
         if self._task:
             self._ahead += data
             self._connection.touch()
@@ -68,14 +68,14 @@ class FastConnection(HttpConnection):
         return self._task is None and super().waits()
 
     def expire(self) -> None:
-        """End what took too long; without a word what was silent for too long after an answer of the short way."""
+        """End what exceeded its time limit; a connection between two requests is closed without an answer."""
         if self._connection.spoke and self._is_between_requests():
             self.force_close()
         else:
             super().expire()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's own
-        """End the connection, and what is still being answered on it."""
+        """End the connection, and cancel the request that is still being answered on it."""
         await super().shutdown(timeout)
         if self._task:
             self._task.cancel()
@@ -95,7 +95,7 @@ class FastConnection(HttpConnection):
         closes = False
         try:
             head_and_body = answer_bytes(await self._fast.answer(post))
-        except Exception as error:  # noqa: BLE001 - as aiohttp does: whatever it was, the client is told
+        except Exception as error:  # noqa: BLE001 - as aiohttp does: the client gets an answer after any error
             self._faults.report(error)
             head_and_body, closes = closing_answer(500, "a fault of ours; try again"), True
         finally:
@@ -105,7 +105,7 @@ class FastConnection(HttpConnection):
             self._end(closes=closes or self._close)
 
     def _end(self, *, closes: bool) -> None:
-        """Close the connection, or begin the time that it may be silent; go on with what came meanwhile."""
+        """Close the connection, or start the limit of its silence and read what came meanwhile."""
         if closes:
             self.force_close()
             return
@@ -129,8 +129,8 @@ def _bytes_left(data: bytes, message: object) -> int:
     """Return how many bytes of a request are missing, or ``_UNKNOWN``.
 
     Args:
-        data: Its first bytes, with its whole head, and maybe more than the request.
-        message: What aiohttp read of it.
+        data: The first bytes of the request, with its whole head; they may go beyond the request.
+        message: The head as aiohttp parsed it.
     """
     if not isinstance(message, RawRequestMessage) or message.upgrade or hdrs.TRANSFER_ENCODING in message.headers:
         return _UNKNOWN

@@ -1,7 +1,7 @@
 """HTTP on one connection: aiohttp's, with the time limits and bounds that it lacks.
 
 aiohttp limits neither the time for the first byte, the headers or the body of a request, nor the bytes of the headers
-together (128 fields of 8 KiB each). What a client does wrong it logs with a traceback and the client's address.
+together (128 fields of 8 KiB each). It logs a client's mistakes with a traceback and the client's address.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from proxy.rules.limits import BODY
 from proxy.telemetry.faults import FaultReporter
 
 MOST_HEADERS = 16 * 1024
-"""Bytes of the headers of a request together, as they come."""
+"""How many bytes all headers of a request may have together."""
 BODY_RATE = 2000
-"""Bytes of a body for which a client gets one more second; a phone at the edge of its network sends 64 KiB so."""
+"""For each so many bytes of a body, its client gets a second more: a phone at the edge of its network is so slow."""
 WRITE_SECONDS = 10.0
-"""How long a client may leave an answer unread that its connection cannot take."""
+"""How many seconds a client may leave an answer unread once the write buffer is full."""
 PIPELINED = 8
-"""Requests that may wait on a connection for the answer before theirs. Browsers and proxies send none ahead."""
+"""How many requests may wait on a connection for earlier answers. Browsers and proxies do not pipeline."""
 _PIECE = 2048
-"""Bytes that are parsed before their requests are counted: a few requests of the tag, some forty of a stranger."""
+"""How many bytes are parsed before their requests are counted: a few requests of the tag, or forty tiny ones."""
 _BODILESS = (b"GET ", b"HEAD ")
 _READ_BYTES = 1 << 16
 
@@ -54,11 +54,11 @@ class HttpConnection(BodyDropper):
         self._faults = faults
         self._is_public = terms.name == "public"
         self._payload: Any = None
-        """The body of the last request, of which bytes may be missing."""
+        """The body of the last request; bytes of it may still be missing."""
         self._head = 0
-        """Bytes of headers whose end has not come."""
+        """How many bytes have come of headers that are not complete."""
         self._since = 0.0
-        """When the last body began to come, by the clock of the event loop."""
+        """When the last body began to arrive, by the clock of the event loop."""
         self._cache["peername"] = connection.peer
         connection.protocol = self
 
@@ -69,12 +69,12 @@ class HttpConnection(BodyDropper):
         self._wait(self._limits.first_byte_seconds)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Give the place back."""
+        """Free the place of the connection."""
         self._connection.lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes on in pieces that cannot hold more headers, nor many more requests, than allowed unseen."""
+        """Pass bytes on in pieces too small to exceed the limits of headers and requests before these are checked."""
         if self.is_dropped(data):
             return
         if len(data) <= _PIECE:
@@ -105,7 +105,7 @@ class HttpConnection(BodyDropper):
         return self._paused or self._body_is_coming() or self._has_answered()
 
     def expire(self) -> None:
-        """End what took too long, with an answer where one can still be given."""
+        """End the request or connection whose limit has passed, with an answer where one can still be sent."""
         if self._paused:
             self._connection.ended("write")
             self._connection.abort()
@@ -129,7 +129,7 @@ class HttpConnection(BodyDropper):
             request: The request, if it could be read.
             status: The status that aiohttp would answer with.
             exc: What went wrong.
-            message: aiohttp's words for it; unused.
+            message: aiohttp's description of it; unused.
         """
         del message  # quotes the request
         self._report(exc)
@@ -159,7 +159,7 @@ class HttpConnection(BodyDropper):
         super().data_received(data)
         if self._request_count != before:
             if was_coming and not body.is_eof():
-                # The parser gave up within it, and aiohttp would let its reader wait without end.
+                # The parser gave up within the body, and aiohttp would let the body's reader wait forever.
                 fail_body(body, body.exception() or web.RequestPayloadError("its framing is broken"))
             self._request_came()
         elif was_coming:
@@ -207,7 +207,7 @@ class HttpConnection(BodyDropper):
         self._head += size
 
     def _has_answered(self) -> bool:
-        """Tell whether aiohttp has answered what came whole."""
+        """Tell whether aiohttp has answered every request that came whole."""
         waiter = self._waiter
         return not self._request_count or (waiter is not None and not waiter.done())
 
@@ -217,19 +217,19 @@ class HttpConnection(BodyDropper):
     def _expire_body(self) -> None:
         self._connection.ended("body")
         self._connection.deadline = math.inf
-        self._lingering_time = 0.0  # what is missing will not come
+        self._lingering_time = 0.0  # otherwise aiohttp would wait for the rest of the body
         fail_body(self._payload, web.HTTPRequestTimeout())
 
     def _wait(self, seconds: float) -> None:
         self._until(self._loop.time() + seconds)
 
     def _until(self, deadline: float) -> None:
-        """Set the time limit, but not while the client does not read: what it sends meanwhile wins it no time."""
+        """Set the time limit, unless the client leaves an answer unread: sending more does not extend that limit."""
         if not self._paused:
             self._connection.deadline = deadline
 
     def _answer_and_close(self, status: int, why: str) -> None:
-        """Answer on a connection that is answering nothing else."""
+        """Answer and close a connection on which no other answer is under way."""
         if self.transport is not None:
             self.transport.write(closing_answer(status, why))
         self.force_close()

@@ -1,6 +1,6 @@
 """Accepts connections: as many as the limits allow, and again after the process had no descriptor left.
 
-asyncio accepts whoever comes, and stops for a second when descriptors run out; uvloop then closes the listening socket
+asyncio accepts any connection, and pauses a second when descriptors run out; uvloop then closes the listening socket
 for good. Here a connection first gets its place, and one without a place is closed at once, so it costs no descriptor.
 """
 
@@ -23,9 +23,9 @@ from proxy.model import condition_details as details
 from proxy.telemetry.faults import FaultReporter
 
 _AT_ONCE = 16
-"""Connections accepted in one turn of the event loop. A visitor's request takes some turns, each behind so many."""
+"""Connections accepted in one turn of the event loop. A visitor's request takes some turns, each after so many."""
 _PAUSE_S = 0.2
-"""How long nothing is accepted after descriptors ran out."""
+"""For how many seconds nothing is accepted after descriptors ran out."""
 BACKLOG = 2048
 """Connections that the kernel keeps until they are accepted."""
 _GRACE_S = 10.0
@@ -54,7 +54,7 @@ class Listener(web.BaseSite):
         Args:
             runner: Runs the application that answers; set up already.
             address: Where to listen; port 0 finds a free one.
-            terms: Limits of its connections, and where it reports.
+            terms: The limits of its connections, and where it reports.
         """
         super().__init__(runner, backlog=BACKLOG)
         self._address = address
@@ -101,7 +101,7 @@ class Listener(web.BaseSite):
             except BlockingIOError:
                 return
             except OSError as error:
-                # All others are errors of one connection, which came and went (accept(2)).
+                # All other errors concern one connection that ended before it was accepted (accept(2)).
                 if error.errno in _OUT_OF_RESOURCES:
                     self._pause_accepting(listening)
                     return
@@ -171,14 +171,14 @@ async def listen(
     *,
     drain: Callable[[float], Awaitable[None]] | None = None,
 ) -> Address:
-    """Serve an application until the stack unwinds; return the address, whose port 0 became a free one.
+    """Serve an application until the stack unwinds; return the address with the port that it really listens on.
 
     Args:
         stack: Ends the listener when it unwinds: it stops listening, drains, then closes its connections.
         app: Answers the requests.
         address: Where to listen; port 0 finds a free one.
         terms: Limits of its connections, and where it reports.
-        drain: Waits until no request is under way, at most so many seconds.
+        drain: Waits until no request is under way, at most as many seconds as it is given.
 
     Raises:
         OSError: when the address cannot be listened on.

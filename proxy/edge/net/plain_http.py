@@ -1,10 +1,10 @@
-r"""HTTP/1.1 where aiohttp neither reads nor writes it (RFC 9112): the plain POST of a tag, and answers as bytes.
+r"""HTTP/1.1 (RFC 9112) without aiohttp: reads the plain POST of a tag, and writes answers as bytes.
 
-The POST is read without a parser: whatever is not exactly that, aiohttp reads.
+Any request that is not exactly such a POST is left to aiohttp's parser.
 
-A head is taken only if every parser reads it alike. It is a part of what RFC 9112 allows, in its usual form: a request
-line that is known beforehand, then lines of a name, a colon, one space and visible ASCII, each ended by CR LF. No name
-may come twice, and none may be there that says how a message is framed or read, but one plain ``Content-Length``.
+A head is accepted only if every parser reads it alike: a request line that is known beforehand, then lines of a name, a
+colon, one space and visible ASCII, each ended by CR LF, which is a part of what RFC 9112 allows. No name may come
+twice, and of the headers that say how a message is framed or read only one plain ``Content-Length`` may be there.
 """
 
 import re
@@ -17,19 +17,19 @@ from proxy.edge.exchange import HttpAnswer
 from proxy.rules.limits import BODY
 
 _LONGEST_HEAD = 8190
-"""Bytes of a head: what aiohttp takes as a single header, so no header alone is too long for it."""
+"""How many bytes a head may have: as many as aiohttp allows one header, so it would refuse no header as too long."""
 _MOST_HEADERS = 128
-"""Of a request, as with aiohttp."""
+"""How many headers a request may have, as with aiohttp."""
 # Token, then visible characters and spaces between them (RFC 9110, 5.6.2 and 5.5); possessive, so it never goes back.
 _HEADERS = re.compile(rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: [!-~][ -~]*+(?<! )\r\n)++)\r\n")
 _LENGTH = re.compile(r"[1-9][0-9]{0,4}")
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
-# What changes how a request is framed, answered or read; with ``Connection`` and ``Content-Encoding``, see below.
+# Headers that change how a request is framed, answered or read; for ``Connection`` and ``Content-Encoding``, see below.
 _NOT_PLAIN = {"expect", "proxy-connection", "sec-websocket-key1", "transfer-encoding", "upgrade"}
 
 
 class PlainPost:
-    """A whole request; see ``HttpRequest``."""
+    """A plain POST that came whole; implements ``HttpRequest``."""
 
     __slots__ = ("headers", "path", "peer", "size", "whole_body")
 
@@ -49,12 +49,12 @@ class PlainPost:
         return self.whole_body
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield it."""
+        """Yield the whole body as one piece."""
         yield self.whole_body
 
 
 class PlainPosts:
-    """Reads requests of some paths."""
+    """Reads plain POSTs to certain paths."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         """Take paths of letters, digits and the characters ``/``, ``-``, ``_`` and ``.`` only; others are left out."""
@@ -62,10 +62,10 @@ class PlainPosts:
         self._paths = {f"POST {path} HTTP/1.1".encode(): path for path in plain}
 
     def read(self, data: bytes, peer: str) -> PlainPost | None:
-        """Return the request that these bytes are, from the first to the last; None when they are anything else.
+        """Return the request if the bytes are exactly one plain POST; None when they are anything else.
 
         Args:
-            data: What came on a connection on which nothing was under way.
+            data: What came on a connection on which no request was under way.
             peer: The address that it came from.
         """
         end = data.find(b"\r\n", 0, _LONGEST_HEAD)
@@ -100,10 +100,10 @@ def _headers(text: str) -> dict[str, str] | None:
 
 
 def answer_bytes(answer: HttpAnswer, *, closes: bool = False) -> bytes:
-    """Return an answer with its head; ``closes`` says in it that no other follows on the connection.
+    """Return an answer as the bytes of its head and body; ``closes`` adds ``Connection: close``.
 
     Raises:
-        ValueError: when a header holds what would end its line.
+        ValueError: when a header holds a line break or a NUL.
     """
     lines = [_STATUS_LINES[answer.status]]
     lines += [f"{name}: {value}\r\n" for name, value in answer.headers.items()]

@@ -1,7 +1,7 @@
-"""The PROXY protocol, versions 1 and 2 (HAProxy, proxy-protocol.txt): who is behind a balancer that passes bytes on.
+"""The PROXY protocol, versions 1 and 2 (HAProxy, proxy-protocol.txt): the client's address behind a TCP balancer.
 
 The header comes before the first byte of HTTP. Only trusted peers send one, and they must; what any other peer sends
-is HTTP from its first byte. After the header the connection is aiohttp's alone, at no cost to a request.
+is HTTP from its first byte. After the header the HTTP protocol takes over, so requests cost no more than without.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import cast
 from proxy.edge.net.connections import Connection, Peer
 
 HEADER_SECONDS = 5.0
-"""How long a balancer may take for its header; it has it ready when it connects."""
+"""How many seconds a balancer may take to send its header, which it has ready when it connects."""
 _V1, _V1_LONGEST = b"PROXY ", 107
 _V1_LINE = re.compile(rb"PROXY (?:UNKNOWN(?: .*)?|TCP([46]) ([0-9A-Fa-f:.]+) ([0-9A-Fa-f:.]+) (\d{1,5}) (\d{1,5}))")
 _V2, _V2_HEAD, _V2_LONGEST = b"\r\n\r\n\x00\r\nQUIT\n", 16, 2048
@@ -23,24 +23,24 @@ _V2_WITHOUT_ADDRESS = {0x00, 0x31}  # unspecified, a socket file
 
 
 class MalformedHeaderError(Exception):
-    """A trusted peer sent something that is no header of the PROXY protocol."""
+    """A trusted peer sent bytes that are no header of the PROXY protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A whole header."""
+    """A complete header of the PROXY protocol."""
 
     length: int
-    """Its bytes."""
+    """The length of the header in bytes."""
     source: Peer | None = None
-    """The client behind the balancer; None when the balancer speaks for itself."""
+    """The client behind the balancer; None when the header names no client, as for the balancer's own checks."""
 
 
 def parse(head: bytes) -> Header | None:
     """Read the header at the start of a connection; None while it is incomplete.
 
     Raises:
-        MalformedHeaderError: when it can never become one.
+        MalformedHeaderError: when the bytes can never become a header.
     """
     if head.startswith(_V2):
         return _version_2(head)
@@ -106,7 +106,7 @@ class ProxyHeaderReader(asyncio.Protocol):
         """Take a connection.
 
         Args:
-            connection: Its place.
+            connection: The record of the connection.
             http: Makes the protocol that takes over after the header.
             malformed: Called when the peer sends no header.
         """
@@ -143,12 +143,12 @@ class ProxyHeaderReader(asyncio.Protocol):
         return True
 
     def expire(self) -> None:
-        """Close the connection of a balancer that took too long; without a header there is nobody to answer."""
+        """Close the connection of a balancer that took too long; before the header no answer can be sent."""
         self._connection.ended("first_byte")
         self._connection.abort()
 
     def listening_ended(self) -> None:
-        """Close the connection: the end of the proxy does not wait for a header."""
+        """Close the connection: a proxy that stops does not wait for a header."""
         self._connection.abort()
 
     def _hand_over(self, header: Header) -> None:

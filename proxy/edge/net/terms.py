@@ -1,4 +1,4 @@
-"""What a listener serves its clients by."""
+"""The limits and settings by which a listener serves its clients."""
 
 import socket
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,17 +18,17 @@ _FEWEST_CONNECTIONS = 10
 
 @dataclass(frozen=True, slots=True)
 class FastWay:
-    """The short way of some requests past the listener's application."""
+    """The fast way: plain POSTs are read and answered without the listener's aiohttp application."""
 
     posts: PlainPosts
-    """Reads the requests that go it."""
+    """Reads the requests that go the fast way."""
     answer: Callable[[HttpRequest], Coroutine[Any, Any, HttpAnswer]]
-    """Answers them."""
+    """Answers those requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a listener serves its clients by: limits, trust, and where it reports."""
+    """The limits and settings of a listener, its trusted peers, and where it reports."""
 
     name: str
     limits: LimitSettings
@@ -36,18 +36,18 @@ class Terms:
     metrics: Metrics
     trusted: Networks = field(default_factory=Networks)
     proxy_protocol: bool = False
-    """Trusted peers speak the PROXY protocol first."""
+    """Whether trusted peers begin with a header of the PROXY protocol."""
     fast: FastWay | None = None
     """None: every request goes to the application."""
     sockets: Sequence[socket.socket] = ()
-    """They listen already, where another process keeps them open; none: the listener makes its own."""
+    """Sockets that listen already and that another process keeps open; empty: the listener opens its own."""
 
 
 def shared_limits(limits: LimitSettings, fronts: int) -> LimitSettings:
     """Return the limits of one of several processes that listen at the same address.
 
-    The connections in all are divided. What one address may take is not: a client whose connections all lead to one
-    process shall not be refused what it may have, so one who spreads them gets up to so many times as much.
+    The number of all connections is divided by ``fronts``. The number for one address is not: all connections of a
+    client may reach the same process. So a client whose connections spread can get up to ``fronts`` times its limit.
     """
     return limits.model_copy(update={"connections": max(limits.connections // fronts, _FEWEST_CONNECTIONS)})
 

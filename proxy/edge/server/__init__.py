@@ -1,1 +1,1 @@
-"""The doors for servers: events of a backend, an SDK or a shop, as Meta's Graph API and its Gateway take them."""
+"""The doors for servers: events from a backend, an SDK or a shop, in the formats of Meta's Graph API and Gateway."""

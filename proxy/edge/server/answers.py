@@ -1,9 +1,9 @@
 """Answers in Graph's shape: one success, and one shape for every error, whichever layer it comes from.
 
 Meta's SDKs tell success from failure in three ways: by an ``error`` object in the body, by the status, or by both. So
-an error has a status of 4xx or 5xx, JSON, ``error`` as an object and nothing beside it, whole numbers as codes; a
-success has all of ``events_received``, ``messages`` and ``fbtrace_id``. Throttling and downtime are no
-``OAuthException``: with that type Meta's PHP SDK reports any code as a failed authorisation.
+an error has a status of 4xx or 5xx, and JSON with the object ``error`` alone, whose codes are whole numbers; a
+success has all of ``events_received``, ``messages`` and ``fbtrace_id``. Throttling and downtime are not
+of type ``OAuthException``: with that type Meta's PHP SDK reports any code as a failed authorisation.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _INVALID, _DOWN, _THROTTLED, _NO_KEY, _BAD_KEY = 100, 2, 4, 104, 190
 _NO_OBJECT = 33
 _RETRY_SECONDS = 5
 _MOST_NAMED = 100
-"""Refused events that an error names, and a success likewise; how many there are is always said."""
+"""How many refused events an error or a success lists at most; a success also tells their number."""
 _TITLES = {
     2804003: "Event Timestamp Too Old",
     2804004: "Event Timestamp In The Future",
@@ -32,9 +32,9 @@ _TITLES = {
     2804066: "Event Name Not Allowed For Business Messaging",
     2804043: "Invalid Extended Device Info",
 }
-"""Titles by subcode; what Graph says there is known only for some, so the others are ours."""
+"""Titles by subcode; Graph's own titles are known only for some, so the others are our wording."""
 _NO_TRACE = "A" + "0" * 22
-"""The trace of an answer to what could not be read as a request."""
+"""The ``fbtrace_id`` of an answer to bytes that could not be read as a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class GraphRefusal:
     user_title: str = ""
     user_message: str = ""
     blame: tuple[tuple[str | int, ...], ...] = ()
-    """Where in the request each bad value stands."""
+    """The paths of the bad values in the request: keys and list indexes."""
     retry_seconds: int = 0
 
     def answer(self, trace: str) -> HttpAnswer:
-        """Return it as an answer; ``trace`` becomes its ``fbtrace_id``."""
+        """Return the refusal as an HTTP answer, with ``trace`` as its ``fbtrace_id``."""
         more = {"Retry-After": str(self.retry_seconds)} if self.retry_seconds else {}
         return HttpAnswer(self.status, orjson.dumps({"error": self._error(trace)}), _JSON | more)
 
@@ -76,7 +76,7 @@ class GraphRefusal:
 
 
 class RefusedError(Exception):
-    """The request is refused; ``refusal`` says how."""
+    """The request is refused; ``refusal`` is the answer."""
 
     def __init__(self, refusal: GraphRefusal) -> None:
         super().__init__(refusal.message)
@@ -84,23 +84,23 @@ class RefusedError(Exception):
 
 
 def invalid(why: str, status: int = 400) -> GraphRefusal:
-    """Return the refusal of a request that is wrong in itself."""
+    """Return the refusal of an invalid request, which would be refused again."""
     return GraphRefusal(status, f"Invalid parameter: {why}", user_title="Invalid request", user_message=why)
 
 
 def down(status: int, why: str, *, retry_seconds: int = 0) -> GraphRefusal:
-    """Return the refusal of a request that may be right, and may come again.
+    """Return the refusal of a request that may succeed when it is sent again.
 
     Args:
         status: The HTTP status.
         why: The reason.
-        retry_seconds: When it may come again; 0 says nothing of it.
+        retry_seconds: After how many seconds to send it again; 0 for no ``Retry-After`` header.
     """
     return GraphRefusal(status, why, _DOWN, type="ApiException", is_transient=True, retry_seconds=retry_seconds)
 
 
 def throttled(why: str, retry_seconds: int) -> GraphRefusal:
-    """Return the refusal of a client that asks too often."""
+    """Return the refusal of a client that sends too many requests."""
     return GraphRefusal(429, why, _THROTTLED, type="ApiException", is_transient=True, retry_seconds=retry_seconds)
 
 
@@ -110,12 +110,12 @@ def unavailable(why: str, retry_seconds: int) -> GraphRefusal:
 
 
 def fault_of_ours() -> GraphRefusal:
-    """Return the refusal of a request that led to an error of ours, to which it would lead again."""
+    """Return the refusal of a request that caused an error of ours, and would cause it again."""
     return GraphRefusal(400, "An unknown error occurred", 1, type="ApiException")
 
 
 def unread(status: int, why: str) -> HttpAnswer:
-    """Return the refusal of what could not be read as a request; whoever sent it, nobody reads another shape worse."""
+    """Return the refusal of bytes that are no readable request: in Graph's shape, which no other client reads worse."""
     may_come_again = status == 408 or status >= 500
     answer = (down(status, why) if may_come_again else invalid(why, status)).answer(_NO_TRACE)
     answer.headers = {"Content-Type": "application/json"}
@@ -128,11 +128,11 @@ WRONG_KEY = GraphRefusal(401, "Invalid OAuth access token - Cannot parse access 
 
 
 def unsupported(method: str, name: str, status: int = 400) -> GraphRefusal:
-    """Return the refusal of what has no such address, or is not the key's to write to: Graph says neither which.
+    """Return the refusal of an unknown address, or of one that the key may not write to; like Graph, it hides which.
 
     Args:
-        method: Of the request.
-        name: What the address names.
+        method: The method of the request.
+        name: The object that the address names.
         status: The HTTP status.
     """
     message = (
@@ -143,7 +143,7 @@ def unsupported(method: str, name: str, status: int = 400) -> GraphRefusal:
 
 
 def refused_events(refused: Sequence[RefusedHit]) -> GraphRefusal:
-    """Return the refusal of a whole request for its bad events, the first of which is described."""
+    """Return the refusal of a whole request because of its bad events; it describes the first of them."""
     first = refused[0]
     return GraphRefusal(
         400,
@@ -157,16 +157,16 @@ def refused_events(refused: Sequence[RefusedHit]) -> GraphRefusal:
 
 
 def received(events: int, trace: str) -> HttpAnswer:
-    """Return the success of a request to Graph."""
+    """Return the success of a request in Graph's format."""
     return HttpAnswer(200, orjson.dumps(_received(events, trace)), dict(_JSON))
 
 
 def accepted(events: int, refused: Sequence[RefusedHit], trace: str) -> HttpAnswer:
-    """Return the success of a request to the Gateway, whose classes take 202 alone.
+    """Return the success of a request in the Gateway's format; Meta's client classes for it accept only 202.
 
     Args:
-        events: How many were taken.
-        refused: The others.
+        events: How many events were taken.
+        refused: The events that were not taken.
         trace: The ``fbtrace_id``.
     """
     named = [_named(hit) for hit in refused[:_MOST_NAMED]]

@@ -1,4 +1,4 @@
-"""Bodies of servers: up to 16 MiB each, and in all no more at once than there is room for."""
+"""Bodies of servers' requests: up to 16 MiB each, and ``MOST_BYTES`` in memory at once."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -12,11 +12,11 @@ from proxy.rules import server_limits
 from proxy.rules.fairness import ClientNetwork
 
 MOST_BYTES = 64 << 20
-"""Bytes of such bodies that may be in memory, on their way or being read."""
+"""How many bytes of all such bodies may be in memory, while they arrive or are worked on."""
 
 
 class UnknownCodingError(Exception):
-    """The body has a ``Content-Encoding`` that is not read."""
+    """The body has a ``Content-Encoding`` that is not supported."""
 
 
 class NoRoomError(Exception):
@@ -26,8 +26,9 @@ class NoRoomError(Exception):
 class BodyRoom:
     """The bytes of all bodies under way, by client.
 
-    Up to half of it anybody may take; beyond, a client may hold its part of that half, divided among all that hold
-    something. What counts are bytes that have come, not what a head announces, which costs a stranger nothing.
+    While less than half of the room is taken, any client may take more. Beyond that, a client may hold as much as half
+    of the room divided by the number of clients that hold something. Only bytes that have come count, not the length
+    that a head announces, which costs a client nothing.
     """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
@@ -36,10 +37,10 @@ class BodyRoom:
         self._held: dict[ClientNetwork, int] = {}
 
     def take(self, network: ClientNetwork, size: int) -> None:
-        """Count bytes in.
+        """Count bytes of a client.
 
         Raises:
-            NoRoomError: when they do not fit, and were not counted.
+            NoRoomError: when they do not fit; then they are not counted.
         """
         mine, total = self._held.get(network, 0) + size, self._total + size
         clients = len(self._held) + (network not in self._held)
@@ -48,7 +49,7 @@ class BodyRoom:
         self._held[network], self._total = mine, total
 
     def free(self, network: ClientNetwork, size: int) -> None:
-        """Count bytes out."""
+        """Subtract bytes that a client no longer holds."""
         self._total -= size
         self._held[network] -= size
         if not self._held[network]:
@@ -56,7 +57,7 @@ class BodyRoom:
 
 
 class _Hold:
-    """What one request has taken of the room."""
+    """The part of the room that one request has taken."""
 
     def __init__(self, room: BodyRoom, network: ClientNetwork) -> None:
         self._room, self._network = room, network
@@ -71,7 +72,7 @@ class _Hold:
             raise BodyTooLargeError
 
     def grow_unpacked(self, size: int) -> None:
-        """Take room for bytes that were unpacked, which are bounded for themselves."""
+        """Take room for unpacked bytes, which have a limit of their own."""
         self._room.take(self._network, size)
         self._size += size
         self._unpacked += size
@@ -79,7 +80,7 @@ class _Hold:
             raise BodyTooLargeError
 
     def end(self) -> None:
-        """Give it all back."""
+        """Give back all that was taken."""
         if self._size:
             self._room.free(self._network, self._size)
 
@@ -88,7 +89,7 @@ class ServerBodyReader:
     """Reads bodies, each client's in turn."""
 
     def __init__(self, turns: Turns, room: BodyRoom) -> None:
-        """Read bodies; parts of packed ones are unpacked as ``turns`` says, and ``room`` bounds them all."""
+        """Read bodies; unpack compressed ones in parts, in the clients' ``turns``; ``room`` limits all bodies."""
         self._turns = turns
         self._room = room
 
@@ -99,7 +100,7 @@ class ServerBodyReader:
         Raises:
             BodyTooLargeError: when it is too long, packed or unpacked.
             BodyTooSlowError: when it comes too slowly.
-            BodyLostError: when it will not come.
+            BodyLostError: when the client hung up, or the body cannot be read.
             NoRoomError: when too much is under way.
             UnknownCodingError: when it is packed in another way than gzip or deflate.
             UnpackableError: when it cannot be unpacked.
@@ -120,12 +121,12 @@ class ServerBodyReader:
             hold.end()
 
     async def _whole(self, request: HttpRequest, hold: _Hold) -> bytes:
-        # It grows as pieces come: to join megabytes of them at the end would take 5 ms at a stretch.
+        # A growing buffer: joining megabytes of pieces at the end would block the event loop for 5 ms.
         body = BytesIO()
         async with aclosing(request.pieces()) as coming:
             async for piece in coming:
                 hold.grow(len(piece))
                 body.write(piece)
-                # What nobody takes stays in the socket, and then with the sender.
+                # Meanwhile unread bytes fill the socket's buffer, and then the sender has to wait.
                 await self._turns.without_visitors()
         return body.getvalue()

@@ -1,6 +1,6 @@
-"""The doors for servers: keys are judged as early as they are known, then the body; answered once all is durable.
+"""The doors for servers: check the access key as early as possible, judge the body, and answer once all is durable.
 
-Nothing here is a page's: no CORS, no cookies, and nothing of the connection goes into an event.
+No page sends these requests: no CORS, no cookies, and nothing of the connection goes into an event.
 """
 
 import asyncio
@@ -35,18 +35,18 @@ from proxy.telemetry.faults import FaultReporter
 
 _RETRY_SECONDS = 5
 _LARGE = 256 * 1024
-"""Bytes from which on a body waits until few such are being read: one of 7 MB takes several times that when read."""
+"""Larger bodies are parsed ``_LARGE_AT_ONCE`` at a time: one of 7 MB takes several times its size when parsed."""
 _LARGE_AT_ONCE = 2
 
 
 class _Asker(NamedTuple):
-    """A request at a door: by whom it came, and the words by which its head names a site."""
+    """A request at a door, with its client and the access keys in its head."""
 
     arrival: Arrival
     place: ServerPath
     network: ClientNetwork
     keys: frozenset[str]
-    """The different keys of the head."""
+    """The different access keys in the header and the query."""
 
 
 class ServerEventDoor:
@@ -71,16 +71,16 @@ class ServerEventDoor:
 
         Args:
             policies: By the name of the site.
-            keys: Say which site a key opens.
-            wrong_keys: Answers who gave a wrong one.
-            admission: Lets requests in whose head has no right key.
+            keys: Says which site an access key belongs to.
+            wrong_keys: Answers clients that sent a wrong key.
+            admission: Admits or refuses requests that have no right key in their head.
             reader: Reads bodies.
-            turns: Whose part of a large request is next.
+            turns: Decide which client's part of a large request is next.
             store: Makes decisions durable.
             faults: Is told of errors of ours.
             hooks: Answers webhooks.
             clock_ns: The server's clock in nanoseconds.
-            random_numbers: 128 random bits each, others each time, that nobody can guess.
+            random_numbers: Yields unpredictable integers of 128 random bits.
         """
         self._policies = policies
         self._keys = keys
@@ -109,7 +109,7 @@ class ServerEventDoor:
             await turn(self._turns, client_network(arrival.client.address))
             return error.refusal.answer(trace)
         except (OSError, BodyLostError):
-            raise  # the connection's business
+            raise  # handled by the server
         except Exception as error:  # noqa: BLE001 - the same request would fail again
             self._faults.report(error, lost="requests with server events are refused")
             return answers.fault_of_ours().answer(trace)
@@ -136,7 +136,7 @@ class ServerEventDoor:
     async def _admitted(
         self, asker: _Asker, judged: Callable[[bytes], Awaitable[HttpAnswer]], *, is_known: bool = False
     ) -> HttpAnswer:
-        """Judge a body while the request counts against its client's share; one whose key is right is always let in."""
+        """Judge a body while the request counts in its client's share; ``is_known``: its key is right, it is let in."""
         size = min(asker.arrival.request.size, BODY)
         if not is_known and (refused := self._admission.refusal(asker.network, size)):
             word = answers.throttled if refused.status == 429 else answers.unavailable
@@ -181,7 +181,7 @@ class ServerEventDoor:
         return answer
 
     def _site_in(self, asker: _Asker, claim: ServerClaim, size: int) -> Site:
-        """Return the site that the keys of head and body open; a body of ``size`` bytes without one is noted."""
+        """Return the site of the keys in head and body; without a right key, charge the client for ``size`` bytes."""
         try:
             return self._site(asker, asker.keys.union(claim.access_keys), claim.problem)
         except answers.RefusedError:
@@ -189,10 +189,10 @@ class ServerEventDoor:
             raise
 
     def _site(self, asker: _Asker, keys: frozenset[str], problem: str = "") -> Site:
-        """Return the site that the keys open, if it lists the pixel.
+        """Return the site that the access key belongs to, if the site lists the pixel.
 
         Raises:
-            answers.RefusedError: when there is none or several, when it opens none, or when the pixel is another's.
+            answers.RefusedError: when there is no key, several, or a wrong one, or the site does not list the pixel.
         """
         if not keys:
             raise answers.RefusedError(answers.invalid(problem) if problem else answers.NO_KEY)
@@ -220,7 +220,7 @@ def _answer_to(decided: ServerDecision, door: ServerDoor, trace: str) -> HttpAns
     """Return the answer to what was decided.
 
     Raises:
-        answers.RefusedError: when nothing of it is taken.
+        answers.RefusedError: when none of its events is taken.
     """
     if decided.unreadable:
         raise answers.RefusedError(answers.invalid(decided.unreadable))
@@ -236,7 +236,7 @@ _UNREAD = (BodyTooLargeError, BodyTooSlowError, UnknownCodingError, UnpackableEr
 
 
 def _refusal_of(error: Exception) -> answers.GraphRefusal:
-    """Return how a request is refused whose body could not be read."""
+    """Return the refusal of a request whose body could not be read."""
     match error:
         case BodyTooLargeError():
             return answers.invalid(f"body: too large; accepted: {server_limits.BODY} bytes, packed and unpacked", 413)

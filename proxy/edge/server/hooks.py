@@ -1,7 +1,7 @@
-"""The doors for webhooks of shops: who signed it is judged over the bytes as they came, before anything is read.
+"""The doors for webhooks of shops: verify the signature over the bytes as they came, before they are parsed.
 
-A shop takes an address away that answers with errors: WooCommerce after six, Shopify after eight. So whatever is
-genuine and does not interest is answered 200, and what Graph would refuse stands in the ledger with its reason.
+A shop removes a webhook that is answered with errors: WooCommerce after six, Shopify after eight. So a genuine webhook
+that is of no interest is answered 200, and events that Graph would refuse are in the ledger with their reason.
 """
 
 import re
@@ -42,11 +42,11 @@ NO_JSON = answers.GraphRefusal(400, "Invalid parameter: body: not a JSON object"
 
 
 class OpenHook(NamedTuple):
-    """A shop that may tell of its orders."""
+    """A configured webhook, by which a shop reports its orders."""
 
     kind: str
     secrets: tuple[str, ...]
-    """Any of which may sign."""
+    """The secrets; a signature with any of them is accepted."""
     shop: Shop
     policy: Policy
 
@@ -83,10 +83,10 @@ class HookDoor:
 
         Args:
             hooks: By the name of the site and the kind of shop.
-            queue: Knows what was remembered of orders.
-            turns: Whose part of a request is next.
+            queue: Knows which orders were seen before.
+            turns: Decide which client's part of a request is next.
             store: Makes decisions durable.
-            metrics: Count what became of webhooks.
+            metrics: Counts the outcomes of webhooks.
             clock_ns: The server's clock in nanoseconds.
         """
         self._hooks = hooks
@@ -97,16 +97,16 @@ class HookDoor:
         self._clock_ns = clock_ns
 
     def at(self, site: str, kind: str) -> OpenHook | None:
-        """Return the webhook at an address."""
+        """Return the webhook of a site and kind of shop; None when the site has none."""
         return self._hooks.get((site, kind))
 
     def check_head(self, hook: OpenHook, arrival: Arrival) -> None:
-        """Refuse before its body is read what is packed, and what is not signed; WooCommerce's ping never is.
+        """Refuse a compressed or unsigned webhook before its body is read; WooCommerce's ping has no signature.
 
         Raises:
             answers.RefusedError: when the head has no signature, or says that the body is packed.
         """
-        # No shop packs what it signs, and a few kilobytes of a stranger would become megabytes to hash.
+        # No shop compresses what it signs, and a stranger's few kilobytes could unpack to megabytes to hash.
         if arrival.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
             raise answers.RefusedError(PACKED)
         if hook.kind != "woocommerce" and not arrival.headers.get(_SIGNATURE[hook.kind]):
@@ -117,13 +117,13 @@ class HookDoor:
         """Answer a webhook whose whole body has come.
 
         Args:
-            hook: At whose address it came.
+            hook: The webhook at whose address it came.
             arrival: Its head.
-            network: Who sent it.
-            body: As it came.
+            network: The client that sent it.
+            body: Its body, as it came.
 
         Raises:
-            answers.RefusedError: when it is not genuine, is no JSON, or cannot be stored now.
+            answers.RefusedError: when its signature is wrong, its body no JSON object, or it cannot be stored now.
         """
         now = self._clock_ns() // 1_000_000
         if not _is_genuine(hook, arrival, body, now // 1000):
@@ -161,7 +161,7 @@ class HookDoor:
         return frozenset(names[key] for keys in met for key in keys)
 
     async def _is_stored(self, hook: OpenHook, network: ClientNetwork, hits: Sequence[ServerHit], now: int) -> bool:
-        """Store for all pixels in one commit: what one of them remembers decides what a repeat means to the others."""
+        """Store for all pixels together: an order known to one pixel changes what a repeated webhook means to all."""
         decisions = []
         for pixel in hook.policy.pixels:
             request = ServerRequest(now, pixel=pixel, hits=tuple(hits))

@@ -1,4 +1,4 @@
-"""Packed bodies: gzip and deflate (RFC 9110, 8.4.1), unpacked in parts and up to a bound, whatever they claim."""
+"""Compressed bodies: gzip and deflate (RFC 9110, 8.4.1), unpacked in parts that the caller counts and can limit."""
 
 import zlib
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from proxy.rules.effort import Parts
 
 _AUTOMATIC = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
 PACKED = frozenset(_AUTOMATIC)
-"""The codings that are read, besides ``identity``."""
+"""The supported content codings, besides ``identity``."""
 _RAW = -zlib.MAX_WBITS
 _FED = 1 << 13
-"""Packed bytes read at a stretch: the members they may hold take about a millisecond too."""
+"""How many packed bytes are worked on at once: even the most gzip members in them take about a millisecond."""
 _PART = 1 << 18
-"""Bytes unpacked at a stretch: about a millisecond."""
+"""How many bytes are unpacked at once, in about a millisecond."""
 
 
 class UnpackableError(Exception):
@@ -23,12 +23,12 @@ def unpacked(packed: bytes, coding: str, grown: Callable[[int], None]) -> Parts[
     """Unpack a body in parts.
 
     Args:
-        packed: All of it.
+        packed: The whole packed body.
         coding: Its ``Content-Encoding``, one of ``PACKED``.
-        grown: Told of each part's bytes; what it raises ends the work.
+        grown: Called with the number of bytes of each unpacked part; an error that it raises ends the work.
 
     Raises:
-        UnpackableError: when it is of another coding, or not whole.
+        UnpackableError: when the body is in another coding, or incomplete.
     """
     wbits = _AUTOMATIC[coding] if coding != "deflate" or _is_zlib(packed) else _RAW
     engine, pieces, fresh = zlib.decompressobj(wbits), list[bytes](), 0
@@ -54,7 +54,7 @@ def unpacked(packed: bytes, coding: str, grown: Callable[[int], None]) -> Parts[
 def _part(
     engine: "zlib._Decompress", packed: bytes, pieces: list[bytes], grown: Callable[[int], None]
 ) -> tuple[bytes, int]:
-    """Return what is still packed, and how many bytes were unpacked."""
+    """Unpack a part onto ``pieces``; return the bytes that are still packed, and how many were unpacked."""
     try:
         piece = engine.decompress(packed, _PART)
     except zlib.error as error:
@@ -66,12 +66,12 @@ def _part(
 
 
 def _next_member(coding: str) -> "zlib._Decompress":
-    """Return what reads the next member; only gzip has several (RFC 1952, 2.2)."""
+    """Return a decompressor for the next member; only gzip has several members (RFC 1952, 2.2)."""
     if coding == "deflate":
         raise UnpackableError
     return zlib.decompressobj(_AUTOMATIC[coding])
 
 
 def _is_zlib(packed: bytes) -> bool:
-    """Tell whether a body has zlib's head (RFC 1950, 2.2); some clients send deflate without it."""
+    """Tell whether a body begins with zlib's header (RFC 1950, 2.2); some clients send deflate without it."""
     return len(packed) > 1 and packed[0] & 15 == 8 and int.from_bytes(packed[:2], "big") % 31 == 0

@@ -1,4 +1,4 @@
-"""Large requests, worked on a part at a time, so that visitors are answered between two parts."""
+"""Large requests of servers, worked on in parts, so that visitors are answered between two parts."""
 
 import asyncio
 from typing import TypeVar
@@ -9,14 +9,14 @@ from proxy.rules.fairness import ClientNetwork
 
 T = TypeVar("T")
 _ROUNDS = 2
-"""Rounds of the event loop until a visitor's request that lies in its socket is under way."""
+"""How many rounds of the event loop pass until a visitor's request, unread in its socket, is under way."""
 
 
 async def worked(turns: Turns, network: ClientNetwork, parts: Parts[T]) -> T:
-    """Work on a client's request, a part at each of its turns, the first at once; return the result of the last.
+    """Work on a client's request: the first part at once, each further part at a turn of the client; return the result.
 
     Args:
-        turns: Whose part is next.
+        turns: Decide which client's part is next.
         network: The client.
         parts: The work.
     """
@@ -30,10 +30,10 @@ async def worked(turns: Turns, network: ClientNetwork, parts: Parts[T]) -> T:
 
 
 async def turn(turns: Turns, network: ClientNetwork) -> None:
-    """Return when a part of a client's request may be worked on: no visitor waits, and it is the client's turn.
+    """Wait until no visitor waits, at most ``PATIENCE_S``, and it is the client's turn.
 
     Args:
-        turns: Whose part is next.
+        turns: Decide which client's part is next.
         network: The client.
     """
     for _ in range(_ROUNDS):

@@ -21,17 +21,17 @@ def tag_of(site: Site) -> Asset:
 
 
 def checked_tag_of(site: Site, shown_ms: int, end: str) -> bytes:
-    """Return the tag that shows the owner in the page what it does; no other browser is sent it.
+    """Return the tag with the install check's overlay, which shows the owner in the page what the tag does.
 
     Args:
-        site: Whose tag.
-        shown_ms: For how many milliseconds it is shown.
-        end: The path that ends it, on the host that the tag comes from.
+        site: The site whose tag it is.
+        shown_ms: For how many milliseconds the overlay is shown.
+        end: The path that ends the check, on the host that the tag comes from.
 
     Raises:
         ValueError: when a built script lacks a placeholder.
     """
-    # The tag's own `fetch` is the overlay's, which passes on what it is given; the page's stays what it is.
+    # Only the tag gets the overlay's `fetch`, which passes calls on; the page's own `fetch` stays unchanged.
     address = f"new URL({_quoted(end)},document.currentScript.src).href"
     overlay = static_file("overlay.min.js").decode().strip()
     script = f"((watch,fetch)=>{{{_tag(site, '.check').decode()}}})(...({overlay})({shown_ms},{address}));\n"
@@ -47,7 +47,7 @@ def _tag(site: Site, build: str) -> bytes:
 
 
 def trap_of(site: Site) -> str:
-    """Return the script that stands in the page and keeps its calls until the tag is there.
+    """Return the trap: the script within the page that keeps the page's calls until the tag is loaded.
 
     Raises:
         ValueError: when the built script lacks its placeholder.
@@ -56,17 +56,17 @@ def trap_of(site: Site) -> str:
 
 
 def _base_code(site: Site) -> bytes:
-    """Return the script that loads the Pixel, and asks for consent where the site names who is asked."""
+    """Return the script that loads the Pixel, and asks the consent managers that the site names."""
     ids = orjson.dumps([pixel.id for pixel in site.pixel]).decode()
     flags = f"{int(site.consent == 'required')},{int(site.gpc == 'drop')}"
     script = _filled("load.min.js", {"__PIXEL__": f"[{ids},{flags}]"})
-    # The Pixel has to hear the answers too, and the tag hears all that `fbq` hears.
+    # The Pixel needs the answers too; calling `fbq` tells both, since the tag sees every call of `fbq`.
     consent = f"({consent_script(site, static_file)})(a=>fbq('consent',a))\n" if site.consent_from else ""
     return script + consent.encode()
 
 
 def _filled(name: str, expressions: Mapping[str, str]) -> bytes:
-    """Return a script of ``static/`` with expressions in place of the strings that name them."""
+    """Return a script of ``static/`` whose placeholders, which are string literals, are replaced by expressions."""
     script = static_file(name)
     for placeholder, expression in expressions.items():
         text = _quoted(placeholder).encode()
@@ -77,14 +77,14 @@ def _filled(name: str, expressions: Mapping[str, str]) -> bytes:
 
 
 def _settings(site: Site) -> str:
-    """Return what the tag takes for its ``Site`` (tag/settings.js)."""
+    """Return the JavaScript expression of the tag's ``Site`` (tag/settings.js)."""
     flags = (not site.route_page_views, site.consent == "required", site.gpc == "drop")
     items = [_quoted(site.collect_name), _cookie_settings(site), *(str(int(flag)) for flag in flags)]
     return f"[{','.join(items)}]"
 
 
 def _extras(site: Site) -> str:
-    """Return what the tag takes for its ``Extras`` (tag/settings.js)."""
+    """Return the JavaScript expression of the tag's ``Extras`` (tag/settings.js)."""
     asks = site.consent_from and not site.load_pixel
     items = [str(int(site.gpc == "ldu")), consent_script(site, static_file) if asks else "0"]
     if site.forwarded_pixel:
@@ -93,19 +93,21 @@ def _extras(site: Site) -> str:
 
 
 def _order_id_start(site: Site) -> str:
-    """Return what the id of an order begins with.
+    """Return the JavaScript expression of how the event id of an order begins.
 
-    Where orders give no ids, it is as any made id: the time of its birth in milliseconds, then the random part.
+    For a site whose event ids are not made of order ids, it is that of any generated id: the current time in
+    milliseconds, then a random part.
     """
     return _quoted(f"order-{site.name}-") if site.order_ids else 'Date.now()+""+Math.random()+"-"'
 
 
 def _cookie_settings(site: Site) -> str:
-    """Return the domain of a page's cookies and what their values begin with, by the page's host where it depends.
+    """Return the JavaScript expression of the domain of a page's cookies and of how their values begin.
 
-    As the Pixel does it: the registrable domain, counted by its dots; none for an address or a name without dots.
+    A site with several registrable domains gets a test of the page's host. As the Pixel does it: the registrable
+    domain, and the number of its dots in the values; no domain for an IP address or a name without dots.
     """
-    # The longer first: the name of one may end with another's.
+    # The longest first, since one domain may end with the text of another.
     *domains, last = sorted({registrable(domain) for domain in site.domains}, key=len, reverse=True)
     tests = (f"location.hostname.endsWith({_quoted(domain)})?[{_domain_and_stamp(domain)}]:" for domain in domains)
     return f"...{''.join(tests)}[{_domain_and_stamp(last)}]" if domains else _domain_and_stamp(last)

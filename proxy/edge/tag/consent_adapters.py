@@ -9,9 +9,9 @@ from proxy.config.schema import CmpSettings, Site
 
 
 def consent_script(site: Site, read: Callable[[str], bytes]) -> str:
-    """Return the script of a function that takes a listener and tells it "grant" or "revoke".
+    """Return the source of a JavaScript function that takes a listener and calls it with "grant" or "revoke".
 
-    It is empty where the site names no consent manager. ``read`` returns a file of ``static/`` by its name.
+    The source is empty when the site names no consent manager. ``read`` returns a file of ``static/`` by its name.
     """
     if not site.consent_from:
         return ""
@@ -27,6 +27,6 @@ def consent_script(site: Site, read: Callable[[str], bytes]) -> str:
 
 
 def _argument(manager: ConsentManager, cmp: CmpSettings) -> str:
-    """Return what follows the adapter: the value of its option, the list of several, or nothing."""
+    """Return the argument after the adapter, with its comma: the value of its option, a list of several, or nothing."""
     values = [getattr(cmp, option.name) for option in manager.options]
     return f",{orjson.dumps(values if len(values) > 1 else values[0]).decode()}" if values else ""

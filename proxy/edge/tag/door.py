@@ -1,4 +1,4 @@
-"""The tag door: the script of a site, prepared once at start, as caches may keep it."""
+"""The tag door: answers with a site's script, prepared once at start, and with headers that let caches keep it."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _HEADERS = {
 
 
 class TagDoor:
-    """Answers any page: what the tag holds is no secret, and a cache must not keep it for one page alone."""
+    """Answers any page: the tag holds no secret, and one cached answer must serve all pages."""
 
     def __init__(
         self,
@@ -39,10 +39,10 @@ class TagDoor:
         """Prepare the tags of the sites.
 
         Args:
-            sites: Whose tags are served.
-            turns: Whose turn it is to be sent one.
-            checks: Know the owner's browser, which is sent another.
-            tallies: Count which builds browsers have.
+            sites: The sites whose tags are served.
+            turns: Decide which client's request is next.
+            checks: Recognise the owner's browser, which gets the tag with the overlay.
+            tallies: Count which builds of the tag browsers have.
             now: Server clock in milliseconds.
         """
         self._tallies = tallies
@@ -69,8 +69,8 @@ class TagDoor:
     def _count(self, site: str, asset: Asset, known: str) -> None:
         """Count the build that a browser has from now on, and the older one that it had until now.
 
-        The tag is cached for an hour at most, and then its browser says by the ETag which build it has had. So the
-        builds in use are known, and the tag need not say anything.
+        The tag is cached for an hour at most; then the browser sends the ETag of the build that it had. So the builds
+        in use are known without a report from the tag.
         """
         self._tallies.count(TAG, site, asset.etag[:_SHOWN], "current")
         if (found := _BUILD.search(known)) and found[1] != asset.etag:
@@ -78,7 +78,7 @@ class TagDoor:
 
 
 def _script(asset: Asset, request: HttpRequest) -> HttpAnswer:
-    """Return a tag in the best encoding the browser takes, or that it has not changed."""
+    """Return the tag in the best encoding that the browser accepts, or 304 when the browser has it already."""
     coding, body = asset.choose(request.headers.get("accept-encoding", ""))
     etag = f'"{asset.etag}{"-" + coding if coding else ""}"'
     headers = _HEADERS | {"ETag": etag}

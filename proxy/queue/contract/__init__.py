@@ -1,8 +1,9 @@
 """What every queue promises, in one protocol for each of its users.
 
 ``append`` returns after the records are durable: on this disk (SQLite) or in a shared database. From then on a
-record leaves the queue only through ``settle``. Claimed segments belong to the claimer until settled or released; a
-claim does not outlive the process, so after a crash the same records are delivered again with the same event ids.
+record leaves the queue only when its end is recorded (by ``settle`` or ``expire``, or when ``claim`` drops it), or by
+``erase``. Claimed segments belong to the claimer until settled or released; a claim does not outlive the process, so
+after a crash the same records are delivered again with the same event ids.
 """
 
 from proxy.queue.contract.archive import (

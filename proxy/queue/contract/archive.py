@@ -34,7 +34,7 @@ class DeadLetter:
 
 
 FROM_SERVER: Final = "server"
-"""Of ``Filter.browser_copy``: events that came from a server, and so have none."""
+"""As ``Filter.browser_copy``: events that came from a server, and so have no browser copy."""
 MOST_IDS: Final = 20
 """Ids that one ``Filter`` may name; further ones are not looked for."""
 
@@ -49,14 +49,14 @@ class Filter:
     status: Status | None = None
     reason: str = ""
     action_source: str = ""
-    """Only finished events that happened there, in Meta's words; dead letters of any."""
+    """Only events that happened there, in Meta's words; not applied to dead letters."""
     before: int = 0
     """Only dead letters with a smaller number than this one."""
     since: int | None = None
     """Only events with a larger number than this one, in the order of their numbers; without it, newest first."""
     limit: int = 100
     site: str = ""
-    """As with the next five: not of dead letters."""
+    """Only events of this site. This field and the next five are not applied to dead letters."""
     browser_copy: str = ""
     """A word of ``BrowserCopy`` as it is known now, or FROM_SERVER."""
     since_ms: int | None = None
@@ -66,17 +66,17 @@ class Filter:
     ids: tuple[str, ...] = ()
     """Only events with any of these ids, found by an index; up to MOST_IDS."""
     below: str = ""
-    """The cursor of an ``EventPage``: only what comes behind it; what is no cursor matches nothing."""
+    """``EventPage.below`` of the page before: only events that follow it; a text of another form matches nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Finished events, those that arrived last first."""
+    """Finished events, the latest arrivals first."""
 
     rows: Sequence[LedgerRow]
     """May be fewer than wanted, and even none, though there are more."""
     below: str | None = None
-    """Where the next page begins; None behind the last."""
+    """Where the next page begins; None if this is the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +117,22 @@ class Books(Suppressing, Protocol):
         """Yield finished events, each with the latest state of its browser copy, in the order of ``wanted.since``."""
 
     async def event_page(self, wanted: Filter) -> EventPage:
-        """Return finished events, those that arrived last first, after a bounded number of rows was looked at."""
+        """Return a page of finished events, the latest arrivals first; a bounded number of rows is looked at."""
 
     async def waiting(self, wanted: Filter) -> list[WaitingEvent]:
-        """Return events that wait, those that arrived last first; of very many only the newest and the oldest."""
+        """Return events that wait, the latest arrivals first; of very many only the newest and the oldest."""
 
     async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
-        """Return how many events ended how, without those with status REPLAYED, in the order of their hours."""
+        """Return the rollups of hours or of days, ordered by hour; events with status REPLAYED are not counted."""
 
     async def event_counts(self, wanted: RollupQuery) -> list[Rollup]:
-        """Return how many events of each kind there are, with the last hour of each, and nothing else of them."""
+        """Return for each kind of event how many there are and the last hour of any; other figures stay empty."""
 
     async def period_sums(self, wanted: PeriodQuery) -> PeriodSums:
         """Return rollups added up over a period, all as of one moment."""
 
     async def tallies(self, since_hour: int, until_hour: int) -> list[Tally]:
-        """Return the small counts of some hours, in their order.
+        """Return the small counts of some hours, ordered by hour.
 
         Args:
             since_hour: The first of them: hours since 1970, UTC.
@@ -149,8 +149,8 @@ class Books(Suppressing, Protocol):
 
         Args:
             ids: Numbers of dead letters; those that do not exist are left out.
-            not_before_s: Unix time in seconds; letters of events that age from before (``age.aging_from_s``), which for
-                nearly all is when they happened, stay dead.
+            not_before_s: Unix time in seconds; letters whose events age from an earlier moment stay dead. The moment
+                is ``age.aging_from_s``, for nearly all events when they happened.
         """
 
     async def discard(self, ids: Sequence[int]) -> int:
@@ -164,19 +164,19 @@ class Books(Suppressing, Protocol):
         Args:
             kind: Only these; None: of all kinds.
             limit: How many at the most.
-            after: Only those with larger digests than this one, in the order of digests; of the last digest all, beyond
-                the limit, so that a list that goes on behind it misses none.
+            after: Only those with a larger digest than this one, ordered by digest. Of the last digest all are
+                returned, even beyond the limit, so that a caller who goes on after it misses none.
         """
 
     async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:
-        """Remove what waits and the dead letters about these people, and refuse what happened up to ``at``.
+        """Remove waiting events and dead letters about these people, and refuse events that happened up to ``at``.
 
-        What is being delivered at this moment is not called back; should it fail, it is dropped.
+        An event that is being delivered at this moment is not called back; if its delivery fails, it is dropped.
         """
 
 
 class ClosedBooks(Books, Protocol):
-    """The books for whoever opens them alone, and closes them."""
+    """The books of a queue that is opened for them alone; the caller must close them."""
 
     async def close(self) -> None:
         """Finish what was asked, then close."""
@@ -186,7 +186,7 @@ class Archive(Backlog, Books, Replicas, PixelOrders, Protocol):
     """All that is asked about a queue while it works."""
 
     async def add_tallies(self, tallies: Sequence[Tally]) -> None:
-        """Add to the small counts, about once a minute; a bounded number of subjects is told apart in an hour.
+        """Add to the small counts, about once a minute; in an hour a bounded number of subjects is counted separately.
 
         Raises:
             QueueError: when nothing of it was stored.

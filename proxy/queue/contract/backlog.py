@@ -28,16 +28,16 @@ class Stats:
     held: Mapping[str, int] = field(default_factory=dict)
     """How many of the waiting events are held, that is not due yet, by pixel."""
     next_due: int | None = None
-    """When the next of those is due, or earlier: server clock in milliseconds."""
+    """When the next held event is due, or an earlier moment: server clock in milliseconds."""
     spooled: int = 0
     """Events that rest on this machine because the shared database does not have them yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Oldest:
-    """When the oldest events of a pixel that wait and are due arrived, or became due if they were held.
+    """Since when the oldest due events of a pixel wait: when they arrived, or became due if they were held.
 
-    Server clock in milliseconds, None where none wait.
+    Server clock in milliseconds, None if no such events wait.
     """
 
     fresh: int | None = None
@@ -51,4 +51,4 @@ class Backlog(Protocol):
         """Return how full the queue is, as the engine last counted, at no cost."""
 
     async def oldest(self, pixels: Collection[str]) -> dict[str, Oldest]:
-        """Return since when events of these pixels wait, but for those that are held."""
+        """Return by pixel since when its oldest events wait; held events do not count."""

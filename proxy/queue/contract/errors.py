@@ -2,7 +2,7 @@
 
 
 class QueueError(Exception):
-    """Nothing was stored; the caller says so to whoever waits."""
+    """Nothing was stored; the caller must tell its client so."""
 
 
 class QueueFullError(QueueError):

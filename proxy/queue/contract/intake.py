@@ -19,8 +19,8 @@ class Stored:
     """
 
     duplicates: tuple[Record, ...] = ()
-    """Not sent again: what the same visitor or a server brought before, what a server repeats, and what is about an
-    order that was met. Of Purchases whose copy had another value each has the finding ``id:conflict``."""
+    """Records that are not sent again: the same visitor or a server brought the event before, or a server repeats what
+    a page brought, or its order was met. A Purchase whose copy had another value has the finding ``id:conflict``."""
     reused: int = 0
     """Ids that another visitor had brought before (a cached page); sent all the same."""
     refused: tuple[tuple[Record, DropReason], ...] = ()
@@ -43,18 +43,18 @@ class Intake(Suppressing, Protocol):
             not_before: Server clock in milliseconds; none of them is claimed before that moment, or before its own
                 (``Record.not_before``) where that is later. A lane that was woken when they came wakes by itself when
                 they are due.
-            sightings: What a later event of a server finds of its visitor; kept where no record is, too.
+            sightings: What a later event of a server can find of its visitor; stored even if no record is.
 
         Raises:
             QueueError: when nothing of this call was stored.
         """
 
     async def met_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
-        """Return which events of orders were acknowledged in the last 90 days.
+        """Return which of these events of orders servers brought in the last 90 days, as far as they were acknowledged.
 
         Args:
             pixel: For which pixel.
-            orders: As ``order.order_key`` makes them.
+            orders: Keys of ``order.order_key``, one for each event of an order.
 
         Raises:
             QueueError: when that cannot be read.
@@ -73,12 +73,12 @@ class Intake(Suppressing, Protocol):
             rows: Finished events.
             copy_updates: Later states of browser copies.
             pixels: Ids of the pixels whose events the updates may be about.
-            visitors: 4 bytes each: who brought the updates, or who it was before the browser had an id. They join the
-                events of the first of these who brought any.
+            visitors: 4 bytes each: the visitor who brought the updates, then the one that the browser counted as before
+                it had an id. An update applies to the event of the first of these visitors who brought the event.
         """
 
     def fullness(self) -> float:
         """Return which part of its bounds the queue has filled, 0 to 1, at little cost."""
 
     def refuses(self) -> str:
-        """Return why nothing new is taken now; empty while it is."""
+        """Return why nothing new is accepted now; an empty text while it is."""

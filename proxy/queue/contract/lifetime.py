@@ -1,4 +1,4 @@
-"""What the process asks of the queue: whether it works, and to end."""
+"""What the process asks of the queue: whether it works, and to close."""
 
 from typing import Protocol
 

@@ -20,13 +20,14 @@ class Segment(NamedTuple):
     pixel: str
     attempts: int
     strikes: int
+    """How many attempts had the outcome ``Settlement.struck``."""
     records: tuple[Record, ...]
     at: int = 0
     """Server clock in milliseconds when its events arrived, or became due if they were held."""
     suspect: int = 0
-    """Not 0 once a batch with these events was refused: they ride in batches of at most so many events.
+    """0 for fresh events. Once a batch with these events was refused: the most events that a batch with them may have.
 
-    Negative where they came from the same network as other bad events: those come after all other suspects.
+    Negative if they came from the same network as other bad events; such suspects come after all others.
     """
 
 
@@ -39,7 +40,7 @@ class Remainder:
     strikes: int
     records: tuple[Record, ...]
     at: int = 0
-    """As of their segment; 0: they arrive now."""
+    """``Segment.at`` of the segment they come from; 0: they arrive now."""
     suspect: int = 0
     """See ``Segment.suspect``."""
 
@@ -63,7 +64,7 @@ class Settlement:
     tried: tuple[SegmentRef, ...] = ()
     """Segments that stay, one attempt older."""
     struck: bool = False
-    """The attempt was a 2xx that counted nothing."""
+    """Whether Graph answered the attempt with 2xx, but counted no event."""
     suspects: tuple[tuple[SegmentRef, int], ...] = ()
     """Segments that stay, one attempt older, as suspects: which, and their new ``suspect``."""
     remainders: tuple[Remainder, ...] = ()
@@ -76,7 +77,7 @@ class DeliveryState:
     """How delivery of a pixel stands with Graph: what its lane must remember across a restart."""
 
     paused: str = ""
-    """Why nothing can be delivered until somebody mends it; empty when something can."""
+    """Why nothing can be delivered until somebody fixes the cause; empty while events can be delivered."""
     failures: int = 0
     """Attempts in a row that failed."""
     retry_at: int = 0
@@ -91,16 +92,17 @@ class Outbox(Backlog, Protocol):
     """Gives events out to be delivered."""
 
     def hear_of_work(self, wakes: Mapping[str, Callable[[], None]]) -> None:
-        """Wish to lead the delivery of pixels, and wake their lanes whenever that changes or others brought events.
+        """Apply to lead the delivery of pixels; wake a lane when its leader changes or another process adds events.
 
         Args:
             wakes: What wakes the lane, by pixel; called on the event loop.
         """
 
     def term(self, pixel: str) -> int:
-        """Return a number, another one each time this process begins to lead the delivery of a pixel; 0 between.
+        """Return the number of the term in which this process leads the delivery of a pixel; 0 while it does not lead.
 
-        Only who leads gets anything by ``claim``; where one process has the queue to itself it always leads.
+        Each time the process begins to lead, the number is another one. ``claim`` returns events only to the leader; a
+        process that has the queue to itself always leads.
         """
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
@@ -123,16 +125,17 @@ class Outbox(Backlog, Protocol):
     async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
         """Record durably how an attempt at claimed segments ended, and give up the claim.
 
-        Return the segments that somebody else had settled before, of which nothing was recorded; where one process
-        has the queue to itself there are none.
+        Return the segments that another process had settled before, of which nothing was recorded; a process that has
+        the queue to itself gets none.
         """
 
     async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
-        """Make dead letters ``too_old`` of a bounded number of unclaimed events that age from before a moment.
+        """Make unclaimed events that are too old dead letters with the reason ``too_old``, a bounded number at a time.
 
-        Of nearly all that is when they happened; see ``age.aging_from_s``.
+        Too old are events that age from before ``before_s``, Unix time in seconds. An event ages from
+        ``age.aging_from_s``, for nearly all events when they happened.
 
-        Return how many of each pixel, and whether there may be more.
+        Return how many became dead letters, by pixel, and whether there may be more.
         """
 
     async def lane_state(self, pixel: str) -> DeliveryState:

@@ -1,4 +1,4 @@
-"""What the operator ordered of pixels: kept by the queue, so that it outlives the process and is known to all."""
+"""What the operator ordered about pixels: kept by the queue, so that it outlives the process and all proxies see it."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -10,14 +10,14 @@ class PixelOrders(Protocol):
     """Keeps the operator's orders."""
 
     async def pixel_orders(self) -> Mapping[str, PixelOrder]:
-        """Return the orders by pixel; of a pixel about which nothing was ordered there is none.
+        """Return the orders by pixel; pixels without an order are left out.
 
         Raises:
             QueueError: when they cannot be read.
         """
 
     async def order_pixel(self, pixel: str, order: PixelOrder) -> None:
-        """Keep durably what was ordered of a pixel, in place of what was before.
+        """Store the order about a pixel durably, in place of the one before.
 
         Raises:
             QueueError: when it could not be kept.

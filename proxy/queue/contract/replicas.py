@@ -14,9 +14,9 @@ class Replica:
     name: str
     version: str
     started_at: int
-    """By the database's clock, in milliseconds, as the next."""
+    """By the database's clock, in milliseconds; so is ``seen_at``."""
     seen_at: int
-    """When it last said that it lives."""
+    """When it last wrote that it lives."""
     silent_ms: int
     """How long ago that is."""
     is_this: bool
@@ -24,10 +24,10 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class LaneReport:
-    """Who delivers a pixel, and how that stands, as far as the others have heard."""
+    """Which replica delivers a pixel, and the state of that delivery as the replica last wrote it."""
 
     replica: str
-    """Its name; empty while none does."""
+    """Its name; empty while no replica delivers the pixel."""
     is_this: bool
     state: DeliveryState
 
@@ -36,7 +36,7 @@ class Replicas(Protocol):
     """Tells of the proxies that share a queue."""
 
     async def replicas(self) -> Sequence[Replica]:
-        """Return all of them, in the order of their names; none where one process has the queue to itself.
+        """Return all of them, ordered by name; nothing where one process has the queue to itself.
 
         Raises:
             QueueError: when that cannot be read.

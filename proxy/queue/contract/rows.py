@@ -7,8 +7,8 @@ from proxy.model.record import Record
 from proxy.model.verdict import Dead
 
 SERVED = "copy:server"
-"""Among the findings of a duplicate: a server's event of the same order is sent in place of this page's. It becomes the
-reason of its ledger row, and no finding there."""
+"""The finding of a duplicate that came from a page, while a server's event of the same order is sent in its place. In
+the ledger row it becomes the reason, and is not among the findings."""
 
 
 def dropped_row(record: Record, reason: DropReason, now: int) -> LedgerRow:

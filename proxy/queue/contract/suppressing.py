@@ -19,14 +19,14 @@ class Suppression:
 
 
 class Suppressing(Protocol):
-    """Suppresses people, and lifts that."""
+    """Suppresses people, and lifts suppressions."""
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
-        """Durably refuse what is about these people, also what waits, and what servers tell of orders they placed.
+        """Durably refuse events about these people, also those that wait, and servers' events of orders they placed.
 
         Args:
             person_digests: 16 bytes each.
-            kind: Who asked for it, and so who may lift it.
+            kind: Why they are suppressed, which decides who may lift the suppression.
             at: Server clock in milliseconds.
 
         Raises:
@@ -38,7 +38,7 @@ class Suppressing(Protocol):
     ) -> list[SuppressionKind]:
         """Durably end the suppressions of these kinds; return the kind of each that ended.
 
-        Costs next to nothing when there are none, which is so for nearly everybody.
+        Costs next to nothing for people without a suppression, that is for nearly everybody.
 
         Args:
             person_digests: 16 bytes each.
@@ -50,4 +50,4 @@ class Suppressing(Protocol):
         """
 
     async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:
-        """Return the kinds of suppression that people have; at the cost of ``lift``."""
+        """Return the kinds of suppression that people have; as cheap as ``lift`` for people without any."""

@@ -1,10 +1,10 @@
-"""Acknowledgement in the shared database: a group of appends is stored, without repeats and without suppressed people.
+"""Appends to the shared database: a group of appends is stored, without repeats and without suppressed people.
 
-A plain group is one statement (plain_append.py). Any other is a transaction of several, always in the same order, so
-that two of them rarely wait for each other in a circle: duplicate memory, order memory, sightings, segments, witness.
+A plain group is stored by one statement (plain_append.py). Any other group takes a transaction of several statements,
+which write in a fixed order so that deadlocks are rare: duplicate memory, order memory, sightings, segments, witness.
 
-The same group may come again, since an answer was lost: its keys are then found to be known, and nothing is stored
-twice. How often a group was sent is told by nobody and needed by nobody.
+A group may be stored a second time after the first answer was lost: its keys are then found in the duplicate memory,
+and nothing is stored twice. Therefore no count of attempts is kept.
 """
 
 import asyncio
@@ -41,12 +41,12 @@ INSERT INTO segment(lane, id, n, at, oldest_s, not_before, fields, skip, sealed)
 SELECT lane, id, n, $9::int8, oldest_s, not_before, fields, string_to_array(nullif(skip, ''), ',')::int2[], sealed
 FROM unnest($1::text[], $2::uuid[], $3::int4[], $4::int8[], $5::int8[], $6::bytea[], $7::text[], $8::bytea[])
   u(lane, id, n, oldest_s, not_before, fields, skip, sealed)"""
-# How often the memory may turn while one group is stored.
+# How often a plain group is tried, since the duplicate memory may turn to its next table meanwhile.
 _TURNS = 3
 
 
 class _Outcome(NamedTuple):
-    """What became of a group."""
+    """What became of a group: refused records, by their numbers in it; records that are known; segments stored."""
 
     refused: Mapping[int, DropReason]
     pasts: Sequence[tuple[Member, Past]]
@@ -67,14 +67,14 @@ class SharedAppends:
         *,
         on_stored: Callable[[Sequence[StoredSegment]], None] = lambda _segments: None,
     ) -> None:
-        """Store for an engine.
+        """Prepare to store groups.
 
         Args:
-            database: Where.
-            sealer: Seals what was not sealed before.
-            suppressions: What this process knows of them.
+            database: Where groups are stored.
+            sealer: Seals records and sightings that come unsealed.
+            suppressions: What this process knows of the suppressions.
             now: The server's clock in milliseconds.
-            on_stored: Hears of new segments once they are durable.
+            on_stored: Called with new segments once they are durable.
         """
         self._database = database
         self._sealer = sealer
@@ -86,7 +86,7 @@ class SharedAppends:
         self._learning: asyncio.Task[None] | None = None
 
     def group(self, appends: Sequence[Append]) -> Group:
-        """Key and seal what callers brought."""
+        """Make a group of the appends of several callers: compute the keys, and seal the records."""
         return make_group(appends, self._sealer, self._suppressions)
 
     async def store(
@@ -96,12 +96,12 @@ class SharedAppends:
 
         Args:
             group: What is stored.
-            at: Server clock in milliseconds when it came; None: now.
+            at: Server clock in milliseconds when the group came; None: now.
             role: On which connection.
 
         Raises:
-            DatabaseAwayError: when there is no answer that counts; it may have been stored.
-            QueueError: when nothing of it was stored.
+            DatabaseAwayError: when no reliable answer came; the group may have been stored.
+            QueueError: when nothing of the group was stored.
         """
         at = self._now() if at is None else at
         try:
@@ -115,17 +115,17 @@ class SharedAppends:
         return answers(group, outcome.refused, outcome.pasts)
 
     async def append(self, appends: Sequence[Append], at: int) -> Sequence[Stored | QueueError]:
-        """Store appends of callers who were answered long ago; see ``store``.
+        """Store spooled appends, whose callers were answered long ago; see ``store``.
 
         Args:
-            appends: As they came.
-            at: Server clock in milliseconds when the first of them did.
+            appends: In the order in which they came.
+            at: Server clock in milliseconds when the first of them came.
         """
         await self._suppressions.catch_up(partial(self._database.run, Role.DRAIN))
         return await self.store(self.group(appends), at=at, role=Role.DRAIN)
 
     async def _each_alone(self, group: Group, at: int, role: Role) -> list[Stored | QueueError]:
-        """Store each append by itself, so that what one caller brought costs its neighbours nothing."""
+        """Store each append by itself, so that an append that cannot be stored does not fail the others."""
         each = [await self.store(self.group([append]), at=at, role=role) for append in group.calls]
         return list(chain.from_iterable(each))
 
@@ -146,7 +146,7 @@ class SharedAppends:
         return await self._database.transact(role, lambda run: self._in_steps(run, group, at))
 
     def _is_clear(self, group: Group) -> bool:
-        """Tell whether nothing that a group sealed is about anybody who was suppressed since, as far as is known."""
+        """Tell whether nothing that a group sealed is about a person suppressed since, as far as this process knows."""
         if group.suppressions_version == self._suppressions.version:
             return True
         people = [member.record.person_digests for member in group.members if member.segment != OPEN]
@@ -154,7 +154,7 @@ class SharedAppends:
         return not any(map(self._suppressions.may_hold, chain.from_iterable(people)))
 
     def _learn(self, marks: int, role: Role) -> None:
-        """Catch up with suppressions that others made, before the next group is stored."""
+        """Read the suppressions that other proxies made, before the next group is stored."""
         if self._learning is None and self._suppressions.is_behind(marks):
             self._learning = asyncio.create_task(self._catch_up(marks, role))
 
@@ -166,7 +166,7 @@ class SharedAppends:
         finally:
             self._learning = None
 
-    # -- the way of several statements
+    # -- storing by several statements
 
     async def _in_steps(self, run: Run, group: Group, at: int) -> _Outcome:
         """Store a group within a transaction."""
@@ -187,13 +187,13 @@ class SharedAppends:
 
     @staticmethod
     def _doubtful(group: Group, *, is_clear: bool) -> list[bytes]:
-        """Return the people whose suppressions are to be read."""
+        """Return the digests of the people whose suppressions must be read from the table."""
         people = [m.record.person_digests for m in group.members if not is_clear or m.segment == OPEN]
         people += [each.sighting.person_digests for each in group.sightings if not is_clear or not each.sealed]
         return list(chain.from_iterable(people))
 
     async def _meet(self, run: Run, members: Sequence[Member], at: int) -> tuple[dict[int, Past], int]:
-        """Return what is known of records, and remember them; and the version of the suppressions."""
+        """Look records up in both memories and remember them; return what was known, and the suppressions' version."""
         slots, answer = await self._find(run, members, at)
         found = judged(members, answer.stored_before, answer.contradicted)
         if at_once := await seen.remember(run, found.visits, slots.slot):
@@ -202,7 +202,7 @@ class SharedAppends:
         return merged(found.pasts, await orders.meet(run, members, found.pasts, at)), answer.marks
 
     async def _find(self, run: Run, members: Sequence[Member], at: int) -> tuple[SeenSlots, seen.Recollection]:
-        """Ask the memory, which is not turned from then on until the transaction ends."""
+        """Look records up in the duplicate memory, which cannot turn from then on until the transaction ends."""
         slots = self._slots or await slots_now(run)
         answer = await seen.find(run, seen.Asked.of(members, slots, at), slots.slot)
         if answer.slot != slots.slot:
@@ -214,7 +214,10 @@ class SharedAppends:
     def _segments(
         self, group: Group, admitted: Sequence[Member], known: Mapping[int, Past], spoiled: set[int]
     ) -> list[tuple[SealedSegment, Sequence[int]]]:
-        """Return what is stored: segments as they came, with what is skipped in them, and those sealed only now."""
+        """Return the segments to store: sealed ones as they came, and those that are sealed only now.
+
+        Each with the positions of the records in it that are skipped as repeats.
+        """
         skip = skipped([(admitted[number], past) for number, past in known.items()])
         segments: list[tuple[SealedSegment, Sequence[int]]] = [
             (segment, skip.get(number, ())) for number, segment in enumerate(group.segments) if number not in spoiled
@@ -225,7 +228,7 @@ class SharedAppends:
 
 
 async def _insert(run: Run, segments: Sequence[tuple[SealedSegment, Sequence[int]]], at: int) -> list[StoredSegment]:
-    """Write segments of which anything is left; return them."""
+    """Write the segments that have any record besides those skipped; return them."""
     left = [(segment, skip) for segment, skip in segments if len(skip) < segment.n]
     stored = [
         StoredSegment(s.pixel, s.n - len(skip), at, s.not_before if s.not_before > at else 0, s.fields)
@@ -241,5 +244,5 @@ async def _insert(run: Run, segments: Sequence[tuple[SealedSegment, Sequence[int
 
 
 def _joined(skip: Sequence[int]) -> str:
-    """Return positions as text: an array of arrays cannot have rows of unlike length."""
+    """Return positions as text, since the rows of a two-dimensional array cannot differ in length."""
     return ",".join(map(str, sorted(skip)))

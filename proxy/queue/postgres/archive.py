@@ -1,4 +1,4 @@
-"""What is asked of the shared queue about what it holds, from any proxy."""
+"""The archive of the shared queue: what any proxy can look up in it, and change for the operator."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -29,14 +29,14 @@ class _Act(Protocol):
     """Changes some dead letters within a transaction."""
 
     async def __call__(self, run: Run, ids: Sequence[int]) -> int:
-        """Return how many it was."""
+        """Return how many letters were changed."""
 
 
 class Suppress(Protocol):
-    """Suppresses people, and takes what their visits left; see ``Suppressing``."""
+    """Suppresses people, and forbids or removes their sightings; see ``Suppressing``."""
 
     async def __call__(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
-        """Durably refuse what is about these people."""
+        """Suppress these people durably."""
 
 
 class SharedArchive(SharedFigures):
@@ -55,11 +55,11 @@ class SharedArchive(SharedFigures):
         """Take what is shown and changed.
 
         Args:
-            database: Where it is.
-            sealer: Opens and seals what rests there.
+            database: Where the books are.
+            sealer: Opens and seals what is stored there.
             ledger: Where finished events are written.
             dead: The dead letters.
-            suppress: Suppresses whoever is erased.
+            suppress: Suppresses the people who are erased.
             now: The server's clock in milliseconds.
         """
         super().__init__(database, sealer, BooksReader(database, ledger, dead))
@@ -123,14 +123,14 @@ class SharedArchive(SharedFigures):
         return await self._in_slices(ids, self._dead.discard)
 
     async def _in_slices(self, ids: Sequence[int], act: _Act) -> int:
-        """Act on dead letters, each slice in a transaction of its own; return how many it was."""
+        """Change dead letters, each slice in a transaction of its own; return how many were changed."""
         total = 0
         for some in _slices(ids):
             total += await self._database.transact(Role.BOOKS, partial(act, ids=some))
         return total
 
     async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:
-        """See ``Archive``; the suppression comes first, so that whatever arrives meanwhile meets it."""
+        """See ``Archive``; people are suppressed first, so that events which arrive meanwhile meet the suppression."""
         await self._suppress(person_digests, SuppressionKind.ERASURE, at)
         waiting = await self._erasing.erase(person_digests)
         return Erased(waiting=waiting, dead=await self._erase_dead(person_digests))

@@ -1,8 +1,8 @@
 """Pages of the shared ledger by arrival: those finished events first whose requests came last.
 
 A page looks at a bounded number of rows, by the index of arrivals of each day's table, or at all rows with some ids, or
-at those of a rare status by an index of their own. It goes on behind a cursor: the arrival and the number of a row. A
-page that found nothing goes on where rollups know of something.
+at those of a rare status by an index of their own. The next page begins behind a cursor: the arrival and the number of
+a row. After a page that found nothing, the cursor jumps to the last hour in which the rollups count a wanted event.
 """
 
 from collections.abc import Sequence
@@ -20,24 +20,24 @@ from proxy.queue.postgres.search_jump import latest_with
 from proxy.queue.postgres.transaction import Run
 
 SLICE, NAMED_SLICE = 5000, 25_000
-"""Rows that a page looks at; of events with a name, which the index has, so that others are not read."""
+"""Rows that a page looks at; the second if a name is wanted: the index has the names, so other rows are not read."""
 FOUND = 200
-"""Rows that it returns, but for those that share the last one's place."""
-# The planner does not know that a page ends early; so it reads in the order of an index, and sorts nothing large.
+"""Rows that a page returns, at most, without those that share the last one's place."""
+# The planner does not know that a page ends early, and would sort many rows; so it must read in the order of an index.
 _BY_INDEX = ("SET LOCAL enable_sort = off", "SET LOCAL enable_bitmapscan = off")
 _NEWEST_FIRST = "arrival DESC, number DESC"
 _COLUMNS = f"{FACTS}, {ARRIVAL} AS arrival"
 
 
 class ArrivalPlace(NamedTuple):
-    """Behind which row a page begins."""
+    """The row behind which a page begins."""
 
     arrival: int
     number: int
 
     @classmethod
     def read(cls, written: str) -> Self | None:
-        """Return what ``str`` wrote, or None if it is not that."""
+        """Read what ``str`` wrote; return None for any other text."""
         arrival, _, number = written.partition(".")
         if not all(each.isascii() and each.isdecimal() and len(each) < 20 for each in (arrival, number)):
             return None
@@ -66,7 +66,7 @@ async def page(run: Run, wanted: Filter) -> EventPage:
     if wanted.until_ms is not None:
         start = min(start, ArrivalPlace(bounded(wanted.until_ms), -1))
     tables = await day_tables(run)
-    # Clocks of two proxies may differ; nothing ends before it came.
+    # No event ended on a day before it arrived; one day more, as the clocks of two proxies may differ.
     first = (wanted.since_ms or 0) // DAY_MS - 1
     days: Sequence[int] = [day for day in days_of(tables, LEDGER) if day >= first]
     if not days:
@@ -103,7 +103,7 @@ async def _slice(
 
 
 async def _bottom(run: Run, days: Sequence[int], wanted: Filter, start: ArrivalPlace) -> ArrivalPlace:
-    """Return the last place of a slice of the rows of some days, the end where these have fewer."""
+    """Return the last place of a slice of the rows of some days; ``_END`` if they have fewer rows."""
     looked = Filter(since_ms=wanted.since_ms, status=_rare(wanted.status))
     condition = condition_of(looked, 3)
     most = NAMED_SLICE if wanted.name else SLICE
@@ -123,7 +123,7 @@ async def _found(
     start, bottom = between
     if wanted.since_ms is not None:
         bottom = max(bottom, ArrivalPlace(bounded(wanted.since_ms), -1))
-    # Of each bound one: of two the index would not choose the closer one.
+    # Only one bound on either side: of two, the index might use the one that is further away.
     condition = condition_of(replace(wanted, since_ms=None, until_ms=None), 6)
     # Rows with an id are found by its index, whatever the planner thinks of the order.
     arrival = f"{ARRIVAL} + 0" if wanted.id or wanted.ids else ARRIVAL
@@ -134,7 +134,7 @@ async def _found(
 
 
 class _DayPart(NamedTuple):
-    """What is read of each day: the first rows below ``$1`` and ``$2``, in order, which one index has."""
+    """What is read of each day: the first rows below the place ``($1, $2)``, newest first, in the order of an index."""
 
     columns: str
     condition: str

@@ -1,8 +1,8 @@
-"""How much waits: told at no cost, from memory.
+"""How many events wait, by lane: kept in memory, so that reading it costs nothing.
 
-The leader of a lane counts it now and then, as often as that costs next to nothing, and writes the figures into the
-table of lanes, from where every beat brings them to the others. Between, each process adds what it does itself. So what
-a lone process says is exact, and what one of several says is a moment old.
+The leader of a lane counts its events now and then, as often as that costs next to nothing, and writes the figures into
+the table of lanes, from where every other process reads them with its beat. Between two counts each process adds what
+it does itself. So the figures are exact where there is only one process, and a moment old where there are several.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ WITH RECURSIVE found(lane) AS (
   SELECT (SELECT min(s.lane) FROM segment s WHERE s.lane > found.lane) FROM found WHERE found.lane IS NOT NULL)
 SELECT lane FROM found WHERE lane IS NOT NULL
 """
-"""Lanes that have segments: by the index, one look for each."""
+"""Finds the lanes that have segments, by one look into the index for each lane."""
 _DUE = "FROM segment s WHERE s.lane = asked.lane AND s.not_before = 0 AND s.fields"
 OLDEST = f"""
 WITH RECURSIVE asked(lane) AS (SELECT * FROM unnest($1::text[])),
@@ -44,7 +44,7 @@ _NOTHING = LaneCounts()
 
 
 class SharedBacklog:
-    """Figures by pixel; used on the event loop only."""
+    """Figures by lane; used on the event loop only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -68,10 +68,10 @@ class SharedBacklog:
 
         Args:
             lane: Which lane.
-            waiting: Events that came, or left.
-            held: How many of them are held.
-            suspects: How many of them are suspects.
-            due: When what was held becomes due, or earlier.
+            waiting: By how many the waiting events changed; negative if they became fewer.
+            held: By how many the held ones among them changed.
+            suspects: By how many the suspects among them changed.
+            due: When newly held events become due, or a moment before that.
         """
         old = self.counts(lane)
         moments = [moment for moment in (old.next_due, due) if moment is not None]
@@ -85,7 +85,7 @@ class SharedBacklog:
         self._put(lane, self.counts(lane)._replace(next_due=due))
 
     def learn(self, rows: Mapping[str, Row], led: Collection[str]) -> None:
-        """Take over what the leaders of other lanes counted, as of a beat."""
+        """Take over what other processes counted in the lanes that they lead, as the last beat read it."""
         for lane, row in rows.items():
             if lane not in led and row["leader"] is not None:
                 self._put(lane, LaneCounts(row["waiting"], row["held"], row["suspects"], row["next_due"]))
@@ -97,7 +97,7 @@ class SharedBacklog:
             self._counts.pop(lane, None)
 
     async def count(self, lanes: Collection[str]) -> dict[str, LaneCounts]:
-        """Count what waits in lanes; return what was counted while this process changed nothing there.
+        """Count what waits in lanes; return the counts of those lanes that this process did not change meanwhile.
 
         Raises:
             QueueError: when there is no answer.
@@ -136,7 +136,7 @@ class SharedBacklog:
 
         Args:
             pixels: Their ids.
-            damaged: Ids of segments that are left out, since nobody can open them.
+            damaged: Ids of segments that are left out, since they cannot be opened.
 
         Raises:
             QueueError: when there is no answer.

@@ -23,13 +23,13 @@ from proxy.queue.postgres.transaction import Run
 T = TypeVar("T")
 
 PAGE_S = 5
-"""After so many seconds the server gives up a page."""
+"""Seconds after which the server gives up a page."""
 # Dead letters on a page: each may have 256 KiB.
 _LETTERS = 100
 # A day's tables may be dropped while a page is read.
 _TRIES = 3
 _NEWEST = "SELECT digest, kind, at FROM mark WHERE kind = $1 ORDER BY at DESC LIMIT $2"
-# Of the last digest all kinds, so that the next page begins behind it.
+# With ties: all kinds of the last digest are on the page, so that the next page can begin behind that digest.
 _AFTER = """
 SELECT digest, kind, at FROM mark WHERE digest > $1 AND kind = ANY($2::text[])
 ORDER BY digest FETCH FIRST $3 ROWS WITH TIES
@@ -37,13 +37,13 @@ ORDER BY digest FETCH FIRST $3 ROWS WITH TIES
 
 
 class BooksReader:
-    """Answers searches."""
+    """Reads pages of the ledger, of dead letters and of suppressions."""
 
     def __init__(self, database: Database, ledger: SharedLedger, dead: SharedDeadLetters) -> None:
-        """Take what is read.
+        """Take the parts to read from.
 
         Args:
-            database: Where it is.
+            database: Where the books are.
             ledger: Tells whether this process writes rows.
             dead: Opens dead letters.
         """
@@ -127,7 +127,7 @@ class BooksReader:
         return sorted(found, key=lambda suppression: suppression.at, reverse=True)[:limit]
 
     async def page(self, read: Callable[[Run], Awaitable[T]]) -> T:
-        """Read a page.
+        """Run ``read`` in a transaction with a time limit, and return its result.
 
         Raises:
             QueueError: when it could not be read.

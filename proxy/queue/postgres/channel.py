@@ -1,8 +1,8 @@
 """One role's connection to the database, used by one caller after another.
 
-Statements run in tasks of their own, which nobody cancels: a caller that is cancelled goes away, and what it asked
-ends by itself. Who has waited for longer than its limit is answered with ``DatabaseAwayError``; the statement it waits
-for is left to the server, and the connection ended from our side.
+Statements run in tasks of their own, which are never cancelled: when a caller is cancelled, its statement still runs to
+its end. A caller that has waited longer than its limit gets ``DatabaseAwayError``; its statement is left to the server,
+and the connection is ended from our side.
 """
 
 import asyncio
@@ -33,22 +33,22 @@ class Channel:
 
         Args:
             open_session: Opens one, or raises DatabaseAwayError.
-            on_lost: Called with the reason when it fails.
+            on_lost: Called with the reason when the connection fails.
         """
         self._open = open_session
         self._on_lost = on_lost
         self._turn = asyncio.Lock()
         self._session: Session | None = None
         self._at_work: asyncio.Task[Any] | None = None
-        """Who uses the connection."""
+        """The task that uses the connection."""
 
     async def do(self, work: Work[T], limit: float, *, tries: int = _TRIES) -> T:
         """Let ``work`` use the connection.
 
         Args:
-            work: Runs statements, all of which may be run again.
-            limit: Seconds for the wait for one's turn and all of the work.
-            tries: How often it is tried while others change the same rows.
+            work: Runs statements; a retry calls it again.
+            limit: Seconds for the wait for a turn and all of the work together.
+            tries: How many attempts are made, at most, while others change the same rows.
 
         Raises:
             QueueError: see errors.py.
@@ -69,9 +69,9 @@ class Channel:
         """As ``do``, with ``work`` in one transaction.
 
         Args:
-            work: Runs statements, all of which may be run again.
-            limit: Seconds for the wait for one's turn and all of the work.
-            tries: How often it is tried while others change the same rows.
+            work: Runs statements; a retry calls it again.
+            limit: Seconds for the wait for a turn and all of the work together.
+            tries: How many attempts are made, at most, while others change the same rows.
 
         Raises:
             QueueError: see errors.py.
@@ -80,7 +80,7 @@ class Channel:
 
     @asynccontextmanager
     async def transaction(self, limit: float) -> AsyncIterator[Run]:
-        """Hold a transaction for the body of a ``with``; nothing is tried again.
+        """Hold a transaction open for the body of a ``with``; nothing is retried.
 
         Raises:
             QueueError: see errors.py.
@@ -102,7 +102,7 @@ class Channel:
         task.result()
 
     def end(self, why: str) -> None:
-        """End the connection, and tell why to whoever waits for an answer; the next opens another."""
+        """End the connection; a caller that waits for an answer gets the reason, and the next caller opens another."""
         session, self._session = self._session, None
         if session:
             session.why_ended = why
@@ -154,6 +154,6 @@ async def _tried(work: Callable[[], Coroutine[Any, Any, T]], tries: int) -> T:
 
 
 def _report(task: asyncio.Task[Any]) -> None:
-    """Take the error of a task whose caller has gone away; tell of it if it is a fault of ours."""
+    """Retrieve the error of a task whose caller has gone away, and log it if it is a fault of ours."""
     if not task.cancelled() and (error := task.exception()) and not isinstance(error, QueueError):
         log.error("a fault of ours in the queue", exc_info=error)

@@ -1,13 +1,13 @@
 """Statements by which a leader reads what it claims. Claims write nothing.
 
-Each reads so many segments by the index of the lane, measures them without a look at what is sealed, and returns those
-that fit; ``looked`` says how many it read. A claim takes the first of them in any case.
+Each statement reads up to ``$5`` segments by the index of the lane, measures them without reading the sealed bytes, and
+returns those that fit into the claim, the first in any case; its column ``looked`` says how many segments it read.
 """
 
 FACTS = "id, n, attempts, strikes, at, suspect, fields, skip, sealed"
-"""What is read of a segment."""
+"""The columns of a segment that claims read."""
 MOST_BYTES = 3 << 20
-"""Of payloads as Graph gets them; the last segment of a claim may pass them by what it has itself."""
+"""Bytes of payloads in a claim, as Graph gets them; the last segment of the claim may exceed them by its own bytes."""
 
 
 def _measured(segments: str, way: str, condition: str) -> str:
@@ -25,19 +25,19 @@ _DUE = "lane = $1::text AND fields = $2::bytea AND not_before = 0 AND id <> ALL(
 _FRESH = f"{_DUE} AND suspect = 0 AND (at, id) > ($6::int8, $7::uuid)"
 OLDEST = _measured(_FRESH, "ASC", "before + n <= $3::int8")
 NEWEST = _measured(_FRESH, "DESC", "before + n <= $3::int8")
-"""Of fresh events; arguments: lane, fields, how many events, ids left out, how many segments, the floor."""
+"""Read fresh events to claim; arguments: lane, fields, how many events, ids left out, how many segments, the floor."""
 
-# Those that may ride in the largest batches; as "<> 0" this would read the fresh segments too.
+# The suspects that may ride in the largest batches. Written as "<> 0", the condition would read fresh segments too.
 _TOP = (
     "(SELECT suspect FROM segment WHERE lane = $1::text AND fields = $2::bytea AND not_before = 0"
     " AND id <> ALL($4::uuid[]) AND suspect {sign} 0 ORDER BY suspect DESC, at DESC, id DESC LIMIT 1)"
 )
 _BOUND = f"coalesce({_TOP.format(sign='>')}, {_TOP.format(sign='<')})"
 SUSPECTS = _measured(f"{_DUE} AND suspect = {_BOUND}", "DESC", "before < least($3::int8, abs(suspect))")
-"""Arguments: lane, fields, how many events, ids left out, how many segments."""
+"""Reads suspects to claim; arguments: lane, fields, how many events, ids left out, how many segments."""
 
 _OF_LANE = "FROM segment s WHERE s.lane = $1::text AND s.not_before = 0 AND s.fields"
-# By the index, one look for each of the few.
+# Finds the few distinct values by one look into the index for each.
 FIELDS = f"""
 WITH RECURSIVE found(fields) AS (
   SELECT (SELECT s.fields {_OF_LANE} > '' ORDER BY s.fields LIMIT 1)
@@ -49,7 +49,7 @@ SELECT fields, EXISTS (SELECT {_OF_LANE} = found.fields AND suspect = 0) AS fres
   OR EXISTS (SELECT {_OF_LANE} = found.fields AND suspect < 0) AS suspects
 FROM found WHERE fields IS NOT NULL
 """  # noqa: S608 - our own text
-"""Request fields that what is due in a lane has."""
+"""Returns the request fields of due segments in a lane, and whether fresh events and suspects have them."""
 
 DUE = """
 UPDATE segment SET at = not_before, not_before = 0 WHERE lane = $1::text AND id IN (
@@ -60,5 +60,5 @@ UPDATE segment SET at = not_before, not_before = 0 WHERE lane = $1::text AND id 
   ) measured WHERE before < $4::int8)
 RETURNING at, n, fields
 """
-"""Lets the earliest of what is due be claimed, as if it had arrived when it became due."""
+"""Lets the held segments that became due first be claimed, as if they had arrived when they became due."""
 NEXT_DUE = "SELECT min(not_before) AS moment FROM segment WHERE lane = $1::text AND not_before > 0"

@@ -1,4 +1,4 @@
-"""Claims of a lane that this process leads: what is read, opened and remembered."""
+"""Claims in the lanes that this process leads: reads segments, opens them, and remembers which are claimed."""
 
 import asyncio
 import logging
@@ -19,9 +19,9 @@ from proxy.queue.seal import Sealer, SealError
 log = logging.getLogger(__name__)
 
 _Row: TypeAlias = Any
-# Held segments that become due in one statement, and events: what is sealed may be written anew.
+# Held segments that one statement makes due, and their events, at most: it may write the sealed bytes again.
 _SLICE, _SLICE_RECORDS = 500, 2000
-# Records opened in one go: between, others have their turn at the event loop.
+# Records opened before other tasks get a turn of the event loop.
 _AT_ONCE = 100
 
 
@@ -30,7 +30,7 @@ class ClaimedSegments(NamedTuple):
 
     segments: Sequence[Segment]
     version: int
-    """Of the suppressions when it was read."""
+    """The version of the suppressions when the claim was read; 0 if it found nothing."""
 
 
 _NOTHING = ClaimedSegments((), 0)
@@ -48,7 +48,7 @@ class _Wish(NamedTuple):
 
 
 class Claiming:
-    """Claims segments; whoever asks leads their lanes."""
+    """Claims segments of lanes; the caller must lead them."""
 
     def __init__(
         self,
@@ -61,10 +61,10 @@ class Claiming:
         """Remember nothing yet.
 
         Args:
-            database: Where they wait.
-            sealer: Opens them.
+            database: Where segments wait.
+            sealer: Opens segments.
             now: The server's clock in milliseconds.
-            on_due: Called with a lane, how many held events of it became due, and when the next will be.
+            on_due: Called with a lane, how many of its held events became due, and when the next held segment is due.
         """
         self._database = database
         self._sealer = sealer
@@ -86,9 +86,9 @@ class Claiming:
 
         Args:
             lane: Which lane.
-            most: How many events.
-            newest: The youngest come first.
-            suspect: Claim suspects.
+            most: How many events, at most, unless the first segment has more.
+            newest: Whether the youngest segments come first.
+            suspect: Whether suspects are claimed instead of fresh events.
 
         Raises:
             QueueError: when there is no answer; nothing is claimed then.
@@ -107,10 +107,10 @@ class Claiming:
         return _NOTHING
 
     async def release_due(self, lanes: Collection[str]) -> None:
-        """Let what is due in lanes be claimed, as if it had arrived when it became due.
+        """Let held segments that are due now be claimed, as if they had arrived when they became due.
 
         Args:
-            lanes: Those that this process leads.
+            lanes: The lanes that this process leads.
 
         Raises:
             QueueError: when there is no answer.
@@ -122,7 +122,7 @@ class Claiming:
                 await self._release_due(lane, memory, now)
 
     async def _release_due(self, lane: str, memory: LaneMemory, now: int) -> None:
-        memory.next_due = None  # what is held from here on says so itself
+        memory.next_due = None  # a segment that is held from here on sets it again, by memory.held
         try:
             rows = await self._database.run(Role.DELIVER, claim_texts.DUE, lane, now, _SLICE, _SLICE_RECORDS)
             moment = (await self._database.run(Role.DELIVER, claim_texts.NEXT_DUE, lane))[0]["moment"]
@@ -156,7 +156,7 @@ class Claiming:
         return ClaimedSegments(found, version or 0)
 
     async def _read(self, wish: _Wish, memory: LaneMemory, found: list[Segment]) -> tuple[Sequence[_Row], bool]:
-        """Read and take more segments; return what was read, and whether the claim is full or nothing is left."""
+        """Read and take more segments; return the rows read, and whether the claim is full or nothing is left."""
         lane, fields, most, text, suspect, newest = wish
         events = sum(len(segment.records) for segment in found)
         left_out = memory.excluded(fields, suspect=suspect)
@@ -173,11 +173,14 @@ class Claiming:
             ends = () if newest else [(row["at"], row["id"]) for row in taken]
             memory.pass_over(fields, ends, exhausted=is_last, now=self._now())
         await self._open(lane, taken, memory, found)
-        # Where all that was read is damaged, the next may be sound.
+        # If all segments read were damaged, the next ones may be sound.
         return rows, (cut and bool(found)) or is_last or _is_full(found)
 
     async def _open(self, lane: str, rows: Sequence[_Row], memory: LaneMemory, found: list[Segment]) -> None:
-        """Open what was taken, as much as one request may carry; what was damaged stays out of all claims."""
+        """Open segments that were taken, up to the size of one request, and give the others back.
+
+        Damaged segments are left out of all further claims.
+        """
         opened = 0
         size = sum(map(_wire_size, found))
         for number, row in enumerate(rows):
@@ -193,7 +196,7 @@ class Claiming:
                 await asyncio.sleep(0)
 
     def opened(self, lane: str, row: _Row) -> Segment | None:
-        """Return a segment of a lane without its repeats, or None where it was damaged: then it is left alone."""
+        """Return a segment of a lane without its repeats; None if it is damaged, and then it is never claimed again."""
         memory, number = self.lanes[lane], row["id"]
         try:
             records = unpack(self._sealer.open(row["sealed"], lane.encode()), lane)
@@ -207,7 +210,7 @@ class Claiming:
 
 
 def without(records: tuple[Record, ...], skip: Sequence[int] | None) -> tuple[Record, ...]:
-    """Return the records at other positions than those of repeats."""
+    """Return the records without those at the positions in ``skip``, which are repeats."""
     if not skip:
         return records
     left_out = frozenset(skip)
@@ -215,7 +218,7 @@ def without(records: tuple[Record, ...], skip: Sequence[int] | None) -> tuple[Re
 
 
 def _fitting(rows: Sequence[_Row], most: int, *, is_first: bool) -> Sequence[_Row]:
-    """Return what a claim takes of what was read: its first segment in any case."""
+    """Return the rows that a claim takes: all; none if the first is too large and the claim has a segment already."""
     return rows if is_first or not rows or rows[0]["n"] <= most else ()
 
 

@@ -1,7 +1,8 @@
 """How a database that is away comes back: the server to write to is found, and answers a durable write.
 
-A write that hangs waits for a standby, and so would each further one, in a process of the server each. So there is one
-such write at a time: while it has no answer, only reads look whether its server is still the one, and still at it.
+A write that hangs waits for a standby. Each further write would hang too, and occupy one more process of the server. So
+there is one such write at a time; while it has no answer, only reads are sent, which tell whether its server is still
+the one to write to, and still works on the write.
 """
 
 import asyncio
@@ -16,26 +17,26 @@ from proxy.queue.postgres.session import Facts, Session
 
 log = logging.getLogger(__name__)
 
-# After so many seconds without an answer the server is looked at again.
+# Seconds without an answer to the durable write after which its server is looked at again.
 _PATIENCE_S = 3.0
 _AGAIN_S, _MOST_AGAIN_S = 0.1, 1.0
-# What a person must mend takes longer, and servers take note of wrong passwords.
+# Seconds between attempts while a person must mend something, as that takes longer, and servers log wrong passwords.
 _LASTING_S = 5.0
 _MOST_HOLD_S = 30.0
-# So many times the wait before it came back, and this at least, it must have stayed for the next wait to be none.
+# There is no wait if the database stayed for longer than _STEADY times the wait that would be next, and _STEADY_S.
 _STEADY, _STEADY_S = 10.0, 10.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Presence:
-    """One time of the database being here, between two of its being away."""
+    """One period in which the database is here, and the server that it is on; compared by identity."""
 
     url: str
     facts: Facts
 
 
 class HoldOff:
-    """How long to wait before a database that left may come back: the longer, the sooner it left again and again."""
+    """The wait before a database that went away is looked for: longer each time that it left soon after it came."""
 
     def __init__(self) -> None:
         self._came: float | None = None
@@ -46,7 +47,7 @@ class HoldOff:
         self._came = _loop_time()
 
     def next(self) -> float:
-        """Return the wait: 0, 1, 2, 4 … 30 seconds; 0 again after it had stayed for long."""
+        """Return the wait: 0, 1, 2, 4 … 30 seconds; 0 again after the database had stayed for long."""
         if self._came is None:
             return 0.0
         if _loop_time() - self._came > max(_STEADY_S, _STEADY * self._next):
@@ -68,7 +69,7 @@ def _loop_time() -> float:
 
 
 class Comeback:
-    """Tries until it succeeds; holds off longer and longer while what came back leaves again at once."""
+    """Looks for the database until it is here; waits longer each time that it went away soon after it came."""
 
     def __init__(
         self,
@@ -82,8 +83,8 @@ class Comeback:
         Args:
             hosts: The servers.
             greet: Makes sure of the schema, and writes durably.
-            arrive: Told when the database is here, with a connection to it.
-            explain: Told each time why it is not.
+            arrive: Called when the database is here, with a connection to it.
+            explain: Called with the reason each time the database is found to be still away.
         """
         self._hosts = hosts
         self._greet = greet
@@ -91,15 +92,15 @@ class Comeback:
         self._explain = explain
         self._hold_off = HoldOff()
         self._lasting: BaseException | None = None
-        """What a person must mend, if the last attempt met such a thing."""
+        """The error of the last attempt, if a person must mend its cause; see ``errors.is_lasting``."""
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, patience: float) -> None:
-        """Begin, and wait for the first attempt to end, but for no more than so many seconds.
+        """Begin, and wait for the first attempt to end, but for no more than ``patience`` seconds.
 
         Raises:
-            MisfitError: when it met what a person must mend.
+            MisfitError: when the attempt failed for a reason that a person must mend.
         """
         self.begin()
         tried = asyncio.create_task(self._tried.wait())
@@ -131,7 +132,7 @@ class Comeback:
         self._tried.set()
 
     async def _found(self) -> tuple[str, Session] | None:
-        """Return a server that answered a durable write, and a connection to it."""
+        """Return the url of a server that answered a durable write, and a connection to it; None if none did."""
         self._lasting = None
         try:
             url, session = await self._hosts.best()
@@ -151,7 +152,7 @@ class Comeback:
         return None
 
     async def _greeted(self, url: str, session: Session) -> BaseException | None:
-        """Wait until a durable write was answered, or is of no use any more; return why it failed, if it did."""
+        """Wait until the durable write is answered, or given up since its server is not the one; return its error."""
         # A task of its own: to cancel it would cancel the write.
         greeting = asyncio.create_task(self._greet(session))
         try:
@@ -168,7 +169,10 @@ class Comeback:
         return greeting.exception()
 
     async def _is_at_it(self, url: str, session: Session) -> bool:
-        """Tell whether nothing better can be done than to wait for a write."""
+        """Tell whether to go on waiting for the durable write of ``session``.
+
+        False if another server is the one to write to now, or if the server no longer works on the write.
+        """
         try:
             best, look = await self._hosts.best()
         except DatabaseAwayError:

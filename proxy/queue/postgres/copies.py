@@ -1,4 +1,4 @@
-"""The other copies of orders, as a claim asks for them: see pending_outcomes.py, and orders.py and sightings.py."""
+"""Finds the other copies of orders for claimed events that waited for them; see pending_outcomes.py."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,13 +16,13 @@ from proxy.queue.sightings import forbidden
 
 
 class OtherCopies:
-    """Decides within transactions that others start."""
+    """Decides what becomes of events that waited for another copy, within transactions that its callers start."""
 
     def __init__(self, sightings: SharedSightings, suppressions: SharedSuppressions) -> None:
-        """Take who is asked.
+        """Take the tables to ask.
 
         Args:
-            sightings: Know visitors.
+            sightings: What pages' events left of their visitors.
             suppressions: Know who is suppressed.
         """
         self._sightings = sightings
@@ -53,7 +53,10 @@ class OtherCopies:
         return found | await self._sightings.found(run, further) if further else found
 
     async def _permitted(self, run: Run, found: Sighted) -> Mapping[int, Sighting | None]:
-        """Return sightings, by their identity in memory, as suppressions leave them that have not come to them yet."""
+        """Return sightings, by their ``id()``, as suppressions leave them: unchanged, forbidden, or None if erased.
+
+        The table may still have them unchanged: a suppression is committed before it changes the people's sightings.
+        """
         sightings = list({id(each): each for some in found.values() for each in some.values()}.values())
         if not sightings:
             return {}

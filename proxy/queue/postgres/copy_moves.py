@@ -1,11 +1,11 @@
-"""Events whose browser copy becomes known later leave the rollup of the old status for that of the new one.
+"""Moves events from one rollup to another when the status of their browser copy becomes known later.
 
-A row of the ledger says under which status it is counted (``fate``); it is locked, changed and counted anew in one
-transaction, so that however often somebody looks, each event is moved once.
+A row of the ledger says under which status it is counted (``fate``). The row is locked, changed and counted again in
+one transaction, so that each event is moved once, however often its row is looked at.
 
-Who writes an update moves the rows that there are, and who writes a row looks for updates that there are. Only two
-transactions that overlap miss each other: so whoever tends goes through all rows once more, a minute behind the clock,
-when every transaction that could have mattered has ended.
+A transaction that writes an update moves the rows that it can see, and one that writes a row looks for the updates that
+it can see. Only two transactions that overlap miss each other. So tending goes through all rows once more
+(``reconcile``), a minute behind the clock, when every transaction that could have missed one has ended.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +22,8 @@ SLICE = 5000
 """Rows that ``reconcile`` looks at in one transaction."""
 _BEHIND_US = 60_000_000
 _COPIES = "copy = ANY($1::int8[]) AND movable"
-# The list of copies beside the join lets no plan read the whole index, whatever is known of the table's size. That a
-# Pixel fired is final.
+# The condition on $1 in addition to the join keeps every plan from reading the whole index, whatever the planner
+# believes the size of the table to be. The status 'fired' is final.
 _OTHERWISE = """
 SELECT {facts} FROM unnest($1::int8[], $2::text[]) u(key, now_known)
 JOIN ledger_{day} l ON l.copy = u.key AND l.fate <> u.now_known AND l.fate <> 'fired'
@@ -48,10 +48,10 @@ _CLOCK = f"SELECT {CLOCK} AS number"
 
 
 class CopyMoves:
-    """Works within transactions that others start: each function returns what the rollups are to count."""
+    """Works within transactions that its callers start; each method returns the changes that the rollups must count."""
 
     async def move(self, run: Run, copies: Iterable[int]) -> list[CountedRow]:
-        """Let rows say what is known now of browser copies with these numbers."""
+        """Set the rows of browser copies with these numbers to the status that is known now."""
         wanted = list(copies)
         if not wanted:
             return []
@@ -74,7 +74,7 @@ class CopyMoves:
         return [*(CountedRow(row, -1) for row in befores), *map(CountedRow, afters)]
 
     async def replay(self, run: Run, copies: Sequence[int]) -> list[CountedRow]:
-        """Let the rows of dead letters say that these were put back.
+        """Mark the rows of dead letters that are put back as replayed.
 
         Args:
             run: Runs statements of the transaction.
@@ -89,7 +89,7 @@ class CopyMoves:
         return counted
 
     async def reconcile(self, run: Run) -> tuple[list[CountedRow], bool]:
-        """Move a slice of what is missing, behind the last one; tell whether there may be more."""
+        """Move, in the next slice of rows, what overlapping transactions missed; tell whether there may be more."""
         ((now,),) = await run(_CLOCK)
         marks = await run(_MARK)
         horizon = now - _BEHIND_US

@@ -1,4 +1,4 @@
-"""Later updates of browser copies, as the tables of days have them."""
+"""Reads later updates of browser copies from the tables of days."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from proxy.queue.rollup_counts import latest as known_copy
 
 
 async def latest(run: Run, days: Sequence[int], copies: Sequence[int]) -> dict[int, BrowserCopy]:
-    """Return what updates say of browser copies, in one statement for all days: the latest, but that it fired is final.
+    """Return the latest status that updates gave to browser copies (``fired`` is final), by one statement for all days.
 
     Args:
         run: Runs the statement.
@@ -29,12 +29,12 @@ async def latest(run: Run, days: Sequence[int], copies: Sequence[int]) -> dict[i
 
 
 async def known_now(run: Run, days: Sequence[int], rows: Sequence[Any]) -> list[LedgerRow]:
-    """Return what ``FACTS`` read, with the browser copies as they are known now; those of servers have none.
+    """Return rows of the ledger with the status of their browser copies that is known now; servers' events have none.
 
     Args:
         run: Runs the statement.
         days: Days with a table, in order.
-        rows: Rows of the ledger.
+        rows: Rows of the ledger, read with the columns ``FACTS``.
     """
     updates = await latest(run, days, [row["copy"] for row in rows])
     found = []

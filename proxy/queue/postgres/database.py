@@ -1,11 +1,12 @@
-"""The database as the other parts use it: a connection for each role, and whether it is here.
+"""The database as the other parts use it: a connection for each role, and whether the database is here or away.
 
 Each role has a connection of its own, so that no append waits for a page of the dashboard. A statement is never
-cancelled, and nothing is timed out within the server: to give up the wait for a standby there would make a commit
+cancelled, and no timeout is set within the server: if the server gave up its wait for a standby, it would make a commit
 visible that a fail-over loses (channel.py).
 
-Whatever goes wrong on one connection makes the database *away*: all connections end, the server to write to is looked
-for (hosts.py), and only after a durable write was answered is it *here* again (comeback.py).
+A connection that is lost, or whose answer is late or not reliable, makes the database *away*: all connections are
+ended, and the server to write to is looked for (hosts.py). The database is *here* again only after a server has
+answered a durable write (comeback.py).
 """
 
 import logging
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# For what nobody outside waits for; a settlement that has no answer then is sent again.
+# For statements that no client of the proxy waits for. A settlement without an answer by then is sent again.
 _LIMIT_S = 30.0
 
 
@@ -43,7 +44,7 @@ class Role(Enum):
 
 
 class Database:
-    """Used on the event loop only."""
+    """Runs statements on the shared database, with a connection for each role; used on the event loop only."""
 
     def __init__(
         self, hosts: Hosts, greet: Callable[[Session, bytes], Coroutine[Any, Any, None]], *, commit_timeout: float = 1.0
@@ -72,14 +73,14 @@ class Database:
 
     @property
     def here(self) -> bool:
-        """Whether it answers, and writes durably, as far as is known."""
+        """Whether the database answers and writes durably, as far as this process knows."""
         return self._presence is not None
 
     async def start(self, patience: float = 5.0) -> None:
-        """Look for the database, and wait for some seconds until it is here; it may come later.
+        """Look for the database; wait up to ``patience`` seconds for the first attempt, then go on in the background.
 
         Raises:
-            MisfitError: when it is there, but will not do until somebody mends something.
+            MisfitError: when the attempt failed for a reason that a person must mend; see ``errors.is_lasting``.
         """
         await self._comeback.start(patience)
 
@@ -94,16 +95,16 @@ class Database:
         self._tell()
 
     async def run(self, role: Role, statement: str, *arguments: object, limit: float | None = None) -> Sequence[Row]:
-        """Run one statement as a transaction of its own, again where others change the same rows, and return its rows.
+        """Run one statement as a transaction of its own and return its rows; retry it if others changed the same rows.
 
         Args:
             role: On which connection.
             statement: Prepared once for each connection.
             arguments: Values of its parameters; a uuid is 16 bytes.
-            limit: Seconds until whoever waits is answered; None for the role's own.
+            limit: Seconds after which the caller gets DatabaseAwayError; None: the role's own limit.
 
         Raises:
-            DatabaseAwayError: when there is no answer that counts; it may have been done.
+            DatabaseAwayError: when no reliable answer came; the work may have been done.
             QueueError: see errors.py; nothing was done.
         """
         if self._presence is None:
@@ -118,15 +119,15 @@ class Database:
     async def transact(
         self, role: Role, work: Callable[[Run], Coroutine[Any, Any, T]], *, limit: float | None = None
     ) -> T:
-        """Run ``work`` in one transaction, again where others change the same rows, and return its result.
+        """Run ``work`` in one transaction and return its result; retry it if others changed the same rows.
 
         Args:
             role: On which connection.
-            work: Takes ``run``; awaits nothing but the database. It must be fit to be run again.
-            limit: Seconds until whoever waits is answered; None for the role's own.
+            work: Takes ``run``, and awaits nothing but the database. A retry calls it again.
+            limit: Seconds after which the caller gets DatabaseAwayError; None: the role's own limit.
 
         Raises:
-            DatabaseAwayError: when there is no answer that counts; it may have been done.
+            DatabaseAwayError: when no reliable answer came; the work may have been done.
             QueueError: see errors.py; nothing was done.
         """
         async with self._strict(role):
@@ -134,11 +135,11 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, role: Role, *, limit: float | None = None) -> AsyncIterator[Run]:
-        """Hold a transaction for the body of a ``with``; as ``transact``, but nothing is tried again.
+        """Hold a transaction open for the body of a ``with``; as ``transact``, but without retries.
 
         Raises:
             ConflictError: when others changed the same rows.
-            DatabaseAwayError: when there is no answer that counts; it may have been done.
+            DatabaseAwayError: when no reliable answer came; the work may have been done.
             QueueError: see errors.py; nothing was done.
         """
         async with self._strict(role), self._channels[role].transaction(self._limit(role, limit)) as run:
@@ -154,19 +155,19 @@ class Database:
             rows: The values.
 
         Raises:
-            DatabaseAwayError: when there is no answer that counts; it may have been done.
+            DatabaseAwayError: when no reliable answer came; the work may have been done.
             QueueError: see errors.py; nothing was done.
         """
         async with self._strict(role):
             await self._channels[role].do(lambda session: session.copy(table, columns, rows), self._limit(role, None))
 
     def leave(self, why: str) -> None:
-        """Count the database as away, for what a part found in its answers."""
+        """Count the database as away, for a reason that another part found in its answers."""
         self._leave(why)
 
     @asynccontextmanager
     async def _strict(self, role: Role) -> AsyncIterator[None]:
-        """Refuse at once while it is away; where events are stored, a table that is missing makes it so."""
+        """Raise at once while the database is away; for roles that store events, a missing table makes it away."""
         if self._presence is None:
             raise DatabaseAwayError(self.why_away)
         try:
@@ -188,7 +189,8 @@ class Database:
     async def _open(self, role: Role) -> Session:
         """Open another connection to the server that was found.
 
-        Where that fails, the others may still do: a server has only so many connections. If it is away, appends tell.
+        Where that fails, the database is away only if the connection is for appends. Any other role leaves that to the
+        appends: the server may have reached its limit of connections, and those that are open still work.
         """
         presence = self._presence
         if presence is None:

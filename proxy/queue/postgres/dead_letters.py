@@ -1,9 +1,9 @@
 """The shared dead letters: events that Graph refused for good, kept with its error until replayed or too old.
 
 Their numbers come from a row of ``meta``, raised in the transaction that writes them: dead letters are rare, so nobody
-waits long for that row, and no number is ever given twice. Whether a suppression speaks against a letter is looked up
-in that transaction too, behind a lock that makes an opt-out of the same moment wait: whichever commits first, the other
-sees it.
+waits long for that row, and no number is ever given twice. Suppressions of the people are looked up in that transaction
+too, while it holds a lock on the row that every new suppression must update: whichever of the two commits first, the
+other sees it.
 """
 
 import logging
@@ -23,7 +23,7 @@ from proxy.queue.seal import Sealer, SealError
 log = logging.getLogger(__name__)
 
 Refuses: TypeAlias = Callable[[Run, Sequence[Record]], Awaitable[Sequence[DropReason | None]]]
-"""Tells of records, by the table itself, which suppression speaks against each."""
+"""Reads from the table of suppressions why each of some records is forbidden; None for a record that is not."""
 
 TABLES = (
     """
@@ -61,7 +61,7 @@ DELETE FROM dead WHERE id = ANY(ARRAY(SELECT id FROM dead ORDER BY id LIMIT {SLI
 
 
 class SharedDeadLetters:
-    """Works within transactions that others start: each of its functions takes what runs their statements."""
+    """Reads and writes dead letters, within transactions that its callers start: ``run`` runs their statements."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
@@ -71,7 +71,7 @@ class SharedDeadLetters:
         return int((await run("SELECT count(*) AS letters FROM dead"))[0]["letters"])
 
     async def bury(self, run: Run, letters: Sequence[NewDeadLetter], at: int, refusals: Refuses) -> int:
-        """Add those letters that no suppression speaks against; return how many.
+        """Add those letters that no suppression forbids; return how many were added.
 
         Args:
             run: Runs statements of the transaction that ends these events.
@@ -95,7 +95,7 @@ class SharedDeadLetters:
         return (at, *event, *refusal, letter.attempts, sealed)
 
     async def insert(self, run: Run, rows: Sequence[tuple[object, ...]]) -> None:
-        """Add rows, all columns but the number, which they get here in their order."""
+        """Add rows, which have all columns but the number; they get new numbers in their order."""
         if not rows:
             return
         last = int((await run(_NUMBERS, len(rows)))[0]["number"])
@@ -119,7 +119,7 @@ class SharedDeadLetters:
         return DeadLetter(number, at, pixel, name, identity, time_s, reason, graph_error, attempts, payload)
 
     def _opened(self, number: int, pixel: str, sealed: bytes) -> Record | None:
-        """Return the record of a letter, or None when it was damaged, so that it hides no other letter."""
+        """Return the record of a letter, or None if it is damaged, so that other letters can still be read."""
         try:
             return unpack(self._sealer.open(sealed, pixel.encode()), pixel)[0]
         except (SealError, ValueError, IndexError):
@@ -127,9 +127,10 @@ class SharedDeadLetters:
             return None
 
     async def take(self, run: Run, ids: Sequence[int], not_before_s: int) -> list[Record]:
-        """Remove the letters whose events age from ``not_before_s`` or later; return their records in this order.
+        """Remove those of the letters whose events age from ``not_before_s`` or later; return their records.
 
-        Letters that were damaged stay. Of two that take the same letter at one moment only the first gets it.
+        They come in the order of ``ids``. Damaged letters stay. If two callers take the same letter at one moment, only
+        the first gets it.
 
         Args:
             run: Runs statements of the transaction that puts the records back.
@@ -147,12 +148,12 @@ class SharedDeadLetters:
         return [records[number] for number in dict.fromkeys(ids) if number in removed]
 
     async def discard(self, run: Run, ids: Sequence[int]) -> int:
-        """Remove letters; return how many of these there were."""
+        """Remove letters by their numbers; return how many of them existed."""
         return len(await self._remove(run, ids))
 
     @staticmethod
     async def _remove(run: Run, ids: Sequence[int]) -> set[int]:
-        """Remove letters; return which of these there were."""
+        """Remove letters by their numbers; return the numbers of those that existed."""
         return {row["id"] for row in await run(_REMOVE, list(ids))} if ids else set()
 
     async def erase(self, run: Run, person_digests: Collection[bytes], after: int) -> tuple[int, int]:
@@ -175,5 +176,5 @@ class SharedDeadLetters:
         return await self.discard(run, about), rows[-1]["id"] if rows else 0
 
     async def forget(self, run: Run, before: int) -> bool:
-        """Look at the oldest slice, remove the letters buried before a moment; tell whether there may be more."""
+        """Remove the letters of the oldest slice that were added before a moment; tell whether there may be more."""
         return len(await run(_FORGET, before)) == SLICE

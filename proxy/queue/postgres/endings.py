@@ -1,4 +1,4 @@
-"""How attempts and waits end, and what that changes of what this process remembers and counts."""
+"""Ends of waiting events: settlements and expiry, and what they change in the memory and the counts of this process."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -14,7 +14,7 @@ from proxy.queue.postgres.settling import Settled, Settling
 
 
 class Endings:
-    """Settles and expires, and counts what that did."""
+    """Settles attempts, expires events that are too old, and counts both."""
 
     def __init__(  # noqa: PLR0913 - what an end changes
         self,
@@ -27,15 +27,15 @@ class Endings:
         until_here: Callable[[], Awaitable[None]],
         on_buried: Callable[[int], None],
     ) -> None:
-        """Take what an end changes.
+        """Take the parts that an end changes.
 
         Args:
             settling: Writes how attempts ended.
-            expiring: Buries what is too old.
+            expiring: Makes dead letters of events that are too old.
             claiming: Remembers claims.
             backlog: Counts what waits.
             now: The server's clock in milliseconds.
-            until_here: Waits a moment for the database; raises QueueError when it is not to be waited for any more.
+            until_here: Waits a moment for the database; raises QueueError when the queue is closed.
             on_buried: Called with how many dead letters were added.
         """
         self._settling = settling
@@ -47,12 +47,12 @@ class Endings:
         self._on_buried = on_buried
 
     def note(self, pixel: str, claim: ClaimedSegments, verdicts: Verdicts) -> None:
-        """Count what a claim dropped.
+        """Count the events of a claim that may not be sent.
 
         Args:
             pixel: Whose segments were claimed.
             claim: What was claimed.
-            verdicts: What became of it.
+            verdicts: What was decided about it.
         """
         if not (verdicts.changed or verdicts.gone):
             return
@@ -87,7 +87,10 @@ class Endings:
                 return self._repeated(segments, settlement, settled) if is_repeated else settled
 
     def _repeated(self, segments: Sequence[Segment], settlement: Settlement, settled: Settled) -> Settled:
-        """Return what a settlement did of which an answer was lost: what was done by then was done by the first try."""
+        """Return what a settlement did that was sent again after an answer was lost.
+
+        What the last try found done already counts as done by the first.
+        """
         for segment in segments:
             self._claiming.lanes[segment.pixel].restart()
         stayed = {*settlement.tried, *(ref for ref, _ in settlement.suspects)}

@@ -1,4 +1,4 @@
-"""The shared queue: a PostgreSQL behind any number of proxies, and a spool on this machine while it is away.
+"""The shared queue: one PostgreSQL database for any number of proxies, and a local spool for while it is away.
 
 More than 250 lines: the one place where all parts of the engine meet.
 """
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 
 class SharedQueue:
-    """Implements the whole contract on a database that others use too; used on the event loop only."""
+    """Implements the whole queue contract on a database that other proxies use too; used on the event loop only."""
 
     def __init__(  # noqa: PLR0913 - the one place where all of it meets
         self,
@@ -66,16 +66,16 @@ class SharedQueue:
         """Put the parts together; ``start`` sets them to work.
 
         Args:
-            database: Where the queue is; started by who made it, closed by this.
-            spool: Takes what comes while that is away, None where the disk is not kept; closed by this.
-            sealer: Seals what rests there.
+            database: Holds the queue; started by the caller, closed by this queue.
+            spool: Takes events while the database is away; None if there is none. Closed by this queue.
+            sealer: Encrypts what is stored.
             limits: How much may wait.
-            retention: How long what is over stays.
+            retention: How long finished events, dead letters, rollups and suppressions are kept.
             now: The server's clock in milliseconds.
-            lease_s: Seconds after which a process that is not heard of counts as dead.
-            join_days: How long what a page left of its visitor may be of use to any site.
-            sieve: Is told who is suppressed, for processes that share its memory.
-            beside: What else runs until the queue is closed.
+            lease_s: Seconds without a sign of life after which a process counts as dead.
+            join_days: Days for which sightings are kept: the longest time for which any site uses them.
+            sieve: Where suppressed people are entered, if other processes share its memory; None: a private one.
+            beside: Further tasks that run until the queue is closed.
         """
         self._database, self._spool, self._limits, self._now = database, spool, limits, now
         dead = SharedDeadLetters(sealer)
@@ -121,7 +121,7 @@ class SharedQueue:
         self._delegate()
 
     def _delegate(self) -> None:
-        """Let the parts answer for what is theirs alone; see the contract."""
+        """Take the methods of the contract that a single part implements from that part."""
         self.append = self._grouper.append
         self.overfull = self.refuses
         self.suppress = self._suppressing.suppress
@@ -150,7 +150,7 @@ class SharedQueue:
     # -- from start to end
 
     async def start(self) -> None:
-        """Learn what there is, if the database is here, and begin to work."""
+        """Read counts, suppressions and leases, if the database is here, and start the background tasks."""
         await self._upkeep.learn()
         await self._outbox.start()
         self._outbox.leases.wish([TEND_LANE])
@@ -203,7 +203,7 @@ class SharedQueue:
         self._notes.add(rows, keyed_updates(self._now(), copy_updates, pixels, visitors))
 
     def _found(self, stored: Stored) -> None:
-        """Write down what became of spooled events whose callers were not told."""
+        """Write ledger rows for spooled events that proved to be duplicates or suppressed only after their answer."""
         now = self._now()
         rows = [duplicate_row(record, now) for record in stored.duplicates]
         rows += [dropped_row(record, reason, now) for record, reason in stored.refused]
@@ -226,7 +226,7 @@ class SharedQueue:
             raise QueueFullError(why)
 
     async def ready(self) -> None:
-        """See ``Lifetime``; while the database is away, the spool is what must take something."""
+        """See ``Lifetime``; while the database is away, the spool must have room."""
         self._require()
         if self._database.here:
             await self._upkeep.touch()

@@ -1,9 +1,9 @@
-"""Erasure of what waits: segments are opened a slice at a time, and written again without one person's events.
+"""Erasure of waiting events: segments are opened a slice at a time, and written again without the events of people.
 
-Nothing is locked while a slice is opened. A segment that somebody changed meanwhile is opened again: delivered, it is
-gone; joined by its leader, it has other bytes. What a leader holds in memory goes out with the attempt under way;
-should that fail, its next claim reads what was written here, or is sifted by the suppression, which was committed
-before.
+Nothing is locked while a slice is opened. A segment that was changed meanwhile is read and opened again: it is gone if
+it was delivered, and has other bytes if its leader completed its events. Events that a leader holds in memory go out
+with the attempt under way. If that fails, the leader's next claim reads what was written here, or drops the events
+because of the suppression, which was committed before.
 """
 
 import logging
@@ -36,21 +36,21 @@ _REMOVE = f"DELETE FROM segment WHERE {_SAME} RETURNING id"  # noqa: S608
 
 
 class _Place(NamedTuple):
-    """Behind which segment a slice begins."""
+    """The segment behind which a slice begins."""
 
     lane: str = ""
     id: bytes = _FIRST
 
 
 class Erasing:
-    """Removes people's events from what waits."""
+    """Removes the events about people from the waiting segments."""
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
-        """Take what waits.
+        """Take the waiting segments.
 
         Args:
-            database: Where it waits.
-            sealer: Opens and seals it.
+            database: Where they wait.
+            sealer: Opens and seals them.
         """
         self._database = database
         self._sealer = sealer
@@ -69,7 +69,7 @@ class Erasing:
         return removed
 
     async def _strike(self, row: Any, about: frozenset[bytes]) -> int:
-        """Remove the events about people from a segment, repeats among them too; return how many that waited."""
+        """Remove the events about people from a segment, repeats too; return how many of them were not repeats."""
         rows: Sequence[Any] = [row]
         while rows:
             (row,) = rows
@@ -85,7 +85,7 @@ class Erasing:
         return 0
 
     def _opened(self, row: Any) -> tuple[Record, ...]:
-        """Return all records that rest in a segment; none of a damaged one, which nobody can open."""
+        """Return all records of a segment, with its repeats; none if it is damaged and cannot be opened."""
         lane = row["lane"]
         try:
             return unpack(self._sealer.open(row["sealed"], lane.encode()), lane)

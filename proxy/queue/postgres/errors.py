@@ -18,7 +18,7 @@ class TableMissingError(QueueError):
 
 
 class DataRefusedError(QueueError):
-    """The database does not take these values; nothing was done, and others may be taken."""
+    """The database refuses these values; nothing was done, and other values may be accepted."""
 
 
 class LockTimeoutError(QueueError):
@@ -53,7 +53,7 @@ _CLASSES: dict[str, type[QueueError]] = {
 
 
 def translated(error: Exception) -> QueueError:
-    """Return the error of ours that says what an error of asyncpg means."""
+    """Return the ``QueueError`` that says what an error of asyncpg means."""
     return _kind_of(error)(told(error))
 
 
@@ -63,7 +63,7 @@ def _kind_of(error: Exception) -> type[QueueError]:
             code = error.sqlstate or ""
             return _CODES.get(code) or _CLASSES.get(code[:2], DatabaseAwayError)
         case asyncpg.InterfaceError():
-            # Said of a connection that ended while nothing was asked; all else is a fault of ours.
+            # "closed": the connection ended while no statement ran. Any other InterfaceError is a fault of ours.
             return DatabaseAwayError if "closed" in str(error) else QueueError
         case asyncpg.InternalClientError() | OSError() | EOFError() | TimeoutError():
             return DatabaseAwayError
@@ -74,9 +74,9 @@ def _kind_of(error: Exception) -> type[QueueError]:
 
 
 def told(error: BaseException) -> str:
-    """Return an error as people are told it: by code and text of the server, never with what a statement carried.
+    """Return an error as a text for people: the server's message and code, never a value of the statement.
 
-    A server's text of a refused value quotes that value, so of those the code alone is told.
+    The server's message about a refused value quotes the value, so for such an error only the code is returned.
     """
     if isinstance(error, QueueError):
         return str(error)

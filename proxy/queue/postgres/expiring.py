@@ -1,6 +1,6 @@
-"""Events too old for Meta become dead letters, also in lanes that nobody leads.
+"""Expiry: events that are too old for Meta become dead letters, also in lanes without a leader.
 
-What another living process leads is left to it, since it may be sending it at this moment.
+Lanes that another living process leads are left to it, since it may be sending their events at this moment.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
 
 _TOO_OLD = Dead("too_old")
-# Segments looked through in one transaction, and events: each of these becomes a sealed row of its own.
+# Segments looked through in one transaction, and their events, at most: each event becomes a sealed row of its own.
 _SLICE, _SLICE_RECORDS = 500, 500
 _OLD = f"""
 SELECT lane, not_before, {FACTS} FROM segment s
@@ -36,18 +36,20 @@ ORDER BY oldest_s LIMIT $5::int8 FOR UPDATE OF s SKIP LOCKED
 
 
 class Expired(NamedTuple):
-    """What a slice came to."""
+    """What became of a slice."""
 
     events: Counter[str]
-    """By pixel."""
+    """How many events of each pixel expired."""
     more: bool
+    """Whether there may be more."""
     buried: int
+    """Dead letters that were added."""
     taken: Sequence[tuple[Segment, int, bool]]
-    """Of which segments how many events, and whether they were held."""
+    """Each segment that was looked through, how many of its events expired, and whether it was held."""
 
 
 class Expiring:
-    """Buries what is too old, a slice at a time."""
+    """Makes dead letters of events that are too old, a slice at a time."""
 
     def __init__(  # noqa: PLR0913 - all that a burial needs
         self,
@@ -62,12 +64,12 @@ class Expiring:
         """Take where events wait, and where they end.
 
         Args:
-            database: Where they wait.
-            sealer: Seals what is left of them.
-            claiming: Opens them, and knows what is claimed.
+            database: Where segments wait.
+            sealer: Seals the records that are left of a segment.
+            claiming: Opens segments, and knows which are claimed.
             ledger: Where it is written how events ended.
             graveyard: Where dead letters go.
-            lease_s: Seconds after which a process that is not heard of counts as dead.
+            lease_s: Seconds without a beat after which a process counts as dead.
         """
         self._database = database
         self._sealer = sealer
@@ -77,14 +79,14 @@ class Expiring:
         self._lease_s = lease_s
 
     async def expire(self, before_s: int, now: int) -> Expired:
-        """Bury a slice of the events that age from before a moment; see ``Outbox.expire``.
+        """Make dead letters of a slice of the events that age from before a moment; see ``Outbox.expire``.
 
         Args:
-            before_s: Unix time in seconds.
+            before_s: The moment: Unix time in seconds.
             now: Server clock in milliseconds.
 
         Raises:
-            QueueError: when it is not known to be done.
+            QueueError: when it is not known whether that was done.
         """
         await self._ledger.make([now // DAY_MS])
         with self._ledger.writing():
@@ -101,7 +103,7 @@ class Expiring:
             if not (segment := self._claiming.opened(row["lane"], row)):
                 continue
             old = [record for record in segment.records if _is_old(record, before_s)]
-            # Also where none is old, so that it is not looked at again.
+            # Rewritten even if no record is old: that corrects ``oldest_s``, so that the segment is not found again.
             await keep(run, segment, [each for each in segment.records if not _is_old(each, before_s)], self._sealer)
             letters += [_letter(record, segment) for record in old]
             ended += [dead_row(record, _TOO_OLD, now, segment.attempts) for record in old]
@@ -112,7 +114,7 @@ class Expiring:
 
 
 def _slice(rows: Sequence[Any]) -> Sequence[Any]:
-    """Return the first rows, as many as bring enough events."""
+    """Return the first rows, until they have ``_SLICE_RECORDS`` events together."""
     looked = 0
     for number, row in enumerate(rows, 1):
         looked += row["n"]

@@ -17,11 +17,11 @@ class SharedFigures:
     """The part of ``Archive`` that is about figures."""
 
     def __init__(self, database: Database, sealer: Sealer, reader: BooksReader) -> None:
-        """Take what is asked.
+        """Take the parts that answer.
 
         Args:
-            database: Where it is.
-            sealer: Opens what waits.
+            database: Where tallies are written.
+            sealer: Opens waiting segments.
             reader: Reads pages.
         """
         self._database = database
@@ -35,7 +35,7 @@ class SharedFigures:
     async def waiting(self, wanted: Filter) -> list[WaitingEvent]:
         """See ``Books``."""
         rows = await self._reader.page(partial(waiting_events.segments, wanted=wanted))
-        # Thousands of events may be in them, and others want the event loop.
+        # In a thread: thousands of events may be in the segments, and must not hold up the event loop.
         return await asyncio.to_thread(waiting_events.events, rows, self._sealer, wanted)
 
     async def rollups(self, wanted: RollupQuery) -> list[Rollup]:

@@ -1,11 +1,12 @@
 """The move of a queue from SQLite: a start with the shared engine copies what the old file holds, then renames it.
 
-Suppressions come first, then the memories by which repeats are recognised, sightings, dead letters, and at last what
-waits. A slice is copied in one transaction, which also writes how far it came: whatever ends the process, and whichever
-answer was lost, the next attempt goes on from there, and nothing is copied twice. Events are taken and delivered
-meanwhile. The ledger stays in the old file, which ``capi-proxy export`` reads.
+Suppressions come first, then the memories by which repeats are recognised, sightings, dead letters, and at last the
+waiting events. A slice is copied in one transaction, which also writes how far the copy has come: if the process ends
+or an answer is lost, the next attempt goes on from there, and nothing is copied twice. Meanwhile new events are taken
+and delivered. The ledger stays in the old file, which ``capi-proxy export`` reads.
 
-Segments and dead letters keep their bytes; what they wait for, how often they were tried and their keys are the same.
+The records of segments and dead letters do not change (old_file.py seals them again), nor do their attempts, moments
+and keys.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from proxy.queue.sqlite.connection import advice
 log = logging.getLogger(__name__)
 
 MOVED = ".moved"
-"""Behind the name of a file of which everything is in the database."""
+"""Appended to the name of a file when all of it is in the database."""
 _AGAIN_S = 1.0
 
 _BEGIN = "INSERT INTO meta(key, number, bytes) VALUES($1, 0, '') ON CONFLICT DO NOTHING"
@@ -70,11 +71,11 @@ class OldQueue:
 
         Args:
             path: The file of a locked data_dir in which no queue is open.
-            sealer: Opens all that rests in it.
-            database: Where it goes.
-            dead: Where its dead letters go.
+            sealer: Opens what is sealed in the file.
+            database: Where the rows go.
+            dead: Where the dead letters go.
             now: The server's clock in milliseconds.
-            conditions: Hears of what cannot be moved.
+            conditions: Is told if the file cannot be moved.
 
         Raises:
             QueueBrokenError: when the file cannot be used; the message says what to do.
@@ -120,7 +121,7 @@ class OldQueue:
         return copied
 
     def _give_up(self, error: Exception) -> None:
-        """Leave the file where it is: the database has what could be read, the rest may be had from a copy of it."""
+        """Leave the file where it is: what could be read is in the database; a backup may have the rest."""
         reason = advice(error) if isinstance(error, apsw.Error) else f"a fault of ours: {type(error).__name__}"
         why = f"{self._path} cannot be moved any further, and stays where it is: {reason}"
         log.error(why, exc_info=error)

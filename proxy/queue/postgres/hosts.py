@@ -1,8 +1,8 @@
 """Which server of several is the one to write to: the one on the highest timeline.
 
-A primary that was left behind by a fail-over and comes back still takes sessions and statements. All servers are
-asked at once, so that one that hangs costs the others nothing, and names are looked up anew each time, since a
-fail-over may change what they lead to.
+A former primary that comes back after a fail-over still takes sessions and statements, but is on a lower timeline. All
+servers are asked at once, so that a server that hangs does not delay the others. Host names are resolved again each
+time, since a fail-over may change their addresses.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class Hosts:
         Args:
             url: ``postgresql://user:password@host:port,host:port/database``.
             schema: Where our tables are.
-            name: By which a person who looks at the server knows us.
+            name: The application name under which the server lists our sessions.
 
         Raises:
             ValueError: when the url is not valid.
@@ -34,13 +34,14 @@ class Hosts:
         self._schema = schema
         self._name = name
         self.timeline = 0
-        """The highest that any server of ours was on."""
+        """The highest timeline on which any of the servers was seen."""
 
     async def best(self) -> tuple[str, Session]:
         """Connect to the server to write to; return its address, and the session.
 
         Raises:
-            DatabaseAwayError: when there is none; ``__cause__`` is the error of the first that gave one.
+            DatabaseAwayError: when there is none; ``__cause__`` is the error of a server, if possible one that a
+                person must mend.
         """
         urls = [url for found in await asyncio.gather(*map(_resolved, self._urls)) for url in found]
         tasks = {asyncio.create_task(self.open(url)): url for url in urls}
@@ -59,7 +60,7 @@ class Hosts:
         return sessions[choice]
 
     async def open(self, url: str) -> Session:
-        """Connect to one server, whatever it is.
+        """Connect to one server, whether or not it takes writes.
 
         Raises:
             Exception: whatever asyncpg raises; see errors.py.
@@ -68,7 +69,7 @@ class Hosts:
 
 
 def best_of(servers: Sequence[Facts], highest: int) -> int | None:
-    """Return which of the servers is the one to write to; of equal ones the first.
+    """Return the index of the server to write to, of equal ones the first; None if no server is sound.
 
     Args:
         servers: What they say of themselves.
@@ -79,7 +80,7 @@ def best_of(servers: Sequence[Facts], highest: int) -> int | None:
 
 
 async def _opened(tasks: dict[asyncio.Task[Session], str]) -> list[tuple[str, Session]]:
-    """Return the sessions that are open; who is not so far yet is given up, since nothing is under way there."""
+    """Return the sessions that are open by now; cancel the other attempts to connect, which run no statement yet."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
@@ -103,7 +104,10 @@ def _why_none(tasks: dict[asyncio.Task[Session], str], sessions: Sequence[tuple[
 
 
 async def _resolved(url: str) -> list[str]:
-    """Return the addresses that a name leads to; the name itself where it is one, or where a certificate must fit."""
+    """Return the url once for each address of its host name.
+
+    Unchanged if there is one address, if it cannot be resolved, or if a certificate must match the name.
+    """
     parts = urlsplit(url)
     if dict(parse_qsl(parts.query)).get("sslmode") == "verify-full" or not parts.hostname:
         return [url]

@@ -1,9 +1,9 @@
-"""What of a claim may be sent: suppressed people are left out, and what waited for the other copy of its order ends.
+"""Decides what of a claim may be sent: drops suppressed people, and completes or drops what waited for another copy.
 
-Nearly all claims pass without a further statement. Of the others the segments are locked, opened as they rest by then,
-decided, and written back in one transaction, so that every further attempt sends the same bytes. A suppression that was
-committed before the claim was read always counts: the claim brings its version, and what is newer than this process
-knows is read first.
+Nearly all claims pass without a further statement. Of any other, the doubtful segments are locked, read again, decided
+and written back in one transaction, so that every further attempt sends the same bytes. A suppression that was
+committed before the claim was read always counts: the claim brings the version of the suppressions, and if this process
+knows only an older one, it reads the newer suppressions first.
 """
 
 from collections.abc import Sequence
@@ -37,26 +37,27 @@ class Copies(Protocol):
     async def settled(
         self, run: Run, pixel: str, records: Sequence[Record], now: int
     ) -> tuple[list[Record], list[LedgerRow]]:
-        """Return the records that are sent, complete, and how the others ended.
+        """Return the records to be sent, completed from their other copies, and ledger rows for those that ended.
 
         Args:
             run: Runs statements of the claim's transaction.
             pixel: Whose records they are.
-            records: Those of a segment.
+            records: The records of a segment.
             now: Server clock in milliseconds.
         """
 
 
 class Verdicts(NamedTuple):
-    """What a look at doubtful segments came to."""
+    """What was decided about claimed segments."""
 
     segments: Sequence[Segment]
     """What may be sent."""
     ended: Sequence[LedgerRow]
+    """Ledger rows of the events that are not sent."""
     gone: Sequence[SegmentRef]
-    """Ids of segments of which nothing is left, or that somebody else had settled."""
+    """Segments of which nothing is left, that another process had settled, or that are damaged."""
     changed: int
-    """Of how many events fewer wait."""
+    """By how many the number of waiting events changed: 0 or less."""
 
 
 class Judging:
@@ -72,12 +73,12 @@ class Judging:
         suppressions: SharedSuppressions,
         copies: Copies,
     ) -> None:
-        """Take who has a say.
+        """Prepare to judge.
 
         Args:
             database: Where segments wait.
-            sealer: Seals what is left of them.
-            claiming: Opens them.
+            sealer: Seals the records that are left of a segment.
+            claiming: Opens segments.
             ledger: Where it is written how events ended.
             suppressions: Know who is suppressed.
             copies: Knows the other copies of orders.
@@ -98,7 +99,7 @@ class Judging:
             now: Server clock in milliseconds.
 
         Raises:
-            QueueError: when it is not known to be decided.
+            QueueError: when it is not known whether the decision was written.
         """
         await self._suppressions.catch_up(partial(self._database.run, Role.DELIVER), claim.version)
         doubtful = [segment.ref for segment in claim.segments if self._is_doubtful(segment.records)]
@@ -139,14 +140,14 @@ class Judging:
         if not any(record.pending for record in records):
             return records, ended
         joined, rows = await self._copies.settled(run, lane, records, now)
-        # Its visitor may be known only now.
+        # The other copy may have told only now who the visitor is.
         permitted, dropped = await self._unsuppressed(run, joined, now)
         return permitted, [*ended, *rows, *dropped]
 
     async def _unsuppressed(
         self, run: Run, records: Sequence[Record], now: int
     ) -> tuple[Sequence[Record], list[LedgerRow]]:
-        """Return the records that may be sent, these themselves if it is all, and how the others ended."""
+        """Return the records that no suppression forbids (``records`` itself if all), and ledger rows of the others."""
         if not self._suppressions.may_concern(records):
             return records, []
         digests = {digest for record in records for digest in record.person_digests}
@@ -159,13 +160,13 @@ class Judging:
 
 
 async def keep(run: Run, segment: Segment, records: Sequence[Record], sealer: Sealer) -> None:
-    """Write what is left of a segment that is locked.
+    """Replace the records of a locked segment by those that are left; delete the segment if there are none.
 
     Args:
-        run: Runs statements of the transaction that locked it.
+        run: Runs statements of the transaction that locked the segment.
         segment: Which segment.
-        records: What is left of it.
-        sealer: Seals that.
+        records: The records that are left.
+        sealer: Seals them.
     """
     if not records:
         await run(_REMOVE, segment.pixel, segment.ref)

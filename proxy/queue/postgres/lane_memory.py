@@ -1,9 +1,10 @@
-"""What the leader of a lane remembers of its segments: which are claimed, and below which nothing is left.
+"""What the leader of a lane remembers of its segments: which are claimed, and up to where no other is left to claim.
 
-Claims are in memory only: they write nothing, and end with the process. A *floor* stands behind what was claimed, so
-that a claim never reads again past the segments that are gone: while a transaction elsewhere is open, say a dump, the
-database keeps them all. What is given back lowers the floor, and so does a segment that was committed late, which
-sweeps look for (look_out.py).
+Claims are in memory only: they write nothing, and end with the process. The *floor* is the position up to which all
+fresh segments with the same request fields were claimed; the next claim reads only above it. Otherwise each claim would
+read past all deleted segments, which the database keeps while a transaction elsewhere is open, such as a dump. A
+segment that is given back lowers the floor, and so does a segment that was committed late; sweeps look for those
+(look_out.py).
 """
 
 import asyncio
@@ -33,24 +34,24 @@ class LaneMemory:
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
-        """Held from before a claim is read until it is remembered, so that no two claims read the same."""
+        """Held while a claim is read and remembered, so that no two claims take the same segments."""
         self.claims: dict[SegmentRef, ClaimMark] = {}
-        """By id."""
+        """Claimed segments, by id."""
         self.damaged: dict[SegmentRef, ClaimMark] = {}
-        """Segments that nobody can open, which are left alone."""
+        """Segments that cannot be opened, and are left out of all claims."""
         self.fields: dict[bool, frozenset[bytes]] = {False: frozenset(), True: frozenset()}
-        """Request fields that what is due has, of fresh events (False) and of suspects; see ``keys.fields_key``."""
+        """Request fields of due events, of fresh ones (False) and of suspects (True); see ``keys.fields_key``."""
         self.fields_changed = True
         """Whether ``fields`` may be outdated."""
         self.reads = _LEAST
         """How many segments a claim reads at first."""
         self.next_due: int | None = 0
-        """When the next held segment is due, or earlier."""
+        """When the next held segment is due, or a moment before that; None if none is held."""
         self._floors: dict[bytes, Position] = {}
         self._tops: dict[bytes, Position] = {}
-        """The last position that was ever taken, by fields."""
+        """The last position that was ever claimed, by fields."""
         self._arrived: list[tuple[int, bytes]] = []
-        """What arrived since the last claim began to read."""
+        """Segments that arrived since the last claim began to read: moment and fields."""
 
     def restart(self) -> None:
         """Forget how far the lane was read: another process led it meanwhile."""
@@ -65,19 +66,19 @@ class LaneMemory:
 
     @property
     def floors(self) -> dict[bytes, Position]:
-        """The position up to which nothing fresh is unclaimed, by fields."""
+        """The positions up to which no fresh segment is unclaimed, by fields."""
         return dict(self._floors)
 
     def floor(self, fields: bytes) -> Position:
-        """Return the position up to which nothing fresh with these fields is unclaimed, but for what comes late."""
+        """Return the position up to which no fresh segment with these fields is unclaimed, unless it came late."""
         return self._floors.get(fields, BOTTOM)
 
     def begin_read(self) -> None:
-        """Say that a claim reads now: it may not see what arrives from here on."""
+        """Take note that a claim begins to read: it may miss segments that arrive from now on."""
         self._arrived.clear()
 
     def arrived(self, at: int, fields: bytes) -> None:
-        """Remember that a fresh segment arrived, stamped with a moment that claims may have passed already."""
+        """Remember that a fresh segment arrived, whose moment may be below the floor already."""
         self._arrived.append((at, fields))
         self.fields_changed = self.fields_changed or bool(fields)
         self.lower(at, fields)
@@ -87,7 +88,7 @@ class LaneMemory:
         self.next_due = due if self.next_due is None else min(due, self.next_due)
 
     def lower(self, at: int, fields: bytes) -> None:
-        """Let claims find fresh segments with these fields that arrived at a moment."""
+        """Lower the floor, so that claims find fresh segments with these fields that arrived at this moment."""
         if fields in self._floors and self._floors[fields][0] >= at:
             self._floors[fields] = (at - 1, _TOP_ID)
 
@@ -102,7 +103,7 @@ class LaneMemory:
         ]
 
     def has(self, number: SegmentRef) -> bool:
-        """Tell whether a segment is claimed, or left alone."""
+        """Tell whether a segment is claimed, or damaged and left alone."""
         return number in self.claims or number in self.damaged
 
     def take(self, number: SegmentRef, claimed: ClaimMark) -> None:
@@ -112,18 +113,20 @@ class LaneMemory:
             self._tops[claimed.fields] = max(self._tops.get(claimed.fields, BOTTOM), claimed.position)
 
     def shun(self, number: SegmentRef) -> None:
-        """Leave a claimed segment alone that nobody can open."""
+        """Leave a claimed segment, which cannot be opened, out of all further claims."""
         self.damaged[number] = self.claims.pop(number)
 
     def pass_over(self, fields: bytes, positions: Iterable[Position], *, exhausted: bool, now: int) -> None:
-        """Raise the floor behind what a claim took.
+        """Raise the floor to the last segment that a claim took.
 
-        Never above this moment: a segment of a proxy whose clock is ahead would hide what all others store.
+        The floor is never raised beyond ``now``: otherwise a segment of a proxy whose clock is ahead would hide the
+        segments that all others store.
 
         Args:
-            fields: Of what was claimed.
-            positions: Those of its segments, if it began at the floor; none where it began at the top.
-            exhausted: Whether it took all there was above the floor, so that nothing is left up to what was ever taken.
+            fields: The request fields of the claim.
+            positions: Of the segments that it took, if it began at the floor; empty if it took the newest first.
+            exhausted: Whether it took all that was above the floor: then the floor rises to the last position that was
+                ever claimed.
             now: Server clock in milliseconds.
         """
         if exhausted:
@@ -141,5 +144,5 @@ class LaneMemory:
                 self.fields_changed = self.fields_changed or bool(claimed.fields)
 
     def adapt(self, taken: int) -> None:
-        """Learn from a claim how many segments the next one reads."""
+        """Set how many segments the next claim reads, from how many this one took."""
         self.reads = min(_MOST, max(_LEAST, 2 * taken))

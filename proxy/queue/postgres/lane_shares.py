@@ -1,4 +1,4 @@
-"""Who shall lead which lane; pure, so that every process comes to the same answer from the same facts."""
+"""Which process shall lead which lane. Pure functions: all processes get the same answer from the same facts."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -6,13 +6,14 @@ from hashlib import blake2b
 
 
 def shares(wishes: Mapping[bytes, Collection[str]], leaders: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return who shall lead each lane that somebody living wishes to lead.
+    """Return, for each lane that a living process wishes to lead, the process that shall lead it.
 
-    Whoever leads stays where that is fair: of two who wish to lead the same lanes none leads two more than the other.
+    The present leader stays where that is fair: of two processes that wish to lead the same lanes, neither shall lead
+    two or more lanes more than the other.
 
     Args:
         wishes: Which lanes each living process wishes to lead.
-        leaders: Who leads now; those who are not among the living count for nothing.
+        leaders: The present leader of each lane; leaders that are not alive are ignored.
     """
     wishers: dict[str, list[bytes]] = {}
     for replica, lanes in wishes.items():
@@ -34,7 +35,7 @@ def shares(wishes: Mapping[bytes, Collection[str]], leaders: Mapping[str, bytes]
 def _unfair(
     chosen: Mapping[str, bytes], wishers: Mapping[str, Collection[bytes]], load: Mapping[bytes, int]
 ) -> tuple[str, bytes] | None:
-    """Return a lane whose leader has too much beside another who wishes to lead it, and that other."""
+    """Return a lane whose leader leads at least two lanes more than another that wishes to lead it, and that other."""
     for lane in sorted(chosen):
         other = _least_loaded(lane, wishers[lane], load)
         if load.get(other, 0) + 1 < load[chosen[lane]]:
@@ -47,5 +48,5 @@ def _least_loaded(lane: str, replicas: Collection[bytes], load: Mapping[bytes, i
 
 
 def _rank(lane: str, replica: bytes) -> bytes:
-    """Return what spreads the lanes over processes with equally much to do."""
+    """Return a hash that spreads the lanes over processes that lead equally many."""
     return blake2b(lane.encode() + replica, digest_size=8).digest()

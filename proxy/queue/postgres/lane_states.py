@@ -1,4 +1,4 @@
-"""How delivery of each pixel stands with Graph: written by whoever leads, read by the next who does."""
+"""How delivery of each pixel stands with Graph: written by the lane's leader, and read by the next leader."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,26 +10,26 @@ from proxy.queue.postgres.leases import Leases
 
 
 class LaneStates:
-    """Reads and keeps them."""
+    """Reads and writes the delivery states of lanes."""
 
     def __init__(self, database: Database, leases: Leases) -> None:
-        """Know none yet.
+        """Begin with no state in memory.
 
         Args:
-            database: Where they are.
-            leases: Tell which lanes are led here.
+            database: Where the states are.
+            leases: Tell which lanes this process leads.
         """
         self._database = database
         self._leases = leases
         self._kept: dict[str, DeliveryState] = {}
-        """Of the lanes that this process leads."""
+        """The stored states of lanes that this process leads."""
 
     def forget(self, lane: str) -> None:
         """Forget how a lane stood: another process leads it from now on, or did until now."""
         self._kept.pop(lane, None)
 
     async def read(self, lane: str) -> DeliveryState:
-        """Return how a lane stands, as whoever leads it kept last.
+        """Return how a lane stands, as its leader last wrote it.
 
         Raises:
             QueueError: when there is no answer.

@@ -21,8 +21,8 @@ TABLES = (
 )
 Row: TypeAlias = Mapping[str, Any]
 
-# The beat tells the others that this process lives, and which lanes it wishes to lead. A process without a row has been
-# forgotten, or its database was put back: then nothing is led until it has a row again.
+# The beat tells the others that this process lives, and which lanes it wishes to lead. A process without a row was
+# forgotten, or the database was restored from a backup: it leads nothing then, until it has a row again.
 BEAT = """
 WITH beat AS (UPDATE replica SET seen_at = now(), wishes = $2::text[] WHERE id = $1::uuid RETURNING id)
 SELECT id, $2::text[] AS wishes FROM beat
@@ -31,7 +31,7 @@ SELECT id, wishes FROM replica WHERE id <> $1::uuid AND seen_at > now() - $3::fl
 """
 LANES = "SELECT * FROM lane ORDER BY lane"
 ADD = "INSERT INTO lane(lane) SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING"
-# Of a living leader nothing is taken; of one that this process has not heard of for a lease, only where $4 says so.
+# A living leader keeps its lanes. Those of a leader that has not beaten for a lease are taken only if $4 is true.
 TAKE = """
 UPDATE lane SET leader = $1::uuid, term = term + 1 WHERE lane IN (
     SELECT lane FROM lane WHERE lane = ANY($2::text[]) AND (leader IS NULL OR $4::bool AND NOT EXISTS (
@@ -50,12 +50,13 @@ WHERE lane = $1::text AND leader = $2::uuid
 
 
 class LaneCounts(NamedTuple):
-    """How much waits in a lane, as its leader counted."""
+    """How many events wait in a lane, as its leader counted."""
 
     waiting: int = 0
     held: int = 0
     suspects: int = 0
     next_due: int | None = None
+    """When the next held segment is due, in milliseconds."""
 
 
 COUNTED = """
@@ -77,7 +78,7 @@ def counts_of(row: Row) -> LaneCounts:
 
 
 async def read_state(run: Run, lane: str) -> DeliveryState:
-    """Return how delivery of a lane stands; well, if nothing else was kept.
+    """Return how delivery of a lane stands; the state without failures if none was stored.
 
     Raises:
         QueueError: when there is no answer.
@@ -104,5 +105,5 @@ async def keep_state(run: Run, lane: str, leader: bytes, state: DeliveryState) -
 
 
 def _text(words: str) -> str:
-    """Return somebody else's words as a text that PostgreSQL takes."""
+    """Return a text from outside as PostgreSQL accepts it: without NUL characters."""
     return words.replace("\0", "\N{REPLACEMENT CHARACTER}")

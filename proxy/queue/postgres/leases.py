@@ -1,13 +1,14 @@
-"""Who delivers which pixel: of the processes that share the queue one leads each lane, by a lease.
+"""Leases: they say which of the processes that share the queue delivers which pixel, that is, leads its lane.
 
-Each process beats: it writes that it lives, and which lanes it wishes to lead. What nobody living leads is taken,
-fairly shared; what is too much is given back once no attempt at it is under way, and everything at a stop. A lease says
-who *starts* attempts. Nothing that is stored depends on it: two who lead at once send the same events twice, with the
-same ids, and of their settlements the second changes nothing.
+Each process *beats*: it writes regularly that it lives, and which lanes it wishes to lead. Lanes without a living
+leader are taken, shared fairly between the processes. A process that leads more than its share gives lanes back, each
+once no attempt at it is under way; a process that stops gives back all. A lease says who *starts* attempts. Nothing
+that is stored depends on it: if two processes lead a lane at once, they send the same events twice, with the same ids,
+and the second settlement changes nothing.
 
-All times are the database's clock, or durations of this process's own. Whoever has not been heard of for a lease counts
-as dead, but only for those who have themselves been heard all that time: after an outage of the database, which
-silenced everybody, the first to come back takes nothing away from the others.
+All times are the database's clock, or durations measured by this process. A process that has not beaten for the length
+of a lease counts as dead, but only a process whose own beats succeeded all that time may take its lanes: after an
+outage of the database, which stopped all beats, the first to come back takes nothing away from the others.
 """
 
 import asyncio
@@ -26,13 +27,13 @@ from proxy.queue.postgres.lane_table import Row
 log = logging.getLogger(__name__)
 
 _BEATS = 4
-"""In a lease."""
+"""How many beats there are in the time of a lease."""
 _SURE = 2 / 3
-"""Of a lease: whoever's last beat is older starts nothing new, and stops well before others take its lanes."""
+"""Part of a lease: a process whose last beat is older than this starts nothing, well before others take its lanes."""
 
 
 class Leases:
-    """Beats for one process; used on the event loop only."""
+    """The leases of one process, for which it beats; used on the event loop only."""
 
     def __init__(
         self,
@@ -46,9 +47,9 @@ class Leases:
 
         Args:
             database: Where the leases are.
-            lease_s: Seconds after which a process that is not heard of counts as dead.
+            lease_s: Seconds without a beat after which a process counts as dead.
             is_idle: Tells whether no attempt at a lane is under way here, so that it may be given back.
-            clock: Seconds, from any moment on.
+            clock: A monotonic clock in seconds.
         """
         self._database = database
         self._lease_s = lease_s
@@ -57,16 +58,16 @@ class Leases:
         self._wishes: set[str] = set()
         self._terms: dict[str, int] = {}
         self._leaving: set[str] = set()
-        """What is led, but shall be another's."""
+        """Lanes that this process still leads, but that another shall lead."""
         self._heard = self._heard_since = -lease_s
-        """When the last good beat was sent, and the first of all that followed each other closely."""
+        """When the last successful beat was sent, and when the first of the unbroken series of them."""
         self._one_beat = asyncio.Lock()
         self._nudged = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.watchers: list[Callable[[str], None]] = []
-        """Called with a lane that this process leads from now on, or no more."""
+        """Called with a lane when this process begins or ceases to lead it."""
         self.after_beat: Callable[[], None] = lambda: None
-        """Called after each good beat."""
+        """Called after each successful beat."""
         self.rows: dict[str, Row] = {}
         """All lanes as of the last beat."""
 
@@ -75,7 +76,7 @@ class Leases:
         self._task = asyncio.create_task(self._run(), name="leases")
 
     def wish(self, lanes: Collection[str]) -> bool:
-        """Wish to lead lanes; tell whether that is new."""
+        """Wish to lead lanes; tell whether any of them is a new wish."""
         is_new = not self._wishes.issuperset(lanes)
         self._wishes.update(lanes)
         if is_new:
@@ -83,7 +84,7 @@ class Leases:
         return is_new
 
     def term(self, lane: str) -> int:
-        """Return a number, another one each time this process begins to lead a lane; 0 while it starts nothing."""
+        """Return a number that changes each time this process begins to lead a lane; 0 while it must start none."""
         return self._terms.get(lane, 0) if self._is_sure() and lane not in self._leaving else 0
 
     def led(self) -> list[str]:
@@ -91,7 +92,7 @@ class Leases:
         return [lane for lane in self._terms if self.term(lane)]
 
     async def beat(self) -> None:
-        """Tell the others that this process lives, and take, lose or give back lanes.
+        """Write that this process lives, and take lanes, give lanes back, or learn that they were lost.
 
         Raises:
             QueueError: when there is no answer.
@@ -165,17 +166,17 @@ class Leases:
             try:
                 await self.beat()
             except QueueError as error:
-                # Of a database that is away it is said elsewhere.
+                # That the database is away is logged elsewhere.
                 log.log(logging.WARNING if self._database.here else logging.DEBUG, "no beat: %s", error)
             except Exception:
-                # A task that ends would leave every lane to the others without a word.
+                # If the task ended, the others would take all lanes, and nothing would tell why.
                 log.exception("a fault of ours in the beat")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._lease_s / _BEATS):
                     await self._nudged.wait()
 
     async def close(self) -> None:
-        """Give all lanes back, if the database answers, and beat no more."""
+        """Stop beating, and give all lanes back if the database answers."""
         if self._task:
             await end(self._task)
         async with self._one_beat:

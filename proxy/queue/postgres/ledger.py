@@ -1,7 +1,8 @@
-"""The shared ledger: what finished is written into the table of its day, within the transaction that ends it.
+"""The shared ledger: a finished event becomes a row in the table of its day.
 
 Rows of a delivery are written by the transaction that settles it; all others by ``notes.py``, a batch at a time. The
-rollups count them in the same transaction, at its end, as others may wait for the rows it raises (copy_moves.py).
+rollups count the rows in the same transaction, at its end, since other transactions may have to wait for the rollup
+rows that it changes (see also copy_moves.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,12 +37,12 @@ _WRITE_UPDATES = """
 INSERT INTO fate_{day}(key, fate) SELECT * FROM unnest($1::int8[], $2::text[])
 ON CONFLICT (key) DO UPDATE SET fate = excluded.fate WHERE fate_{day}.fate <> 'fired'
 """
-# Two proxies that make a table at one moment hinder each other once.
+# Attempts to make a table: if two proxies make it at the same moment, one of them fails once.
 _TRIES = 3
 
 
 class SharedLedger:
-    """Knows which day tables there are; safe to share between all that write rows."""
+    """Writes rows and updates of browser copies, and knows which day tables exist; one is shared by all writers."""
 
     def __init__(self, database: Database, sealer: Sealer, now: Callable[[], int], *, days: int) -> None:
         """Begin without any look at the database.
@@ -50,14 +51,15 @@ class SharedLedger:
             database: Where the tables are.
             sealer: Gives the key of ``copy_key``.
             now: The server's clock in milliseconds.
-            days: How long rows stay; those of earlier days are not written any more.
+            days: How many days rows are kept; rows of earlier days are no longer written.
         """
         self._database = database
         self._secret = sealer.key("browser-copies")
         self._now = now
         self._days = days
         self._made: set[int] = set()
-        # Days with a table of updates, whichever version made it; one of rows it may have to complete.
+        # Days that have a table of updates, whichever version of the program made it; their tables of rows may still
+        # lack columns, unlike those in _made.
         self._updated_days: set[int] = set()
         self._writers = 0
         self._rollups = SharedRollups()
@@ -65,7 +67,7 @@ class SharedLedger:
 
     @property
     def is_written(self) -> bool:
-        """Whether a transaction of this process may be about to make rows visible."""
+        """Whether rows that this process has begun to write may still become visible."""
         return self._writers > 0
 
     @contextmanager
@@ -112,7 +114,7 @@ class SharedLedger:
                 return
 
     def of_days(self, rows: Iterable[LedgerRow]) -> Mapping[int, Sequence[LedgerRow]]:
-        """Return rows that can be written by the day of their table, without those whose day is over."""
+        """Return rows grouped by day, without those that the database cannot hold or whose day is no longer kept."""
         first = self._now() // DAY_MS - self._days + 1
         by_day = groupby(sorted(ledger_rows.writable(rows), key=_day), key=_day)
         return {day: list(some) for day, some in by_day if day >= first}
@@ -122,7 +124,7 @@ class SharedLedger:
         return ledger_rows.values(rows, self._secret)
 
     async def as_known(self, run: Run, rows: Iterable[LedgerRow]) -> list[LedgerRow]:
-        """Return rows with what is known by now of browser copies that were undecided.
+        """Return the rows, with the status that is known by now of browser copies that were undecided.
 
         Args:
             run: Runs statements.
@@ -154,24 +156,24 @@ class SharedLedger:
             raise
 
     def plain_changes(self, rows: Sequence[LedgerRow], places: Sequence[int]) -> Changes | None:
-        """Return what rows change in the rollups, by what they hang on; None where that needs a transaction.
+        """Return the changes that rows make in the rollups; None where these need more than one statement.
 
         Args:
             rows: Finished events, which are written by ``values``.
-            places: Of each what it hangs on; see ``rollup_table.raising``.
+            places: For each row, the place of the segment whose deletion it depends on; see settling.py.
         """
         return self._rollups.plain_changes([CountedRow(row, 1, place) for row, place in zip(rows, places, strict=True)])
 
     async def write(
         self, run: Run, rows: Iterable[LedgerRow], *, updates: Iterable[CopyChange] = (), again: bool = False
     ) -> None:
-        """Add finished events and updates of browser copies within a transaction, whose day tables are there.
+        """Add finished events and updates of browser copies within a transaction; their day tables must exist.
 
         Args:
             run: Runs statements of the transaction, of which these are the last.
             rows: Finished events.
-            updates: Of several about one copy the last counts.
-            again: The events may be there already, as an answer was lost.
+            updates: The updates; of several about one copy the last counts.
+            again: Whether the events may be there already, since an earlier answer was lost.
 
         Raises:
             QueueError: when they were not written.
@@ -184,7 +186,7 @@ class SharedLedger:
                     await run(ledger_rows.insertion(day), *self.values(new))
                 written += new
         moved = await self._write_updates(run, updates)
-        # Together, in one order of their keys, or two transactions might wait for each other.
+        # All together, in the order of their keys: otherwise two transactions could deadlock.
         await self._rollups.count(run, [*map(CountedRow, written), *moved])
 
     async def _unknown(self, run: Run, day: int, rows: Sequence[LedgerRow]) -> Sequence[LedgerRow]:
@@ -200,7 +202,7 @@ class SharedLedger:
         written: set[int] = set()
         for day, some in sorted(by_day.items()):
             if day >= first:
-                # In the order of the keys, so that two proxies never wait for each other.
+                # In the order of the keys, so that two proxies never deadlock.
                 keys = sorted(some)
                 with self._if_missing(day):
                     await run(_WRITE_UPDATES.format(day=day), keys, [some[key] for key in keys])
@@ -208,24 +210,24 @@ class SharedLedger:
         return await self._moves.move(run, written)
 
     async def replayed(self, run: Run, records: Sequence[Record]) -> None:
-        """Let the rows of dead letters say that these were put back; the rollups count them no more.
+        """Mark the rows of dead letters as replayed; the rollups no longer count them.
 
         Args:
             run: Runs statements of the transaction that puts them back, of which these are the last.
-            records: Of the dead letters.
+            records: The records of the dead letters.
         """
         copies = [ledger_rows.row_number(record, self._secret) for record in records]
         await self._rollups.count(run, await self._moves.replay(run, copies))
 
     async def reconcile(self, run: Run) -> bool:
-        """Move what two transactions missed in each other, a slice at a time; tell whether there may be more."""
+        """Move, in a slice of rows, what overlapping transactions missed (copy_moves.py); tell if there may be more."""
         moved, more = await self._moves.reconcile(run)
         await self._rollups.count(run, moved)
         return more
 
     @contextmanager
     def _if_missing(self, day: int) -> Iterator[None]:
-        """Look again next time where somebody dropped the tables of a day."""
+        """If the body finds the tables of a day dropped, forget that they exist, so that they are made next time."""
         try:
             yield
         except TableMissingError:

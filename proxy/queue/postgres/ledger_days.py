@@ -1,8 +1,9 @@
 """Tables of finished events, two for each day D (days since 1970, UTC): which there are, and how they are made.
 
 ``ledger_D`` has a row for each finished event of the day, ``fate_D`` the later updates of browser copies by event and
-visitor (``keys.copy_key``). They are plain tables that are dropped whole, as nothing is cheaper to forget; creating and
-dropping them locks no parent. Whoever writes makes sure of today's and tomorrow's.
+visitor (``keys.copy_key``). They are plain tables, which are dropped whole, as that is the cheapest way to delete; and
+unlike with partitions, creating and dropping them locks no parent table. Processes that write the ledger make sure that
+the tables of today and tomorrow exist.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from proxy.queue.postgres.transaction import Run
 
 LEDGER, UPDATES = "ledger", "fate"
 """Kinds of day tables: their names begin so."""
-# What layout 1 had. Pages have room for the next version of rows whose browser copy becomes known.
+# The columns of layout 1. Pages keep room for the new version of a row whose browser copy becomes known.
 _ROWS = """
 CREATE TABLE IF NOT EXISTS ledger_{day}(
     number int8 NOT NULL, at int8 NOT NULL, pixel text NOT NULL, name text NOT NULL, id text NOT NULL,
@@ -24,18 +25,18 @@ _OLD_COLUMNS = 14
 _NEW_COLUMNS = (*COLUMNS[_OLD_COLUMNS - 1 :], ("replayed", "bool"))
 _ADDED = ", ".join(f"ADD COLUMN IF NOT EXISTS {name} {kind}" for name, kind in _NEW_COLUMNS)
 ARRIVAL = "coalesce(arrived, at)"
-"""When the event of a row arrived; of rows of layout 1, when it ended."""
+"""SQL: when the event of a row arrived; for rows of layout 1, when it ended."""
 RARE = "status <> 'delivered'"
-"""Rows that have an index by status."""
+"""SQL condition: the rows that are in the index by status."""
 _ADDITIONS = (
     "ALTER TABLE ledger_{day} " + _ADDED,
     # With the name, so that a search for a rare one reads no other rows.
     "CREATE INDEX IF NOT EXISTS ledger_{day}_arrival ON ledger_{day}((" + ARRIVAL + "), number, name)",
     "CREATE INDEX IF NOT EXISTS ledger_{day}_status ON ledger_{day}(status, (" + ARRIVAL + "), number) WHERE " + RARE,
-    # Without the browser copy, so that a new version of a row needs no entry anywhere.
+    # Without the column of the browser copy, so that a row whose copy becomes known needs no new entry in any index.
     "CREATE INDEX IF NOT EXISTS ledger_{day}_copy ON ledger_{day}(copy) WHERE movable",
 )
-# A table that an older version made, at its first upgrade or beside us.
+# Tables that an older version of the program made: before the upgrade, or since then, beside this one.
 _OLD = """
 SELECT substr(relname::text, 8)::int8 AS day FROM pg_class c
 WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r'
@@ -48,7 +49,7 @@ _CREATIONS = (
     "CREATE INDEX IF NOT EXISTS ledger_{day}_id ON ledger_{day} USING hash(id)",
     "CREATE TABLE IF NOT EXISTS fate_{day}(key int8 PRIMARY KEY, fate text NOT NULL)",
 )
-# By the index of the catalogue, whose names are compared byte by byte.
+# The ranges use the index of the catalogue, whose names are compared byte by byte.
 _NAMES = """
 SELECT relname::text AS name FROM pg_class c
 WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r'
@@ -77,7 +78,7 @@ async def add_columns(run: Run, day: int) -> None:
 
 
 async def day_tables(run: Run) -> frozenset[str]:
-    """Return the names of all day tables, but for those of rows that an older version made and nobody completed yet."""
+    """Return the names of all day tables, except tables of rows that lack columns since an older version made them."""
     names = [str(row["name"]) for row in await run(_NAMES)]
     return frozenset(name for name in names if name.partition("_")[2].isdecimal())
 

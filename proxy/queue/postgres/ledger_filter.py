@@ -1,4 +1,4 @@
-"""Which finished events a filter names, as a condition of SQL with its values."""
+"""The SQL condition, with its values, for the finished events that a filter asks for."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
 
 class RowCondition(NamedTuple):
-    """Goes behind other conditions, as it begins with AND."""
+    """A condition to be appended to other conditions: it begins with AND, or is empty."""
 
     sql: str
     values: list[object]
 
 
 def condition_of(wanted: Filter, first: int) -> RowCondition:
-    """Return the condition of a filter, but for its cursors.
+    """Return the condition of a filter, without its cursors.
 
     Args:
         wanted: The filter.
@@ -61,7 +61,7 @@ def _texts(wanted: Filter) -> dict[str, str]:
 
 
 def _of_status(status: Status) -> str:
-    """Return a condition without an argument, so that the planner knows whether the index of rare rows has all."""
+    """Return a condition without an argument, so that the planner knows whether it can use the index of rare rows."""
     if status is Status.REPLAYED:
         return f"status = '{Status.DEAD}' AND replayed"
     return f"status = '{status.value}'" + (" AND replayed IS NULL" if status is Status.DEAD else "")

@@ -1,9 +1,9 @@
 """What the shared ledger forgets: whole days where it can, slices of the oldest rows where it must.
 
-How many rows a table has is what the server last counted (``ANALYZE``, which reads a sample), and each row counts as so
-many bytes: nobody reads a hundred million rows in order to know. A table of a day is dropped once the day is over
-its time, or where the bytes of all others exceed what the ledger may take; within the oldest day that must stay in part
-its oldest rows are removed, whose room the next rows take.
+The bytes of a table are estimated: the number of rows that the server last counted (``ANALYZE``, which reads a sample),
+times a fixed number of bytes per row. So no hundred million rows are read for it. A day's table is dropped once the day
+is older than the ledger is kept, or if the other tables alone take as many bytes as the ledger may. If only a part of
+the oldest table must go, its oldest rows are deleted, and the next rows take their room.
 """
 
 import math
@@ -15,12 +15,12 @@ from proxy.model.units import DAY_MS
 from proxy.queue.postgres.ledger_days import LEDGER, UPDATES, day_tables, days_of
 from proxy.queue.postgres.transaction import Run
 
-# With their indexes; measured.
+# Of each row and update, with the indexes; measured.
 ROW_BYTES, UPDATE_BYTES = 380, 70
 # Rows removed in one transaction.
 SLICE = 10_000
 _COUNT_EVERY_S = 600.0
-# Behind today's there is tomorrow's, empty, and yesterday's may still grow.
+# The newest days, which are counted again: tomorrow's table, still empty, today's, and yesterday's, which may grow.
 _GROWING_DAYS = 3
 _OURS = "relname = ANY($1::text[]) AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
 _COUNTS = f"SELECT relname::text AS name, greatest(reltuples, 0)::int8 AS rows FROM pg_class WHERE {_OURS}"  # noqa: S608
@@ -28,7 +28,7 @@ _UNCOUNTED = f"SELECT relname::text AS name FROM pg_class WHERE {_OURS} AND relt
 
 
 async def forget_days(run: Run, now: int, retention: RetentionSettings) -> bool:
-    """Drop the tables of the oldest day that is over; tell whether another may be due.
+    """Drop the oldest table whose day is no longer kept; tell whether there is another.
 
     Args:
         run: Runs statements of a transaction that waits for no lock for long.
@@ -48,7 +48,7 @@ def _age(name: str) -> tuple[int, str]:
 
 
 class LedgerBytes:
-    """Holds the ledger to its bytes."""
+    """Keeps the ledger within the bytes that it may take."""
 
     def __init__(self, retention: RetentionSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Begin without any count.
@@ -64,7 +64,8 @@ class LedgerBytes:
     async def forget(self, run: Run) -> bool:
         """Remove a slice of what is beyond the bytes that the ledger may take; tell whether there may be more.
 
-        The oldest of events or of updates go, whichever take more, so that a flood of one leaves room for the other.
+        The oldest events or the oldest updates go, whichever kind takes more, so that a flood of one kind leaves room
+        for the other.
 
         Args:
             run: Runs statements of a transaction that waits for no lock for long.
@@ -76,7 +77,7 @@ class LedgerBytes:
         return beyond > 0 and await _remove(run, _larger(sizes), beyond)
 
     async def _count(self, run: Run, tables: frozenset[str]) -> None:
-        """Have the rows of the newest days counted, now and then; those of others stay as they are once counted."""
+        """Have the server count the rows of the newest days now and then, and those of other days once."""
         now = self._monotonic()
         if now - self._counted_at >= _COUNT_EVERY_S:
             self._counted_at = now
@@ -97,7 +98,7 @@ def _larger(sizes: Mapping[str, int]) -> Mapping[str, int]:
 
 
 async def _remove(run: Run, sizes: Mapping[str, int], beyond: int) -> bool:
-    """Remove the oldest table whole if that is not too much, or a slice of it; tell whether more is beyond."""
+    """Drop the oldest table if it is no larger than the excess, else delete a slice of it; tell if more must go."""
     name, size = next(iter(sizes.items()))
     if size <= beyond and len(sizes) > 1:
         await run(f"DROP TABLE IF EXISTS {name}")

@@ -1,12 +1,13 @@
 """Pages of the shared ledger: finished events with the latest status of their browser copies.
 
 A page looks at a bounded number of rows and is read in one short transaction; day tables may appear and go between two
-pages. Newest first, rows come by day and by number.
+pages. There are two orders. Newest first (``newest``), rows come by day and by number.
 
-Above a number, rows come in the order of their numbers, and a reader that goes on from the last one misses none. As
-rows may become visible after others with larger numbers, such a page stays ``LAG_US`` behind the database's clock, and
-behind the newest sign of life of any proxy: a commit that waits for a standby becomes visible before a later one does.
-Only where no other proxy lives, and this one writes no rows at the moment, the page goes up to the last row there is.
+Above a number (``since``), rows come in the order of their numbers, and a reader that goes on from the last one misses
+none. Since a row may become visible after others with larger numbers, such a page ends ``LAG_US`` before the database's
+clock and before the newest beat of any proxy: commits that wait for a standby become visible in their order, so all
+that is older than a visible beat is visible. Only if no other proxy lives, and this one writes no rows at the moment,
+does the page go up to the last row.
 """
 
 from collections.abc import Sequence
@@ -23,11 +24,11 @@ from proxy.queue.postgres.transaction import Run
 SLICE = 5000
 """Rows that a page looks at."""
 FOUND = 100
-"""Rows that it returns, but for those that share the last one's number."""
+"""Rows that a page returns, at most, without those that share the last one's number."""
 LAG_US = 6_000_000
 """Longer than any transaction takes from its rows to its commit, as idle ones are ended after 5 s."""
 ABOVE_ALL = (1 << 63) - 1
-# Proxies that were silent for a minute write no more; a statement of theirs has ended.
+# A proxy without a beat for a minute writes no more: any statement of it has ended.
 _HORIZON = f"""
 SELECT CASE
   WHEN $2 AND NOT EXISTS (SELECT FROM replica WHERE id <> $1 AND seen_at > now() - interval '60 s') THEN {ABOVE_ALL}
@@ -37,14 +38,14 @@ END AS horizon
 
 
 class DayPlace(NamedTuple):
-    """Where a page begins: in the table of a day, below a row."""
+    """Where a page begins: in the table of a day, below the number of a row."""
 
     day: int
     below: int
 
 
 START = DayPlace(ABOVE_ALL, ABOVE_ALL)
-"""The newest row."""
+"""Where the first page begins: at the newest row."""
 
 
 async def newest(run: Run, wanted: Filter, place: DayPlace = START) -> tuple[list[LedgerRow], DayPlace | None]:
@@ -90,14 +91,14 @@ async def horizon(run: Run, replica: bytes, *, alone: bool) -> int:
     Args:
         run: Runs statements of the page's transaction.
         replica: The id of this process.
-        alone: This process writes no rows now.
+        alone: Whether this process writes no rows now.
     """
     ((found,),) = await run(_HORIZON, replica, alone)
     return await _last(run) if found == ABOVE_ALL else int(found)
 
 
 async def _last(run: Run) -> int:
-    """Return the largest number of all rows there are, for what begins to be written now will have larger ones."""
+    """Return the largest number of any row; rows whose writing begins from now on get larger ones."""
     days = days_of(await day_tables(run), LEDGER)
     if not days:
         return 0
@@ -107,13 +108,15 @@ async def _last(run: Run) -> int:
 
 
 async def since(run: Run, wanted: Filter, number: int, top: int) -> tuple[list[LedgerRow], int | None]:
-    """Return the wanted rows of a page above a number, in order, and the number that a next page begins above, if any.
+    """Return the wanted rows of a page above a number, in order, and the number above which the next page begins.
+
+    None for the latter if there is no next page.
 
     Args:
         run: Runs statements of the page's transaction.
         wanted: The filter.
-        number: Above which.
-        top: Up to which; see ``horizon``.
+        number: The number above which rows are returned.
+        top: The number up to which rows are returned; see ``horizon``.
     """
     tables = await day_tables(run)
     days = days_of(tables, LEDGER)
@@ -134,7 +137,7 @@ async def since(run: Run, wanted: Filter, number: int, top: int) -> tuple[list[L
 
 
 async def _slice_end(run: Run, days: Sequence[int], number: int, top: int) -> int | None:
-    """Return the number up to which a page above a number looks; None where it reaches the last row."""
+    """Return the number up to which a page looks that begins above ``number``; None if it reaches the last row."""
     parts = " UNION ALL ".join(
         f"(SELECT number FROM ledger_{day} WHERE number > $1 AND number <= $2 ORDER BY number LIMIT {SLICE})"  # noqa: S608
         for day in days

@@ -1,4 +1,4 @@
-"""Rows of the ledger as statements take them: a column an argument, and the number that the database gives each.
+"""Rows of the ledger as arguments of statements, one for each column, and the number that the database gives each row.
 
 A row's number is the database's clock in microseconds when it is written, and never below what its table holds, so
 that it grows whichever proxy writes and whatever the clocks of proxies say, without a sequence; it stays below 2⁵³,
@@ -43,16 +43,16 @@ COLUMNS = (
     ("subcode", "int8"),
     ("message", "text"),
 )
-"""All but the number; from ``movable`` on NULL in rows of layout 1, and where there is nothing to say."""
+"""All columns but the number. From ``movable`` on they are NULL in rows of layout 1, and where there is no value."""
 FACTS = f"number, {', '.join(name for name, _ in COLUMNS)}, replayed"
-"""What ``row_of`` reads."""
+"""The columns that ``row_of`` reads."""
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::int8"
 _NAMES = ", ".join(name for name, _ in COLUMNS)
-# With the number, as layout 1 has them; and with ``replayed``.
+# How many columns layout 1 has, with the number; and how many there are now, with the number and ``replayed``.
 _OLD_COLUMNS, _ALL_COLUMNS = 14, len(COLUMNS) + 2
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _MOST_ATTEMPTS = (1 << 31) - 1
-# Beside a row of the same event and moment, which a statement whose answer was lost may have written.
+# True if there is no row of the same event and moment, which a statement whose answer was lost may have written.
 _UNKNOWN = (
     "(SELECT count(*) FROM ledger_{day} o WHERE o.id = l.id AND o.at = l.at AND o.copy = l.copy"
     " AND o.status = l.status AND o.reason = l.reason) = 0"
@@ -63,7 +63,7 @@ _LIST = ", ".join(f"l.{name}" for name, _ in COLUMNS)
 
 
 def unknown_of(day: int) -> str:
-    """Return the SQL that tells by their places, from 1, which rows of one day are not in its table yet."""
+    """Return the SQL that finds which rows of one day are not in its table yet: their places, from 1."""
     arguments = ", ".join(f"${number}::{kind}[]" for number, (_, kind) in enumerate(COLUMNS, 1))
     return (
         f"SELECT ordinal FROM unnest({arguments}) WITH ORDINALITY l({_NAMES}, ordinal)"  # noqa: S608 - our own names
@@ -77,7 +77,7 @@ def insertion(day: int, first: int = 1, *, condition: str = "true", more: Sequen
     Args:
         day: Of their table.
         first: The number of the first argument that ``values`` fills.
-        condition: Which of them are added; ``l`` has their columns.
+        condition: An SQL condition: which rows are added; ``l`` has their columns.
         more: Names and types of further arguments behind those, an element for each row.
     """
     columns = [*COLUMNS, *more]
@@ -92,7 +92,7 @@ def insertion(day: int, first: int = 1, *, condition: str = "true", more: Sequen
 
 
 def writable(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
-    """Return those rows whose numbers the database can hold."""
+    """Return those rows whose ``time_s`` and ``attempts`` the database can hold."""
     return [row for row in rows if _LEAST <= row.time_s <= _MOST and 0 <= row.attempts <= _MOST_ATTEMPTS]
 
 
@@ -108,7 +108,7 @@ def values(rows: Sequence[LedgerRow], secret: bytes) -> list[list[object]]:
 
 def _columns(row: LedgerRow, secret: bytes) -> tuple[object, ...]:
     facts = row.facts
-    # Rollups count it, and may come to count it otherwise: when its browser copy becomes known, or it is put back.
+    # Whether the rollups may have to count it otherwise: when its browser copy becomes known, or it is replayed.
     is_movable = row.browser_copy in UNDECIDED or row.status is Status.DEAD or None
     event = (row.at, text(row.pixel), text(row.name), text(row.id), row.time_s, row.status.value, text(row.reason))
     delivery = (row.browser_copy, text(row.fbtrace_id), row.attempts, text(" ".join(row.findings)))
@@ -120,7 +120,7 @@ def _columns(row: LedgerRow, secret: bytes) -> tuple[object, ...]:
 
 
 def row_of(found: Any) -> LedgerRow:
-    """Return what ``FACTS`` read first; nobody reads who brought it."""
+    """Return a row whose first columns are ``FACTS``; the visitor is left empty, since the table does not have it."""
     old, (*facts, replayed) = found[:_OLD_COLUMNS], found[_OLD_COLUMNS:_ALL_COLUMNS]
     number, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, findings, _, source = old
     _, arrived, site, match_keys, consent, consent_source, redactions, value, currency, code, subcode, message = facts
@@ -133,7 +133,7 @@ def row_of(found: Any) -> LedgerRow:
 
 
 def event_key_of(pixel: str, name: str, identity: str) -> bytes:
-    """Return the key of an event, also where its texts have half a character.
+    """Return the key of an event, also if its texts have lone surrogates, which UTF-8 cannot encode.
 
     Args:
         pixel: Id of the pixel.
@@ -163,7 +163,7 @@ def copy_number(key: bytes, visitor: bytes, secret: bytes) -> int:
 
 
 def text(value: str) -> str:
-    """Return a text as the database can hold it: without NUL, and without half a character."""
+    """Return a text as the database can hold it: without NUL characters and lone surrogates."""
     if value.isascii():
         return value.replace("\0", "\ufffd") if "\0" in value else value
     return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")

@@ -1,7 +1,7 @@
 """A look at the servers of a queue from outside, which writes nothing.
 
-Every host is looked at by itself, standbys too: after a fail-over each of them may have to keep the promise. What is
-wrong with what was found, ``proxy.doctor`` decides.
+Every host is looked at by itself, standbys too: after a fail-over any of them may have to store events durably.
+``proxy.doctor`` decides what of the facts is wrong.
 """
 
 import asyncio
@@ -22,23 +22,23 @@ _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _Row: TypeAlias = "asyncpg.Record"
 
 _SECONDS = 5.0
-"""For all of one server."""
+"""For the whole look at one server."""
 _QUESTIONS = 3
-"""The clock is asked so often, and the quickest answer counts."""
+"""How often the server's clock is asked; the quickest answer counts."""
 _PAIRS = 3
-"""So often a pooler gets the opportunity to betray itself."""
+"""How often both connections are asked for their session, to find out whether a pooler answers."""
 
 
 async def look(url: str, *, schema: str = "capi_proxy", clock: Callable[[], float] = time.time) -> list[Look]:
     """Look at all servers of a queue at once.
 
     Args:
-        url: The queue's.
+        url: The url of the queue.
         schema: Where the tables are.
-        clock: This machine's, in seconds.
+        clock: This machine's clock, in seconds.
 
     Raises:
-        ValueError: when it is no such url.
+        ValueError: when the url is not valid.
     """
     return list(await asyncio.gather(*(_look_within(server, schema, clock) for server in server_urls(url))))
 
@@ -56,7 +56,7 @@ async def _look_within(url: str, schema: str, clock: Callable[[], float]) -> Loo
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[_Connection]:
-    # Nothing is prepared, which a pooler may not bear.
+    # Without prepared statements, which a pooler may not support.
     connection = await asyncpg.connect(url, statement_cache_size=0)
     try:
         yield connection
@@ -115,7 +115,7 @@ async def _rows(connection: _Connection, statement: str, *arguments: object) -> 
 
 
 async def _shared(first: _Connection, second: _Connection) -> bool:
-    """Tell whether two connections that are both open were ever served by one session: then a pooler shares them."""
+    """Tell whether a pooler shares out sessions: one served both connections, or several served one connection."""
     pids: tuple[set[int], set[int]] = (set(), set())
     for _ in range(_PAIRS):
         for known, connection in zip(pids, (first, second), strict=True):
@@ -136,7 +136,7 @@ async def _clock(connection: _Connection, clock: Callable[[], float]) -> tuple[f
 
 
 async def _timeline(connection: _Connection) -> int:
-    """Return the timeline; engines that keep no WAL of this kind refuse the question."""
+    """Return the timeline; 0 from databases that keep no WAL of this kind and refuse the question."""
     try:
         ((timeline,),) = await _rows(connection, look_texts.TIMELINE)
     except asyncpg.PostgresError:

@@ -1,12 +1,13 @@
-"""Wakes the lanes that this process leads when others brought events, by asking the database now and then.
+"""Wakes the lanes that this process leads when other processes stored events, by polling the database.
 
-A listener would be woken by NOTIFY, but that takes a lock over each commit that sends one, and with it more than half
-of the throughput. One question for all lanes is asked ten times a second while something came lately, else once.
+NOTIFY could wake a listener instead, but it holds a lock during each commit that sends one, which costs more than half
+of the throughput. One statement asks for all lanes: ten times a second if it found something in the last five seconds,
+otherwise once a second.
 
-Some segments come late: their commit took long, or the clock of their proxy is behind, so that claims have passed their
-place already. Sweeps look for them below the floors of the lanes (lane_memory.py), as often as that costs a hundredth
-of the time: mostly four times a second, but seldom while a transaction held open elsewhere keeps the database from
-forgetting what is gone.
+Some segments become visible late: their commit took long, or the clock of their proxy is behind, so that claims have
+passed their position already. Sweeps look for them below the floors of the lanes (lane_memory.py), as often as that
+takes no more than a hundredth of the time: usually four times a second, but rarely while a transaction that is open
+elsewhere keeps the database from removing deleted rows.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _BUSY_S, _QUIET_S, _LATELY_S = 0.1, 1.0, 5.0
 _SWEEP_S, _COUNT_S, _STRAYS_S = 0.25, 1.0, 60.0
-# A step may cost one part in so many of the time.
+# A step may take one part in so many of the time.
 _PARTS = 100
 
 LOOK = """
@@ -35,9 +36,9 @@ SELECT l.lane FROM unnest($1::text[], $2::int8[], $3::uuid[]) l(lane, at, id) WH
   WHERE s.lane = l.lane AND s.fields = '' AND s.suspect = 0 AND s.not_before = 0 AND (s.at, s.id) > (l.at, l.id)
   LIMIT 1)
 """
-"""Which lanes have fresh events of browsers above their floors.
+"""Finds the lanes that have fresh events of browsers above their floors.
 
-No EXISTS, here and below: of one the planner makes a join, and reads what waits in all lanes at each look.
+No EXISTS is used, here and below: the planner would turn it into a join, and read what waits in all lanes each time.
 """
 _WAITS = "SELECT true FROM segment s WHERE s.lane = l.lane AND s.not_before = 0 AND"
 OTHERS = f"""
@@ -48,7 +49,7 @@ SELECT l.lane, (SELECT min(s.not_before) FROM segment s WHERE s.lane = l.lane AN
   ) AS suspects
 FROM unnest($1::text[]) l(lane)
 """  # noqa: S608 - our own text
-"""What else waits in lanes."""
+"""Finds what else waits in lanes: when the next held segment is due, events with request fields, and suspects."""
 SWEEP = """
 SELECT l.lane, l.fields, s.at, s.id
 FROM unnest($1::text[], $2::bytea[], $3::int8[], $4::uuid[], $5::int8[]) l(lane, fields, at, id, most),
@@ -57,11 +58,11 @@ LATERAL (
   WHERE s.lane = l.lane AND s.fields = l.fields AND s.suspect = 0 AND s.not_before = 0 AND (s.at, s.id) <= (l.at, l.id)
   ORDER BY s.at, s.id LIMIT l.most) s
 """
-"""The first segments up to the floors of lanes: one more than are claimed there."""
+"""Finds the first segments up to the floors of lanes: up to ``most``, which is one more than are claimed there."""
 
 
 class _Step:
-    """Something that is done now and then, as often as it costs next to nothing."""
+    """The schedule of a step: every ``every_s`` seconds, or less often if it takes more than its part of the time."""
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
@@ -75,7 +76,7 @@ class _Step:
 
 
 class LookOut:
-    """Looks for work; used on the event loop only."""
+    """Looks for events that other processes stored; used on the event loop only."""
 
     def __init__(  # noqa: PLR0913 - all that it keeps up to date
         self,
@@ -92,10 +93,10 @@ class LookOut:
         Args:
             database: Where events wait.
             leases: Tell which lanes are led.
-            claiming: Knows how far they were read.
-            backlog: Hears how much waits.
+            claiming: Knows how far the lanes were read.
+            backlog: Takes the counts of what waits.
             wake: Called with a lane for which there may be work.
-            clock: Seconds, from any moment on.
+            clock: A monotonic clock in seconds.
         """
         self._database = database
         self._leases = leases
@@ -130,16 +131,16 @@ class LookOut:
                     self._say(error)
                     await asyncio.sleep(_QUIET_S)
                 except Exception:
-                    # A task that ends would leave what others bring unnoticed.
+                    # If the task ended, events that others store would not be noticed.
                     log.exception("a fault of ours in the look-out")
             await asyncio.sleep(_BUSY_S if self._clock() - self._worked < _LATELY_S else _QUIET_S)
 
     def _say(self, error: QueueError) -> None:
-        # Of a database that is away it is said elsewhere.
+        # That the database is away is logged elsewhere.
         log.log(logging.WARNING if self._database.here else logging.DEBUG, "no look: %s", error)
 
     async def look(self) -> None:
-        """Wake lanes for which others brought events, and do what is due beside.
+        """Wake lanes for which other processes stored events, and do the other steps that are due.
 
         Raises:
             QueueError: when there is no answer.
@@ -160,7 +161,7 @@ class LookOut:
         self._wake(lane)
 
     async def _look_at_others(self, led: Sequence[str]) -> None:
-        """Learn of what is held, of suspects, and of servers' events."""
+        """Look for held segments, suspects, and servers' events in the lanes that are led."""
         for row in await self._database.run(Role.BOOKS, OTHERS, led) if led else ():
             memory = self._claiming.lanes[row["lane"]]
             if row["due"] is not None:
@@ -171,7 +172,7 @@ class LookOut:
                 self._wake(row["lane"])
 
     async def _sweep(self, led: Sequence[str]) -> None:
-        """Lower the floors of lanes to segments that came late."""
+        """Lower the floors of lanes to segments that became visible late."""
         asked = [
             (lane, fields, *floor, len(memory.claims) + len(memory.damaged) + 1)
             for lane in led
@@ -187,7 +188,7 @@ class LookOut:
                 self._found(row["lane"])
 
     async def _count(self, led: Collection[str]) -> None:
-        """Count what waits in the lanes that are led, and tell the others."""
+        """Count what waits in the lanes that are led, and write it where the other processes read it."""
         if led:
             for lane, counts in (await self._backlog.count(led)).items():
                 row = self._leases.rows.get(lane)
@@ -196,11 +197,11 @@ class LookOut:
                     await run(Role.DELIVER, lane_table.COUNTED, lane, self._database.replica, *counts)
 
     async def _count_strays(self, _led: Collection[str]) -> None:
-        """Count what waits in lanes that nobody leads, such as those of pixels that are not configured any more."""
+        """Count what waits in lanes without a leader, such as those of pixels that are no longer configured."""
         await self.count_all()
 
     async def count_all(self) -> None:
-        """Count what waits in all lanes but those that others lead.
+        """Count what waits in all lanes except those that other processes lead.
 
         Raises:
             QueueError: when there is no answer.

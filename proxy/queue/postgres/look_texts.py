@@ -1,4 +1,4 @@
-"""What a look asks a server: of itself, of its other users, and of our tables. Nothing is written."""
+"""The statements of a look (look.py): about a server, its other users, and our tables. Nothing is written."""
 
 SETTINGS = """
     SELECT name, setting FROM pg_settings WHERE name = ANY('{autovacuum, checkpoint_timeout, fsync, full_page_writes,
@@ -59,7 +59,7 @@ TABLES = """
             AS unvacuumed
     FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = $1 AND relkind = 'r'
 """
-# What the user may do: make the tables, or work with those that somebody made.
+# What the user may do: make the tables, and use those that another user made.
 RIGHTS = """
     SELECT CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)
             THEN (SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE')
@@ -72,7 +72,7 @@ RIGHTS = """
             WHERE nspname = $1 AND relname IN ('meta', 'replica') AND has_schema_privilege(n.oid, 'USAGE')
                 AND has_table_privilege(c.oid, 'SELECT')) AS readable
 """
-# A proxy that stops in order takes its row away.
+# A proxy that stops in order deletes its row.
 SILENT = """
     SELECT name, extract(epoch FROM now() - seen_at)::float8 FROM "{schema}".replica
     WHERE seen_at BETWEEN now() - interval '1 day' AND now() - interval '1 minute' ORDER BY seen_at DESC

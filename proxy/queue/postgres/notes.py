@@ -1,8 +1,8 @@
 """Ledger rows and updates of browser copies on their way into the shared ledger, a batch every quarter of a second.
 
-Nobody waits for them. While the database is away they go into the spool, where there is one, or stay in memory, which
-is bounded; a crash may lose what is in memory. A batch whose answer was lost is written again without those of its rows
-that are there by then.
+No caller waits for them. While the database is away they go into the spool if there is one; otherwise they stay in
+memory, which is bounded, and a crash loses them. A batch whose answer was lost is written again, without the rows that
+are in the ledger already.
 """
 
 import asyncio
@@ -26,21 +26,23 @@ from proxy.queue.postgres.transaction import Run
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.25
-# Of one transaction.
+# Rows and updates written in one transaction, at most.
 _NOTES = 1000
-# So often the day tables are looked after.
+# Seconds between two checks that the tables of today and tomorrow exist.
 _PREPARE_S = 60.0
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[list[LedgerRow], list[CopyUpdate]]).decode
 
 
 Owners: TypeAlias = Callable[[Run, Sequence[tuple[bytes, Sequence[bytes]]]], Awaitable[Sequence[bytes | None]]]
-"""Tells from the duplicate memory who speaks for events: of each, asked for by its key, the first of some visitors who
-brought it, or the first if nobody did; None where only others brought it."""
+"""Asks the duplicate memory for whom updates of browser copies count. Takes event keys, each with visitor candidates.
+
+Returns for each event the first of its candidates who brought it; the first candidate if nobody brought it; None if
+only other visitors brought it."""
 
 
 class SharedNotes:
-    """Writes down what is noted, from its own task on the event loop."""
+    """Writes rows and updates into the ledger, from its own task on the event loop."""
 
     def __init__(
         self,
@@ -51,15 +53,15 @@ class SharedNotes:
         spool: Callable[[bytes], Awaitable[None]] | None = None,
         notes: Notes | None = None,
     ) -> None:
-        """Take what it writes to.
+        """Prepare to write; ``run`` begins.
 
         Args:
             database: Where the ledger is.
             ledger: Writes rows and updates.
-            owners: Tells whose events updates may be about.
-            spool: Stores a batch durably while the database is away, for ``write_spooled``; raises QueueError where it
+            owners: Tells which visitor an update counts for.
+            spool: Stores a batch durably while the database is away, for ``write_spooled``; raises QueueError when it
                 takes none.
-            notes: What waits; of the usual size if none is named.
+            notes: Holds what waits to be written; None: a new one of the usual size.
         """
         self._database = database
         self._ledger = ledger
@@ -71,7 +73,7 @@ class SharedNotes:
         self._again = False
         self._taken = 0
         self.foreign_updates = 0
-        """Updates since start of browser copies of somebody else's events, which were ignored."""
+        """Updates since start that were ignored, since only other visitors had brought the event."""
 
     @property
     def lost(self) -> int:
@@ -88,7 +90,7 @@ class SharedNotes:
         self._notes.add(rows, updates)
 
     async def run(self) -> None:
-        """Write what comes, until closed; then what is left, if that can be done."""
+        """Write what is added until closed; then try once to write the rest."""
         while not self._closing.is_set():
             await self._turn()
             waits = asyncio.ensure_future(self._closing.wait())
@@ -126,7 +128,7 @@ class SharedNotes:
             self._notes.give_back(batch)
             raise
         except Exception:
-            # What nobody foresaw would come again with the same batch, and hold up all others for ever.
+            # Tried again, the same batch would fail in the same way, and hold up all others for ever.
             log.exception("a fault of ours: notes are left out")
             self._notes.written(batch, self._taken)
         else:
@@ -135,11 +137,14 @@ class SharedNotes:
             self._taken = 0
 
     async def _stored(self, batch: Batch) -> int:
-        """Write a batch into the ledger, or into the spool while the database is away; return what was left out."""
+        """Write a batch into the ledger, or into the spool while the database is away.
+
+        Return how many of its rows and updates were left out, since the database does not take them.
+        """
         try:
             unwritable = await self._written(batch, again=self._again)
         except DatabaseAwayError:
-            # The answer may have been lost behind the commit.
+            # The batch may have been committed, and only the answer lost.
             self._again = True
             if self._spool is None:
                 raise
@@ -157,7 +162,7 @@ class SharedNotes:
         await self._written(unpacked(body), again=True)
 
     async def _written(self, batch: Batch, *, again: bool) -> int:
-        """Write a batch; return how many of its rows were left out, since the database does not take them."""
+        """Write a batch; return how many of its rows and updates were left out, since the database refuses them."""
         days = {*self._ledger.of_days(batch.rows), *(update[0] // DAY_MS for update in batch.updates)}
         await self._ledger.make(sorted(days))
         try:
@@ -167,7 +172,7 @@ class SharedNotes:
         return len(batch.rows) - len(ledger_rows.writable(batch.rows))
 
     async def _written_alone(self, batch: Batch) -> int:
-        """Write each note of a batch in a transaction of its own, so that a bad one costs no other."""
+        """Write each note of a batch in a transaction of its own, so that a refused one does not fail the others."""
         unwritable = 0
         alone: list[tuple[list[LedgerRow], list[CopyUpdate]]] = [([row], []) for row in batch.rows]
         for rows, updates in alone + [([], [update]) for update in batch.updates]:
@@ -187,7 +192,7 @@ class SharedNotes:
             self.foreign_updates += await self._database.transact(Role.BOOKS, work)
 
     async def _owned(self, run: Run, updates: Sequence[CopyUpdate]) -> list[tuple[int, bytes, bytes, BrowserCopy]]:
-        """Return updates, each as of the visitor who brought the event, without those of somebody else's events."""
+        """Return updates, each with the visitor it counts for, without those of events that only others brought."""
         owners = await self._owners(run, [(key, visitors) for _, key, visitors, _ in updates])
         return [
             (at, key, owner, browser_copy)
@@ -197,7 +202,7 @@ class SharedNotes:
 
 
 def packed(rows: Sequence[LedgerRow], updates: Sequence[CopyUpdate]) -> bytes:
-    """Return notes as the spool keeps them, without half characters, which no encoding has."""
+    """Return notes as bytes for the spool; lone surrogates, which UTF-8 cannot encode, are replaced."""
     return _encode(([_encodable(row) for row in rows], updates))
 
 
@@ -214,7 +219,7 @@ def unpacked(body: bytes) -> Batch:
     """Read what ``packed`` wrote.
 
     Raises:
-        QueueError: when it is not that.
+        QueueError: when the bytes have another form.
     """
     try:
         rows, updates = _decode(body)

@@ -1,8 +1,8 @@
-"""A file of the SQLite engine, read a slice at a time for whoever moves it into the shared queue; nobody writes it.
+"""A file of the SQLite engine, read a slice at a time to be moved into the shared queue; no queue is open in it.
 
-Each kind of thing in it has a function that returns a slice behind a place, and the place of the last of it; where that
-is the same place, there is no more. What is sealed is sealed anew with the current secret: the other proxies need not
-know the secrets that this file was written with.
+For each kind of row there is a method that returns the slice behind a place, and the place of the last row in it; if
+that is the same place, there are no more rows. Sealed data is sealed again with the current secret, so that the other
+proxies need not know the secrets with which this file was written.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,14 +18,14 @@ from proxy.queue.sqlite.connection import advice, open_writer
 from proxy.queue.sqlite.layout import prepare
 from proxy.queue.sqlite.tables import set_pragmas
 
-# Rows of a slice; and the bytes of what is sealed in them, beyond which the slice ends.
+# Rows in a slice, of keys and of sealed data; and the sealed bytes with which a slice ends.
 _KEYS, _SEALED, _SEALED_BYTES = 2000, 500, 2 << 20
 _ID = 16
 Slice: TypeAlias = tuple[Sequence[Any], "FilePlace"]
 
 
 class FilePlace(NamedTuple):
-    """Behind which row a slice begins."""
+    """The row behind which a slice begins."""
 
     number: int = 0
     key: bytes = b""
@@ -38,7 +38,7 @@ class OldSighting(NamedTuple):
     at: int
     sealed: bytes
     slots: Sequence[tuple[bytes, bool]]
-    """Each with whether the visitor refuses."""
+    """Each with whether the sighting is forbidden there."""
 
 
 class OldFile:
@@ -49,7 +49,7 @@ class OldFile:
 
         Args:
             path: The file.
-            sealer: Must open all that rests in it.
+            sealer: Must open what is sealed in the file.
             now: The server's clock in milliseconds.
 
         Raises:
@@ -70,13 +70,13 @@ class OldFile:
             raise QueueBrokenError(f"{path}: {advice(error)}") from error
 
     def _name(self) -> bytes:
-        """Return what names this file among others, from now on."""
+        """Return the id of this file; the first call makes it and writes it into the file."""
         self._db.execute("INSERT OR IGNORE INTO meta VALUES('file', randomblob(?))", (_ID,))
         ((name,),) = self._db.execute("SELECT value FROM meta WHERE key='file'").fetchall()
         return bytes(name)  # type: ignore[arg-type]  # a blob, as it was written
 
     def close(self) -> None:
-        """Close it; all of it is in the one file then."""
+        """Close the file; after that, no other file, such as a WAL, belongs to it."""
         self._db.close()
 
     def suppressions(self, place: FilePlace) -> Slice:
@@ -103,7 +103,7 @@ class OldFile:
         return self._keyed(["unsent_order"], "until", place)
 
     def _keyed(self, tables: Sequence[str], column: str, place: FilePlace) -> Slice:
-        """Return a slice of the first table from a place on that has any more: keys, each with another column."""
+        """Return a slice of the first table that has rows behind a place: keys, each with the value of a column."""
         key = place.key
         for number in range(place.number, len(tables)):
             sql = f"SELECT key, {column} FROM {tables[number]} WHERE key>? ORDER BY key LIMIT ?"  # noqa: S608 - our own names
@@ -133,7 +133,7 @@ class OldFile:
         return sealed_anew, FilePlace(rows[-1][0]) if rows else place
 
     def segments(self, place: FilePlace) -> Slice:
-        """Return what waits: all columns of segments, what is sealed last."""
+        """Return waiting segments: all columns, the sealed one last."""
         columns = "id, pixel, n, attempts, strikes, at, suspect, oldest_s, not_before, skip, fields, sealed"
         sql = f"SELECT {columns} FROM segment WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608 - our own names
         rows = self._sealed_rows(sql, place)
@@ -141,14 +141,14 @@ class OldFile:
         return sealed_anew, FilePlace(rows[-1][0]) if rows else place
 
     def _sealed_anew(self, sealed: bytes, pixel: str) -> bytes:
-        """Return sealed records under the current secret; what was damaged as it is, for nobody can open it."""
+        """Return sealed records, sealed again with the current secret; unchanged if they are damaged."""
         try:
             return self._sealer.seal(self._sealer.open(sealed, pixel.encode()), pixel.encode())
         except SealError:
             return sealed
 
     def _sealed_rows(self, sql: str, place: FilePlace) -> list[Any]:
-        """Return rows behind a number whose last column is sealed, until these are many bytes."""
+        """Return rows behind a number, until their last columns, which are sealed, have many bytes together."""
         rows, size = [], 0
         for row in self._stepped(sql, place.number, _SEALED):
             rows.append(row)

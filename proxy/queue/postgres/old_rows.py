@@ -10,7 +10,7 @@ from proxy.queue.postgres.ledger_rows import text
 from proxy.queue.postgres.old_file import OldSighting
 from proxy.queue.postgres.transaction import Run
 
-# Where the moment stands in what a segment's row says of its history.
+# The index of ``at`` among the columns of a segment's row between ``pixel`` and ``skip``.
 _AT = 3
 _PERSON = 16
 _NUMBER_BITS, _NUMBER_BYTES = 21, 12
@@ -27,7 +27,7 @@ ON CONFLICT DO NOTHING
 """
 _UNSENT = "INSERT INTO unsent_order SELECT * FROM unnest($1::uuid[], $2::int8[]) ON CONFLICT DO NOTHING"
 _SIGHTINGS = "INSERT INTO sighting SELECT * FROM unnest($1::int8[], $2::int8[], $3::bytea[]) ON CONFLICT DO NOTHING"
-# What a page left meanwhile stays.
+# A slot that a page's event wrote meanwhile stays.
 _SLOTS = "INSERT INTO sighting_slot SELECT * FROM unnest($1::bytea[], $2::int8[], $3::bool[]) ON CONFLICT DO NOTHING"
 _SEGMENTS = """
 INSERT INTO segment(lane, id, n, attempts, strikes, at, suspect, oldest_s, not_before, skip, fields, sealed)
@@ -40,20 +40,20 @@ ON CONFLICT DO NOTHING
 
 
 class OldRows:
-    """Writes what gets a new number or name."""
+    """Writes those rows that get a new number or id."""
 
     def __init__(self, file: bytes, dead: SharedDeadLetters) -> None:
-        """Write what one file holds.
+        """Prepare to write the rows of one file.
 
         Args:
-            file: Names the file among others.
-            dead: Where its dead letters go.
+            file: The id of the file.
+            dead: Where the dead letters go.
         """
         self._file = file
         self._dead = dead
 
     async def sightings(self, run: Run, rows: Sequence[OldSighting]) -> None:
-        """Write sightings, with numbers that no other file's have."""
+        """Write sightings, with new numbers, which differ from those of other files."""
         numbers = [row.at << _NUMBER_BITS | self._hash(row.number, _NUMBER_BITS) for row in rows]
         await run(_SIGHTINGS, numbers, [row.at for row in rows], [row.sealed for row in rows])
         slots = {
@@ -69,7 +69,7 @@ class OldRows:
         await self._dead.insert(run, [tuple(map(_held, row[1:])) for row in rows])
 
     async def segments(self, run: Run, rows: Sequence[Any]) -> None:
-        """Write segments, with names that are the same each time."""
+        """Write segments, with new ids, which are the same at each attempt."""
         written = []
         for number, pixel, *history, skip, fields, sealed in rows:
             name = self._segment_id(number, history[_AT])
@@ -77,7 +77,7 @@ class OldRows:
         await run(_SEGMENTS, *map(list, zip(*written, strict=True)))
 
     def _segment_id(self, number: int, at: int) -> bytes:
-        """Return the name of a segment, a UUIDv8 that begins like others with when it came, the same each time."""
+        """Return the id of a segment: a UUIDv8 that begins, as other ids do, with when it came; always the same one."""
         digest = bytearray(blake2b(self._file + number.to_bytes(8, "big"), digest_size=10).digest())
         digest[0] = 0x80 | digest[0] & 0x0F
         digest[2] = 0x80 | digest[2] & 0x3F
@@ -94,7 +94,7 @@ async def write_suppressions(run: Run, rows: Sequence[Any]) -> None:
 
 
 async def write_seen(run: Run, rows: Sequence[Any]) -> None:
-    """Remember keys in the present table: there they are found whenever they were met, and stay long enough."""
+    """Insert keys into the current table: every look-up reads it, whatever their age, and they stay long enough."""
     slots = await seen_slots.slots_now(run)
     await seen.remember(run, {key: bytes(worth) for key, worth in rows}, slots.slot)
 
@@ -111,7 +111,7 @@ async def write_unsent_orders(run: Run, rows: Sequence[Any]) -> None:
 
 
 def _renumbered(slot: bytes, old: int, number: int) -> bytes:
-    """Return a slot of a sighting that has another number now, which stands in the slots of its people."""
+    """Return a slot of a sighting that got a new number; the slots of its people end with the number."""
     is_persons = slot[_PERSON:] == old.to_bytes(_NUMBER_BYTES, "big")
     return slot[:_PERSON] + number.to_bytes(_NUMBER_BYTES, "big") if is_persons else slot
 
@@ -121,6 +121,6 @@ def _held(value: object) -> object:
 
 
 def _positions(skip: bytes) -> str | None:
-    """Return positions as the database reads an array."""
+    """Return positions as the text of an array; None if there are none."""
     numbers = [int.from_bytes(skip[start : start + 2], "big") for start in range(0, len(skip), 2)]
     return f"{{{','.join(map(str, numbers))}}}" if numbers else None

@@ -1,4 +1,4 @@
-"""Puts the parts of a database together."""
+"""Makes the ``Database`` of a url out of its parts."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ SCHEMA = "capi_proxy"
 def make_database(
     url: str, sealer: Sealer, *, version: str = "", commit_timeout: float = 1.0, schema: str = SCHEMA
 ) -> Database:
-    """Return the database of a url, away until it is started.
+    """Return the database of a url; it counts as away until it is started.
 
     Args:
         url: ``postgresql://user:password@host:port,host:port/database``.

@@ -1,4 +1,4 @@
-"""The books of a shared queue for a command that runs where no proxy does: it leads nothing and tends nothing."""
+"""The books of a shared queue for a command, which is not part of a proxy: it leads no lane, and does no tending."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,11 +25,11 @@ class OperatorBooks:
     def __init__(
         self, database: Database, sealer: Sealer, retention: RetentionSettings, now: Callable[[], int]
     ) -> None:
-        """Take what is shown and changed; ``open`` makes sure that it is there.
+        """Put the parts together; ``open`` makes sure that the database is here.
 
         Args:
-            database: Where it is.
-            sealer: Opens and seals what rests there.
+            database: Where the books are.
+            sealer: Opens and seals what is stored there.
             retention: How long the ledger is kept.
             now: The server's clock in milliseconds.
         """
@@ -59,7 +59,7 @@ class OperatorBooks:
 
         Args:
             database: Where they are.
-            sealer: Opens and seals what rests there.
+            sealer: Opens and seals what is stored there.
             retention: How long the ledger is kept.
             now: The server's clock in milliseconds.
 
@@ -81,7 +81,7 @@ class OperatorBooks:
         await self._suppressions.catch_up(partial(self._database.run, Role.BOOKS))
 
     async def close(self) -> None:
-        """Leave, so that nobody counts this process among the proxies."""
+        """Delete the row of this process, so that it does not count as a proxy, and close the database."""
         with suppress(QueueError):
             await self._database.run(Role.BOOKS, _GO, self._database.replica)
         await self._database.close()

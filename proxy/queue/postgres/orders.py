@@ -1,12 +1,13 @@
-"""The shared order memory: which events of orders were met in the last 90 days (at most 120), whatever their ids were.
+"""The shared order memory: which events of orders came in the last 90 days (at most 120), whatever their ids were.
 
-What it is good for stands in sqlite/orders.py, and what follows from its answers in order_copies.py. Here it is one
-table, of which a month is forgotten a slice at a time: a table is not made while events wait.
+What it is good for is explained in sqlite/orders.py, and what follows from its answers in order_copies.py. Here it is
+one table, from which old months are deleted a slice at a time: with a table for each month, events would have to wait
+while a table is made.
 
-Several proxies may be told of an order at once. Each writes its own keys before it reads any, so that the second of two
-servers waits for the first and then knows of it. A page's copy that waits for a server's has a row in ``unsent_order``:
-whoever decides about it, a server's event that comes or a claim that sends it, locks that row before it reads, so that
-one of both knows what the other did.
+Events of one order may reach several proxies at once. Each proxy writes its own keys before it reads any, so that the
+second of two servers' events waits for the first and then finds it. A page's copy that waits for a server's event has a
+row in ``unsent_order``. Both a server's event that arrives and a claim that is about to send the page's copy lock this
+row before they read, so that the second knows what the first did.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +21,8 @@ from proxy.queue.postgres.seen import worth_bytes, worth_number
 from proxy.queue.postgres.transaction import Run
 
 _MONTH_MS = 30 * DAY_MS
-# So many months, the current one among them, are remembered: an event of the first day of the oldest is 120 days old.
+# Months (of 30 days) that are remembered, with the current one: an event of the first day of the oldest is up to 120
+# days old.
 _MONTHS = 4
 # Keys forgotten in one transaction.
 _SLICE = 1000
@@ -31,7 +33,7 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS unsent_order(key uuid PRIMARY KEY, until int8 NOT NULL)",
     "CREATE INDEX IF NOT EXISTS unsent_order_until ON unsent_order(until)",
 )
-# What another page told of an order stays, unless its time is over.
+# A key that is there already keeps its worth and month, unless its time is over.
 _REMEMBER = f"""
 INSERT INTO order_memory(key, worth, month)
 SELECT key, worth, $3::int4 FROM unnest($1::uuid[], $2::int4[]) u(key, worth)
@@ -52,7 +54,9 @@ RETURNING 1"""
 
 
 async def meet(run: Run, members: Sequence[Member], seen: Mapping[int, Past], now: int) -> dict[int, Past]:
-    """Return which records repeat what was told of their orders, before or in this group, and remember all.
+    """Return which records repeat an event of their order, from before or from this group, and remember all.
+
+    By their numbers in the group.
 
     Args:
         run: Within a transaction.
@@ -82,14 +86,14 @@ def _first_worths(members: Sequence[Member]) -> dict[bytes, bytes]:
 
 
 async def _remember(run: Run, worths: Mapping[bytes, bytes], now: int) -> set[bytes]:
-    """Remember keys; return those that were not remembered, and wait for others who remember them at this moment."""
+    """Insert keys, after waiting for any transaction that inserts the same keys now; return those that were new."""
     keys = sorted(worths)
     rows = await run(_REMEMBER, keys, [worth_number(worths[key]) for key in keys], now // _MONTH_MS)
     return {row["key"] for row in rows}
 
 
 async def _lock(run: Run, keys: Collection[bytes]) -> set[bytes]:
-    """Return those of some pages' copies that wait; nobody else decides about these until the transaction ends."""
+    """Return which of these keys are of pages' copies that still wait, and lock those until the transaction ends."""
     return {row["key"] for row in await run(_UNSENT, sorted(keys))} if keys else set()
 
 
@@ -99,7 +103,7 @@ async def _read(run: Run, keys: Collection[bytes], now: int) -> dict[bytes, byte
 
 
 async def met(run: Run, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
-    """Return which events of orders servers told of, each with its worth.
+    """Return those of the orders of which a server's event is remembered, each with the worth of that event.
 
     Args:
         run: Runs the statement.
@@ -112,10 +116,10 @@ async def met(run: Run, pixel: str, orders: Collection[bytes], now: int) -> dict
 
 
 async def met_for_claim(run: Run, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
-    """As ``met``, for whoever is about to decide about the pages' copies of these orders.
+    """As ``met``, for a claim that is about to decide about the pages' copies of these orders.
 
-    Until the transaction ends no server's event takes the place of these copies; behind it, it knows what became of
-    them.
+    Locks these copies: until the transaction ends no server's event takes their place, and after it a server's event
+    finds what became of them.
 
     Args:
         run: Within a transaction.
@@ -128,7 +132,7 @@ async def met_for_claim(run: Run, pixel: str, orders: Collection[bytes], now: in
 
 
 async def end_wait(run: Run, pixel: str, orders: Collection[bytes]) -> None:
-    """Remember that pages' copies wait no more: no server's takes their place from now on.
+    """Remember that the pages' copies of orders no longer wait: no server's event takes their place from now on.
 
     Args:
         run: Within a transaction.
@@ -140,13 +144,13 @@ async def end_wait(run: Run, pixel: str, orders: Collection[bytes]) -> None:
 
 
 async def retract(run: Run, record: Record) -> None:
-    """Forget that a server told of an event: it is not sent, so that a page's copy counts."""
+    """Forget a server's event, since it is not sent: a page's copy of the order is no repeat of it then."""
     if record.order:
         await run(_RETRACT, sorted(order_of(record).own))
 
 
 async def forget(run: Run, now: int) -> bool:
-    """Forget a slice of what is over; tell whether there may be more."""
+    """Delete a slice of the keys and of the waiting copies whose time is over; tell whether there may be more."""
     removed = await run(_FORGET, now // _MONTH_MS - _MONTHS, _SLICE)
     ended = await run(_FORGET_WAITS, now - _MONTHS * _MONTH_MS, _SLICE)
     return max(len(removed), len(ended)) == _SLICE

@@ -1,7 +1,7 @@
 """Delivery's side of the shared queue: the ``Outbox`` of the contract, for the lanes that this process leads.
 
-Settlements are never put aside: while the database is away they wait, and are sent again when it is back. A claim then
-waits a moment and finds nothing.
+Settlements are never dropped: while the database is away they wait, and are sent again when it is back. A claim made
+while the database is away waits a moment and returns nothing.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from proxy.queue.postgres.sightings import SharedSightings
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.seal import Sealer
 
-# While the database is away, it is looked for so often.
+# Seconds between two checks whether the database is back.
 _LOOK_S = 0.1
 
 
 class SharedOutbox:
-    """Gives out what waits in the lanes that this process leads; used on the event loop only."""
+    """Gives out the events that wait in the lanes that this process leads; used on the event loop only."""
 
     def __init__(  # noqa: PLR0913 - all that has a part in a delivery
         self,
@@ -57,8 +57,8 @@ class SharedOutbox:
             ledger: Where it is written how they ended.
             dead: Keeps dead letters.
             suppressions: Know who is suppressed.
-            sightings: Know visitors.
-            lease_s: Seconds after which a process that is not heard of counts as dead.
+            sightings: What pages' events left of their visitors.
+            lease_s: Seconds without a beat after which a process counts as dead.
             on_buried: Called with how many dead letters were added.
         """
         self._database = database
@@ -91,10 +91,10 @@ class SharedOutbox:
         self._states = LaneStates(database, self.leases)
         self._closing = asyncio.Event()
         self.settled_elsewhere = 0
-        """Segments since start whose settlement here came second."""
+        """Segments since start that another process had settled before this one."""
 
     async def start(self) -> None:
-        """Begin to lead, and learn how much waits, if the database is here."""
+        """Ask for leases and count what waits, if the database is here; start the background tasks."""
         if self._database.here:
             await self.leases.beat()
             await self._look_out.count_all()
@@ -134,7 +134,7 @@ class SharedOutbox:
             wake()
 
     def arrived(self, arrivals: Sequence[StoredSegment]) -> None:
-        """Hear what this process stored just now."""
+        """Take note of the segments that this process has just stored."""
         for lane, n, at, due, fields in [
             (each.lane, each.n, each.at, each.not_before, each.fields) for each in arrivals
         ]:
@@ -146,7 +146,7 @@ class SharedOutbox:
                 self._claiming.lanes[lane].arrived(at, fields)
 
     async def changed(self) -> None:
-        """Learn how much waits after other parts put events back or removed some.
+        """Count again what waits, after other parts put events back or removed some.
 
         Raises:
             QueueError: when there is no answer.
@@ -176,7 +176,7 @@ class SharedOutbox:
         self.backlog.put_due(lane, next_due)
 
     async def _leads(self, pixel: str) -> bool:
-        """Tell whether this process leads; whoever claims for the first time wishes to."""
+        """Tell whether this process leads a lane; the first claim of a lane asks for its lease."""
         if not self._database.here:
             await self._until_here()
             return False
@@ -213,7 +213,7 @@ class SharedOutbox:
         return await self._states.read(pixel)
 
     async def keep_lane_state(self, pixel: str, state: DeliveryState) -> None:
-        """See ``Outbox``; who does not lead keeps nothing."""
+        """See ``Outbox``; writes nothing unless this process leads the lane."""
         await self._states.keep(pixel, state)
 
     def stats(self) -> Stats:
@@ -221,7 +221,11 @@ class SharedOutbox:
         return replace(self.backlog.stats(), next_due=self._next_due())
 
     def _next_due(self) -> int | None:
-        """Return when the next held segment is due that a claim here would find: of others it may be long past."""
+        """Return when the next held segment is due that this process can release.
+
+        Of a lane that is not led here, moments in the past are left out: its leader may be late, and this process can
+        do nothing about it.
+        """
         now, led = self._now(), set(self.leases.led())
         moments = []
         for lane in self.backlog.stats().held:
@@ -236,7 +240,7 @@ class SharedOutbox:
         return await self.backlog.oldest(pixels, damaged)
 
     async def _until_here(self) -> None:
-        """Wait until the database may be here again; not long, as whoever waits may be asked to stop.
+        """Wait a moment for the database to come back; only a moment, since the caller may be asked to stop.
 
         Raises:
             QueueBrokenError: when this part is closed.

@@ -1,4 +1,4 @@
-"""The operator's orders, which all proxies obey that share the queue."""
+"""The operator's orders to pause or test a pixel, which all proxies that share the queue obey."""
 
 from collections.abc import Mapping
 

@@ -1,12 +1,13 @@
-"""The one statement that stores a plain group: keys, segments, and the answer which of its events were repeats.
+"""The one statement that stores a plain group: keys and segments; it returns which of the events were repeats.
 
-One round trip and one commit. It works because a segment is sealed before anybody knows its repeats: their positions
-are written beside it.
+This takes one round trip and one commit. It is possible because segments are sealed before their repeats are known: the
+positions of the repeats are written into a column of the segment.
 
-Nothing is written where the memory has turned meanwhile, or where a Purchase contradicts another visitor's, which then
-gets a finding and is sealed anew: then the group is stored in the other way (append.py). Keys are written in one order,
-whatever their segments, so that no two groups wait for each other. A group of which nothing is stored still writes (the
-*witness*), since an answer must not rely on what another process wrote and no standby has yet.
+The statement writes nothing if the duplicate memory has turned to its next table meanwhile, or if a Purchase has
+another value than another visitor's of the same id: such a Purchase gets a finding and must be sealed again, so the
+group is stored by several statements (append.py). Keys are written in sorted order, whatever their segments, so that
+no two groups deadlock. A group of which nothing is stored still writes a row (the *witness*): the answer would
+otherwise rely on keys that another process wrote and that no standby may have yet.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from proxy.queue.postgres.segment_table import new_id
 from proxy.queue.postgres.session import Row
 from proxy.queue.postgres.transaction import Run
 
-# Where the arguments say how many older tables may know each key.
+# Index of the argument that says, for each key, how many older tables may have it.
 _BACK = 2
 WITNESS = "UPDATE replica SET repeats = repeats + 1 WHERE id = {replica}{where} RETURNING 1"
 _STORE = """
@@ -67,18 +68,18 @@ FROM place, go
 
 
 class StoredSegment(NamedTuple):
-    """What a group left in the table, for whoever counts what waits."""
+    """A segment that a group left in the table, as those who count waiting events need it."""
 
     lane: str
     n: int
     at: int
     not_before: int
-    """0 where it is not held."""
+    """Server clock in milliseconds until which it is held; 0 if it is not held."""
     fields: bytes
 
 
 class Told(NamedTuple):
-    """What the statement said."""
+    """What the statement returned."""
 
     is_stored: bool
     slot: int
@@ -110,7 +111,7 @@ class PlainGroup:
 
     @staticmethod
     def is_plain(group: Group) -> bool:
-        """Tell whether nothing of a group must be decided between statements."""
+        """Tell whether one statement can store a group: no open records, no sightings, no orders, no contested ids."""
         if group.sightings or not all(member.segment != OPEN and not member.record.order for member in group.members):
             return False
         events = {member.key[:PREFIX] for member in group.members}
@@ -121,11 +122,11 @@ class PlainGroup:
 
         Args:
             run: Runs one statement as a transaction of its own.
-            slots: Where the duplicate memory stands, as far as is known.
-            replica: Names this process.
+            slots: Which table of the duplicate memory is written to, as far as this process knows.
+            replica: The id of this process.
 
         Raises:
-            QueueError: when there is no answer that counts.
+            QueueError: when no reliable answer came.
         """
         arguments = self._arguments(slots, replica)
         (row,) = await run(_text(slots.slot % SEEN_TABLES, depth_of(arguments[_BACK])), *arguments)
@@ -163,7 +164,7 @@ class PlainGroup:
         return Told(row["yes"], row["slot"], row["marks"], pasts, self._left(pasts) if row["yes"] else [])
 
     def _pasts(self, row: Row) -> list[tuple[Member, Past]]:
-        """Return what is known of the group's records, in their order."""
+        """Return those of the group's records that were known before, in their order, each with what is known."""
         again, others, differing = (frozenset(row[name] or ()) for name in ("again", "others", "differing"))
         if not again and not others and not self._further and len(self._events()) == len(self._keys):
             return []
@@ -203,7 +204,10 @@ def _pasts(members: Sequence[Member], by_key: Mapping[bytes, tuple[bool, bool, b
 
 
 def _is_contested(members: Sequence[Member]) -> bool:
-    """Tell whether two of these may be copies of one event by different visitors that are more than reused ids."""
+    """Tell whether two members have one event id from different sources, and more than a reused id may be behind it.
+
+    That is so if one of them came from a server, or if they are Purchases of different values.
+    """
     by_event: dict[bytes, dict[bytes, bytes]] = {}
     for member in members:
         by_event.setdefault(member.key[:PREFIX], {}).setdefault(member.key, member.record.worth)

@@ -12,7 +12,7 @@ SELECT id, name, version, {_MS.format("started_at")} AS started_at, {_MS.format(
   greatest(0, {_MS.format("now() - seen_at")}) AS silent_ms
 FROM replica WHERE seen_at > now() - interval '1 day' ORDER BY name, id
 """  # noqa: S608 - our own text
-# Of a leader that was silent for long nobody knows whether it delivers; its name says whom to ask.
+# Whether a leader that was silent for long still delivers is not known here; its name says where to look.
 _LANES = """
 SELECT l.*, coalesce(r.name, '') AS name FROM lane l LEFT JOIN replica r ON r.id = l.leader WHERE l.lane NOT LIKE '@%'
 """

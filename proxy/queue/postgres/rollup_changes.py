@@ -1,4 +1,4 @@
-"""What ledger rows change in the rollups, as the statements of rollup_table.py take it: JSON, a member a column."""
+"""The changes that ledger rows make in the rollups, as JSON for rollup_table.py: objects with a member per column."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -20,7 +20,7 @@ _Sums: TypeAlias = Mapping["_CountedPlace", Counter[str]]
 
 
 class _CountedPlace(NamedTuple):
-    """Where something is counted, and what that hangs on."""
+    """The rollup row in which something is counted, and ``CountedRow.place``."""
 
     place: int
     hour: int
@@ -28,16 +28,16 @@ class _CountedPlace(NamedTuple):
 
 
 class CountedRow(NamedTuple):
-    """A row that is counted, or with ``sign`` -1 is counted no more."""
+    """A row of the ledger that is counted, or, if ``sign`` is -1, is no longer counted."""
 
     row: LedgerRow
     sign: int = 1
     place: int = 0
-    """What it hangs on; see ``Settling``."""
+    """The place of the segment whose deletion it depends on; see settling.py."""
 
 
 class _Alike(NamedTuple):
-    """Rows of which all say the same to a rollup."""
+    """What rows have in common that change a rollup in the same way."""
 
     place: int
     key: RollupKey
@@ -53,7 +53,7 @@ class Changes(NamedTuple):
 
 
 def changes(counted: Iterable[CountedRow], named: Named) -> Changes:
-    """Return what rows change.
+    """Return the changes that rows make in the rollups.
 
     Args:
         counted: The rows.

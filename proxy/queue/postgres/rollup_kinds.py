@@ -9,7 +9,7 @@ from proxy.model.rollup import RollupKey
 from proxy.queue.postgres.rollup_table import KIND
 from proxy.queue.postgres.transaction import Run
 
-# Kinds that are remembered; of an ordinary site there are some dozens.
+# Kinds that are remembered, at most; an ordinary site has some dozens.
 _MOST_KNOWN = 20_000
 _FOUND = "SELECT kind FROM rollup_kind WHERE kind = ANY($1::int8[])"
 _INSERT = (
@@ -20,7 +20,7 @@ _INSERT = (
 
 
 class RollupKind(NamedTuple):
-    """What the events of a kind have in common, beside their hour."""
+    """What the events of a kind have in common."""
 
     site: str
     pixel: str
@@ -53,7 +53,7 @@ class SharedKinds:
         return self._known.issuperset(map(number_of, kinds))
 
     async def add(self, run: Run, kinds: Collection[RollupKind]) -> None:
-        """Add kinds that the table may not have, within a transaction; who finds them there later remembers them."""
+        """Add kinds that the table may lack, within a transaction; a later call that finds them remembers them."""
         new = {number: kind for kind in kinds if (number := number_of(kind)) not in self._known}
         if not new:
             return

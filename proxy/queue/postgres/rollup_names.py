@@ -1,8 +1,9 @@
-"""Names that the rollups tell apart: so many for each pixel and day of arrival, whichever proxy met them first.
+"""The event names that the rollups tell apart: a bounded number for each pixel and day of arrival.
 
-A name is told apart when ``rollup_name`` has it, and a day's names are never forgotten while its rollups can change, so
-that what was counted under a name is found there again. Two proxies that meet the last names at one moment may pass
-the bound by a few.
+A name is told apart if it is in the table ``rollup_name``, whichever proxy added it; events with any other name are
+counted as ``OTHER``. A day's names are not deleted while its rollups can change, so that an event that was counted
+under a name is found under it again. Two proxies that add the last names at the same moment may exceed the bound by a
+few.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -14,7 +15,7 @@ from proxy.queue.postgres.transaction import Run
 MOST_NAMES = 100
 """Names that are told apart of a pixel and day."""
 _DAY_HOURS = 24
-# Days of pixels that are remembered; an outage brings a week of them.
+# Pairs of day and pixel that are remembered, at most; after an outage, events of a week may come.
 _MOST_CACHED = 500
 _KNOWN = """
 SELECT n.day, n.pixel, n.name FROM unnest($1::int4[], $2::text[]) u(day, pixel)
@@ -33,7 +34,7 @@ class Names(NamedTuple):
     told_apart: Mapping[_Place, Collection[str]]
 
     def of(self, key: RollupKey) -> RollupKey:
-        """Return a key as it is counted."""
+        """Return a key as it is counted: with the name ``OTHER`` if its own is not told apart."""
         return key if key.name in self.told_apart.get(_place(key), ()) else key._replace(name=OTHER)
 
 
@@ -45,7 +46,7 @@ class SharedNames:
         self._known: dict[_Place, frozenset[str]] = {}
 
     def knows(self, keys: Iterable[RollupKey]) -> Names | None:
-        """Return the names without a look at the table, where nothing more can be found there."""
+        """Return the names from memory, or None if the table must be read since it may have more or take more."""
         if any(self._is_new(key) for key in keys):
             return None
         return Names(self._known)
@@ -55,7 +56,7 @@ class SharedNames:
         return known is None or (key.name not in known and len(known) < self._most)
 
     async def named(self, run: Run, keys: Collection[RollupKey]) -> Names:
-        """Return the names of a transaction, in which new ones are added while there is room, in the order of keys."""
+        """Return the names for a transaction; it adds new ones, in the order of ``keys``, while there is room."""
         if not any(self._is_new(key) for key in keys):
             return Names(self._known)
         if len(self._known) > _MOST_CACHED:
@@ -68,7 +69,7 @@ class SharedNames:
             if len(names) < self._most:
                 names.add(key.name)
         await self._insert(run, added)
-        # What this transaction added is remembered by who finds it in the table.
+        # Names that this transaction adds are remembered once they are found in the table: it may be rolled back.
         return Names({**self._known, **added})
 
     async def _look(self, run: Run, places: Collection[_Place]) -> None:

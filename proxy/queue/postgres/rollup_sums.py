@@ -1,7 +1,7 @@
-"""Rollups added up over a period, by the database: few rows come back of tens of thousands.
+"""Rollups added up over a period, by the database: of tens of thousands of rows it returns only a few sums.
 
-Of most kinds only the events are wanted, and all other columns only of those whose server copy reached Meta. All is
-read as of one moment, or the buckets would not add up to the total.
+For most kinds only the number of events is wanted; all other columns are wanted only for kinds whose server copy
+reached Meta. Everything is read as of one moment, since otherwise the buckets might not add up to the total.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from proxy.queue.postgres.transaction import Run
 from proxy.queue.rollup_plan import BEFORE, RollupPlan, plan_of
 
 _ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-# Each time is a look into the index. Then all is added up twice: by bucket, and by kind.
+# Each hour or day is a look into the index. Then all rows are added up twice: by bucket, and by kind.
 _ADDED = f"""
 SELECT {{sums}}, p.slot, f.place, p.kind, p.slot = {BEFORE} AS is_before
 FROM (
@@ -32,7 +32,7 @@ _WITH_COUNTS, _EVENTS = _ADDED.format(sums=_SUMS), _ADDED.format(sums=f"sum(p.{E
 
 
 class _BucketPlace(NamedTuple):
-    """What is told apart of a bucket."""
+    """What the sums within a bucket are grouped by."""
 
     key: RollupKey
     currency: str
@@ -44,13 +44,13 @@ class AddedRows(NamedTuple):
     kinds: Mapping[int, NumberedKind]
     places: Sequence[_BucketPlace]
     events: Sequence[Any]
-    """Rows of kinds of which nothing else is wanted."""
+    """Sums of the kinds of which only the number of events is wanted."""
     counts: Sequence[Any]
-    """Rows with all columns."""
+    """Sums of all columns, of the other kinds."""
 
 
 async def found(run: Run, wanted: PeriodQuery) -> AddedRows:
-    """Let the database add up, within a transaction that has read nothing yet."""
+    """Let the database add up the rollups of a period, within a transaction that has read nothing yet."""
     await run(_ONE_MOMENT)
     plan = plan_of(wanted)
     kinds = await kinds_of(run, wanted, plan.hours, plan.days)
@@ -77,7 +77,7 @@ async def _added(run: Run, statement: str, plan: RollupPlan, places: Mapping[int
 
 
 def read(rows: AddedRows, wanted: PeriodQuery) -> PeriodSums:
-    """Return what was found as rollups; no database is needed."""
+    """Return as rollups what the database added up; needs no database."""
     sums = PeriodSums([], [], [])
     starts = [span.since for span in wanted.buckets]
     first = wanted.before.since if wanted.before else 0

@@ -1,9 +1,9 @@
 """Tables of what is counted for the figures: finished events by hour and by day, and the small counts beside them.
 
-``rollup_hour`` and ``rollup_day`` have a row for each kind of events; of a day the hour is its first. What is counted
-is a column each, NULL where it is nothing, as most are. ``rollup_kind`` says what a kind is: a ``RollupKey`` without
-its hour, and the currency of the values; its number is a hash of that, so that every proxy knows it without asking.
-``rollup_name`` has the names that are told apart, by pixel and day of arrival.
+``rollup_hour`` and ``rollup_day`` have a row for each hour or day and kind of events; a day is named by its first hour.
+Each thing that is counted has a column, NULL where there is nothing to count, as in most of them. ``rollup_kind`` says
+what a kind is: a ``RollupKey`` without its hour, and the currency of the values; its number is a hash of that, so that
+every proxy knows it without asking. ``rollup_name`` has the names that are told apart, by pixel and day of arrival.
 
 Rows are raised in place: no index has a column that changes, and pages have room for the next version of their rows.
 """
@@ -19,7 +19,7 @@ EVENTS, VALUED, AMOUNT = "events", "valued", "amount"
 # More than there are match keys, so that the next ones need no change of tables; an unused column takes no room.
 MATCHED = tuple(f"k{place}" for place in range(32))
 LAGGED = tuple(f"l{place}" for place in range(LAG_SLOTS))
-# A sum of values may leave 64 bits.
+# A sum of values may exceed 64 bits.
 SUMS = ((EVENTS, "int8"), (VALUED, "int8"), (AMOUNT, "numeric"), *((name, "int8") for name in (*MATCHED, *LAGGED)))
 """Columns that are raised."""
 _SUMS = ", ".join(name for name, _ in SUMS)
@@ -45,12 +45,12 @@ TABLES = (
 
 
 def raising(table: str, argument: int, condition: str = "true") -> str:
-    """Return the SQL that adds changes to a table of rollups, in the order of their keys: two never wait crosswise.
+    """Return the SQL that adds changes to a table of rollups, in the order of their keys, so that two never deadlock.
 
     Args:
         table: HOURS or DAYS.
         argument: The number of the argument that has the changes as JSON; see ``rollup_changes``.
-        condition: Which of them are added, by their ``place``.
+        condition: An SQL condition on their ``place``: which of them are added.
     """
     return (
         f"INSERT INTO {table} AS r(hour, kind, {_SUMS}) SELECT hour, kind, {_ADDED}"  # noqa: S608 - our own names

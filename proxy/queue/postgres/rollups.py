@@ -1,4 +1,4 @@
-"""The rollups of the shared queue: raised within the transactions that write the rows they count, read by the hour."""
+"""The rollups of the shared queue: raised in the transactions that write the rows they count, read by hour or day."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -35,26 +35,26 @@ SELECT k.kind AS number, {{kind}} FROM (
   SELECT t.kind FROM unnest($2::int4[]) d(at) JOIN {DAYS} t ON t.hour = d.at) r
 JOIN rollup_kind k ON k.kind = r.kind WHERE true{{condition}}
 """  # noqa: S608 - our own names
-# Of a row that was read: where its sums begin, and within these where match keys and lag do.
+# In a row that was read: where its sums begin, and where among the sums those of match keys and of lag begin.
 _FIRST_SUM, _FIRST_MATCHED = 1 + len(KIND), 3
 _FIRST_LAGGED = _FIRST_MATCHED + len(MATCHED)
 
 
 class SharedRollups:
-    """Counts rows."""
+    """Counts rows of the ledger in the rollups."""
 
     def __init__(self) -> None:
         self._names = SharedNames()
         self._kinds = SharedKinds()
 
     def plain_changes(self, counted: Sequence[CountedRow]) -> Changes | None:
-        """Return what rows change, where names and kinds are known to be there; else None."""
+        """Return the changes by rows, if all their names and kinds are known to be in the tables; otherwise None."""
         names = self._names.knows({cleaned(key_of(each.row)) for each in counted})
         found = changes(counted, names.of) if names else None
         return found if found and self._kinds.has(found.kinds) else None
 
     async def count(self, run: Run, counted: Sequence[CountedRow]) -> None:
-        """Count rows at the end of the transaction that writes them, once."""
+        """Count rows; to be called once, at the end of the transaction that writes them."""
         if not counted:
             return
         names = await self._names.named(run, dict.fromkeys(cleaned(key_of(each.row)) for each in counted))
@@ -75,11 +75,11 @@ async def rows(run: Run, wanted: RollupQuery) -> Sequence[Any]:
 
 
 async def event_counts(run: Run, wanted: RollupQuery) -> list[Rollup]:
-    """Return the events of each kind, with the last hour of each.
+    """Return how many events of each kind there are, with the last hour in which each kind had any.
 
     Args:
         run: Runs the statement.
-        wanted: Which.
+        wanted: Which events.
     """
     since, table = wanted.since_hour, HOURS
     if wanted.by_day:
@@ -94,14 +94,16 @@ class NumberedKind(NamedTuple):
     """What a kind's number stands for."""
 
     key: RollupKey
-    """Its hour says nothing."""
+    """Its hour is always 0, and has no meaning."""
     currency: str
 
 
 async def kinds_of(
     run: Run, wanted: PeriodQuery, hours: Collection[int], days: Collection[int]
 ) -> dict[int, NumberedKind]:
-    """Return the kinds of wanted events by their numbers: those that there are, as made-up names may be very many.
+    """Return the kinds of wanted events by their numbers.
+
+    Only those that occur in these hours and days: the table of kinds may be large, since anybody can make up names.
 
     Args:
         run: Runs the statement.
@@ -115,7 +117,7 @@ async def kinds_of(
 
 
 def _condition(site: str, pixel: str, name: str, *, first: int) -> tuple[str, list[str]]:
-    """Return which kinds are wanted, as SQL whose first argument has a number, and its values."""
+    """Return an SQL condition for the wanted kinds, and its values; ``first`` is the number of its first argument."""
     fields = {"site": site, "pixel": pixel, "name": name}
     texts = {column: text(value) for column, value in fields.items() if value}
     sql = "".join(f" AND k.{column} = ${number}" for number, column in enumerate(texts, first))
@@ -132,7 +134,7 @@ def _bounded(hour: int) -> int:
 
 
 def read(found: Iterable[Any]) -> list[Rollup]:
-    """Return the rollups of which there are events, in the order of their hours; no database is needed."""
+    """Return the rollups that rows make up, in the order of their hours, without empty ones; needs no database."""
     together: dict[tuple[Any, ...], list[Any]] = {}
     for row in found:
         together.setdefault(row[: _FIRST_SUM - 1], []).append(row)
@@ -140,7 +142,7 @@ def read(found: Iterable[Any]) -> list[Rollup]:
 
 
 def _rollup(key: tuple[Any, ...], rows: Sequence[Any]) -> Iterable[Rollup]:
-    """Yield the rollup of rows that differ in the currency of their values, if there are events."""
+    """Yield the rollup of rows that differ only in the currency of their values, if it has any events."""
     sums: Sequence[int | None] = rows[0][_FIRST_SUM:]
     if len(rows) > 1:
         sums = [sum(filter(None, column)) for column in zip(*(row[_FIRST_SUM:] for row in rows), strict=True)]

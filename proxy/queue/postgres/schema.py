@@ -1,14 +1,15 @@
 """The tables of the shared queue: how they are made, proved to fit the secret, and brought to this program's layout.
 
-Each part names its own tables (``TABLES``); here stand those that all of them need. Nothing is used that engines beside
-PostgreSQL lack: no sequences, triggers, functions, declarative partitions, advisory locks or temporary tables.
+Each part names its own tables (``TABLES``); this module has those that all parts need. Nothing is used that databases
+which speak PostgreSQL's protocol may lack: no sequences, triggers, functions, declarative partitions, advisory locks or
+temporary tables.
 
-Several processes may start at once, and those of two versions work side by side: a row of ``meta`` is the lock, and
-what a newer version adds is what an older one need not know. A step that an older one would stumble over waits until
-no such process lives.
+Several processes may start at once, and two versions of the program work side by side: a row of ``meta`` is the lock,
+and an older version need not know what a newer one adds. An upgrade that an older version could not work with fails
+until no such process lives.
 
-Of each secret that a process sealed with there is a proof: a sealed word, and when it was last used. A process must be
-able to open all of them, or it would leave alone what others sealed.
+For each secret that a process sealed with, ``meta`` has a proof: a word sealed with it, and when the secret was last
+used. A process must be able to open all proofs: it could not deliver what others seal with a secret unknown to it.
 """
 
 import logging
@@ -46,13 +47,14 @@ log = logging.getLogger(__name__)
 
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
 _TRIES = 10
-# Dead letters rest longest, 90 days at most, after up to 7 in which they waited.
+# Days that sealed data may be stored: longest are dead letters, 90 days at most, after up to 7 in which they waited.
 _SEALED_DAYS = 100
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::int8"
 
 _META = "CREATE TABLE IF NOT EXISTS meta(key text PRIMARY KEY, number int8, bytes bytea)"
-# Who lives. Its update is beat, durable probe, and the write behind an answer that relies on repeats alone: an append
-# whose witness finds no row here has written nothing, and must not be acknowledged.
+# The processes that live. A process updates its row as its beat, to probe the server with a durable write, and as the
+# witness of a group of repeats only: if such an append finds no row here, it has written nothing, and must not be
+# acknowledged.
 _REPLICA = """CREATE TABLE IF NOT EXISTS replica(
     id uuid PRIMARY KEY, name text NOT NULL, version text NOT NULL, layout int4 NOT NULL,
     started_at timestamptz NOT NULL, seen_at timestamptz NOT NULL,
@@ -78,14 +80,14 @@ class Layout(NamedTuple):
 
     number: int
     oldest: int
-    """The lowest layout whose programs can go on beside it."""
+    """The lowest layout whose programs can work beside it."""
     tables: Sequence[str]
     steps: Mapping[int, Sequence[str]]
-    """By the layout that they lead to: what brings one layout lower to it."""
+    """Statements that upgrade from the layout before, by the layout that they lead to."""
 
 
 CURRENT = Layout(2, 1, TABLES, {})
-"""Layout 2 counts what the ledger has, and gives its rows further columns, of which older programs know nothing."""
+"""Layout 2 adds the rollups, and further columns of the ledger's rows; programs of layout 1 know nothing of them."""
 
 _ARRIVE = """INSERT INTO replica(id, name, version, layout, started_at, seen_at) VALUES($1, $2, $3, $4, now(), now())
 ON CONFLICT (id) DO UPDATE SET seen_at = now()"""
@@ -101,7 +103,7 @@ ORDER BY name LIMIT 1"""
 
 
 def is_opened_by(proof: bytes, sealer: Sealer) -> bool:
-    """Tell whether what proves the secret of a queue is of a secret that is listed."""
+    """Tell whether one of the listed secrets opens a proof."""
     try:
         sealer.open(proof, _PROOF_BOUND)
     except SealError:
@@ -122,14 +124,14 @@ class Schema:
         sealed_days: int = _SEALED_DAYS,
         layout: Layout = CURRENT,
     ) -> None:
-        """Take what must fit.
+        """Take what the server must fit.
 
         Args:
             name: The schema.
             sealer: Must open what the other replicas seal.
-            replica_name: By which people know this process.
+            replica_name: The name of this process that people see.
             version: Of this program.
-            sealed_days: How long something rests that is sealed.
+            sealed_days: Days that sealed data may be stored.
             layout: What this program needs.
         """
         self._name = name
@@ -161,13 +163,13 @@ class Schema:
             try:
                 return await self._make_fit(session)
             except (ConflictError, DataRefusedError, LockTimeoutError) as error:
-                # Another process creates the same: of two that do, one fails in the catalogue.
+                # Another process creates the same tables at this moment: one of the two fails in the catalogue.
                 log.info("another process prepares the schema: %s", error)
         raise QueueError("another process has been preparing the schema for long")
 
     async def _make_fit(self, session: Session) -> None:
         if await self._fits(session):
-            # Programs of an older layout may have worked here alone since.
+            # Programs of an older layout may have made day tables since, without the new columns.
             await self._complete_days(session)
             return
         if not await session.fetch("SELECT FROM pg_namespace WHERE nspname = $1", self._name):
@@ -178,7 +180,7 @@ class Schema:
 
     async def _complete_days(self, session: Session) -> None:
         for day in await ledger_days.old_days(session.fetch):
-            # Each by itself, so that those who write the ledger meanwhile wait for no more than one of them.
+            # Each in its own transaction, so that writers of the ledger never wait for more than one of them.
             await _together(session, partial(ledger_days.add_columns, session.fetch, day))
 
     async def _fits(self, session: Session) -> bool:
@@ -223,7 +225,7 @@ class Schema:
         await session.fetch(_KEEP, "proof", None, self._proof())
 
     async def _prove(self, session: Session) -> None:
-        """Say that something is sealed with our secret, and forget those with which nothing is any more."""
+        """Write the proof of our secret, and delete the proofs of secrets with which nothing is sealed any more."""
         proof = self._proof()
         await session.fetch(_KEEP, "proof", None, proof)
         await session.fetch(_PROVE, f"proof {self._sealer.secret_id.hex()}", proof)
@@ -234,7 +236,7 @@ class Schema:
 
 
 async def _together(session: Session, work: Callable[[], Awaitable[None]]) -> None:
-    """Do something in one transaction, which waits for nobody's table for long."""
+    """Do ``work`` in one transaction, which waits for a lock for two seconds at most."""
     await session.execute("BEGIN; SET LOCAL lock_timeout = '2s'")
     try:
         await work()

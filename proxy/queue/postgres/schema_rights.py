@@ -1,4 +1,4 @@
-"""What a user of the database lacks to make our tables, as statements for whoever may give it."""
+"""The rights that a database user lacks to make our tables, as statements for a person who may grant them."""
 
 from proxy.queue.postgres.session import Session
 
@@ -11,7 +11,7 @@ FROM (SELECT) one LEFT JOIN pg_namespace n ON nspname = $1"""
 
 
 async def remedy(session: Session, schema: str) -> str:
-    """Return the statements that give a user what it lacks; empty where that is nothing.
+    """Return the statements that give the session's user the rights it lacks; empty if it lacks none.
 
     Raises:
         QueueError: when that cannot be read.

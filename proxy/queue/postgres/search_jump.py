@@ -1,6 +1,7 @@
-"""How a search passes over what has nothing for it: to the last hour before a moment in which a wanted event came.
+"""Lets a search skip hours without a wanted event: it goes on at the last hour before a moment in which one arrived.
 
-Rollups tell it of all that arrived since they count, which a row of ``meta`` says; before that nothing is passed over.
+The rollups tell this for all events that arrived since they began to count, a moment that a row of ``meta`` has;
+nothing before that moment is skipped.
 """
 
 from collections.abc import Iterable
@@ -23,11 +24,11 @@ SELECT '{_COUNTED_SINCE}', CASE WHEN EXISTS (
   THEN (extract(epoch FROM clock_timestamp()) * 1000)::int8 + {_BESIDE_MS} ELSE 0 END
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - our own names
-"""Says from which arrival on all is counted, in milliseconds: from the first, unless rows are there already."""
+"""Writes since which arrival all events are counted, in milliseconds: 0, unless the ledger has tables already."""
 _COLUMNS = {"browser_copy": "fate"}
 _MOST_HOURS = 100
 _SINCE = f"SELECT number FROM meta WHERE key = '{_COUNTED_SINCE}'"  # noqa: S608 - our own name
-# Hour by hour, and kind by kind of each: all are looks into an index, and the first that is wanted ends them.
+# Goes back hour by hour, and through the kinds of each, by looks into an index; the first wanted kind ends the search.
 _LATEST = f"""
 SELECT h.at FROM generate_series($1::int4, $2::int4, -1) h(at) CROSS JOIN LATERAL (
   SELECT FROM {HOURS} r CROSS JOIN LATERAL (
@@ -38,18 +39,20 @@ LIMIT 1
 
 
 def statement(fields: Iterable[str]) -> str:
-    """Return what looks for the last hour that has a kind whose fields have some texts, each an argument behind two."""
+    """Return the SQL that finds the last hour with a kind whose fields have wanted texts: arguments from ``$3`` on."""
     parts = [f"k.{_COLUMNS.get(field, field)} = ANY(${number}::text[])" for number, field in enumerate(fields, 3)]
     return _LATEST.format(condition=" AND ".join(parts))
 
 
 async def latest_with(run: Run, wanted: Filter, before: int) -> int:
-    """Return a moment before which all wanted events came that came before another: at best a little behind the last.
+    """Return a moment, not after ``before``, such that no wanted event arrived between the two.
+
+    At best that is the end of the last hour in which a wanted event arrived.
 
     Args:
         run: Runs statements of the page's transaction.
         wanted: The filter.
-        before: The other moment: server clock in milliseconds.
+        before: Server clock in milliseconds.
     """
     kinds = kinds_of(wanted)
     counted = await run(_SINCE) if kinds else ()

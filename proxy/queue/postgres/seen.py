@@ -1,11 +1,11 @@
-"""The shared duplicate memory: which events were met in the last 48 hours (at most 64), and of which visitor.
+"""The shared duplicate memory: which events came in the last 48 hours (at most 64), and from which visitor.
 
-Four tables of 16 hours each, emptied whole in turn; what they are good for stands in sqlite/seen.py, and what follows
-from their answers in past.py. Here is how they are asked.
+It has four tables of 16 hours each, which are emptied in turn. What they are good for is explained in sqlite/seen.py,
+and what follows from their answers in past.py. This module reads and writes them.
 
-A key is looked for by the twelve bytes of its event, which are a range of the index: that finds the visitors of an id
-and the servers that brought it. A timed id is looked for in the tables since its birth, usually the one it is written
-to.
+A key is looked for by its first twelve bytes, which stand for its event and are a range of the index: that finds all
+visitors and servers that brought the event. A timed id is looked for only in the tables that were written to since its
+birth: usually that is the current one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,8 +24,8 @@ asked AS MATERIALIZED (
   SELECT key, worth, back, nr, (event || '00000000')::uuid AS lo, (event || 'ffffffff')::uuid AS hi
   FROM unnest($1::uuid[], $2::int4[], $3::int2[]) WITH ORDINALITY u(key, worth, back, nr), left(key::text, 28) event
 )"""
-"""The keys of a group in their order, each with its worth and how many older tables may know it."""
-# Equality is written as a range, and IN as a lookup in what was found: nothing of it may become a hash of a table.
+"""The keys of a group in their order, each with its worth and how many older tables may have it."""
+# Equality is written as a range, so that the planner always uses the index and never makes a hash of a whole table.
 _IN_RANGE = "EXISTS(SELECT FROM {table} s WHERE s.key >= {low} AND s.key <= {high})"
 _KNOWN = """
 met AS MATERIALIZED (
@@ -42,16 +42,15 @@ INSERT INTO {table}(key, worth) SELECT * FROM unnest($1::uuid[], $2::int4[]) ON 
 
 @lru_cache(maxsize=SEEN_TABLES**2)
 def known_text(table: int, depth: int) -> str:
-    """Return the parts of a statement that find what is known of the keys of ``asked``.
+    """Return the SQL of ``met`` and ``known``, which find what the memory knows of the keys in ``asked``.
 
-    Every table that it names costs the server something, also where it is not asked.
-
-    ``known`` has those whose event anybody brought: whether this visitor did, whether a server did, and of a Purchase
-    whether anybody brought it with another worth.
+    ``known`` has a row for each key whose event anybody brought before. It tells whether this visitor brought the event
+    (``by_this``), whether a server did (``by_server``), whether the key itself is a server's (``of_server``), and for a
+    Purchase whether anybody brought it with another worth (``differs``).
 
     Args:
-        table: The number of the one that is written to.
-        depth: How many tables may know any of the keys.
+        table: The number of the table that is written to.
+        depth: How many tables may have any of the keys; others are not named, as each name costs the server time.
     """
     return _KNOWN.format(
         met=_in_any(table, depth, "asked", "asked.lo", "asked.hi"),
@@ -62,14 +61,14 @@ def known_text(table: int, depth: int) -> str:
 
 
 def _in_any(table: int, depth: int, of: str, low: str, high: str) -> str:
-    """Return a condition: whether a range of keys has any in the tables that may know them.
+    """Return an SQL condition: whether any key of a range is in the tables that may have it.
 
     Args:
-        table: The number of the one that is written to.
+        table: The number of the table that is written to.
         depth: How many tables are asked.
-        of: What has the range, and says how many older tables may know it.
-        low: Its lowest key.
-        high: Its highest key, and what else is to be true of a key in it.
+        of: The relation whose column ``back`` says how many older tables may have the key.
+        low: The lowest key of the range.
+        high: The highest key of the range, and any further condition on a key in it.
     """
     older = [(back, f"seen_{(table - back) % SEEN_TABLES}") for back in range(depth)]
     looks = [(back, _IN_RANGE.format(table=name, low=low, high=high)) for back, name in older]
@@ -86,17 +85,17 @@ class Recollection(NamedTuple):
     """What the memory says of some keys."""
 
     stored_before: dict[bytes, int]
-    """Those whose events anybody brought, each with who did; see past.py."""
+    """Keys whose events anybody brought, each with who did: ``BY_THIS`` and ``BY_SERVER`` added up; see past.py."""
     contradicted: set[bytes]
-    """Keys of Purchases that somebody brought with another worth, each with its own worth."""
+    """Purchases that somebody else brought with another worth: of each its key followed by its own worth."""
     slot: int
-    """The one that is written to now."""
+    """The slot that is written to now."""
     marks: int
     """The version of the suppressions."""
 
 
 class Asked(NamedTuple):
-    """Keys that are looked for, in their order."""
+    """Keys that are looked for, in sorted order, each with its worth and how many older tables may have it."""
 
     keys: Sequence[bytes]
     worths: Sequence[bytes]
@@ -104,11 +103,11 @@ class Asked(NamedTuple):
 
     @classmethod
     def of(cls, members: Iterable[Member], slots: SeenSlots, now: int) -> Self:
-        """Return what a group asks for.
+        """Return the keys of a group, each once.
 
         Args:
-            members: Its records.
-            slots: Where the memory stands.
+            members: The group's records.
+            slots: The slots of the memory.
             now: Server clock in milliseconds.
         """
         first: dict[bytes, Member] = {}
@@ -120,12 +119,12 @@ class Asked(NamedTuple):
 
 
 async def find(run: Run, asked: Asked, slot: int) -> Recollection:
-    """Ask for keys; within a transaction the memory is not turned from now on until its end.
+    """Look keys up; within a transaction, the memory cannot turn from now on until the transaction ends.
 
     Args:
         run: Runs the statement.
         asked: The keys.
-        slot: The one that is written to, as far as is known.
+        slot: The slot that is written to, as far as is known.
     """
     numbers = [worth_number(worth) for worth in asked.worths]
     rows = await run(_find(slot % SEEN_TABLES, depth_of(asked.back)), asked.keys, numbers, asked.back)
@@ -139,12 +138,12 @@ async def find(run: Run, asked: Asked, slot: int) -> Recollection:
 
 
 async def remember(run: Run, visits: Mapping[bytes, bytes], slot: int) -> set[bytes]:
-    """Remember keys, each with its worth; return those that somebody else brought in this very moment.
+    """Insert keys into the current table; return those that are there already, as another transaction was quicker.
 
     Args:
         run: Within a transaction.
-        visits: The keys.
-        slot: The one that is written to.
+        visits: The keys, each with its worth.
+        slot: The slot that is written to.
     """
     if not visits:
         return set()
@@ -154,16 +153,21 @@ async def remember(run: Run, visits: Mapping[bytes, bytes], slot: int) -> set[by
 
 
 async def retract(run: Run, record: Record) -> None:
-    """Forget that a server brought an event: it is not sent, so that a page's copy counts."""
+    """Forget that a server brought an event, since it is not sent: a page's copy of it is no repeat then."""
     key = server_key(event_key(record.pixel, record.name, record.id))
     for number in range(SEEN_TABLES):
         await run(f"DELETE FROM seen_{number} WHERE key = $1", key)  # noqa: S608 - our own name
 
 
 async def owners_of(run: Run, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[bytes | None]:
-    """Return who speaks for events: of some visitors the first who brought one, or the first if nobody did.
+    """Return, for each event, the visitor for whom updates of its browser copy count.
 
-    Where only others brought it, None. Each event is asked for by its key, with the visitors.
+    That is the first of the event's candidates who brought it, or the first candidate if nobody brought it; None if
+    only other visitors did.
+
+    Args:
+        run: Runs the statement.
+        asked: The keys of the events, each with its candidates.
     """
     if not asked:
         return []
@@ -174,15 +178,15 @@ async def owners_of(run: Run, asked: Sequence[tuple[bytes, Sequence[bytes]]]) ->
 
 
 def depth_of(back: Sequence[int]) -> int:
-    """Return how many tables are to be asked where so many before the present one may know each key."""
+    """Return how many tables must be asked, from how many older tables may have each key."""
     return 1 + max(back, default=0)
 
 
 def worth_number(worth: bytes) -> int | None:
-    """Return four bytes as the column has them."""
+    """Return a worth, which is four bytes or none, as the number in the column ``worth``."""
     return int.from_bytes(worth, "big", signed=True) if worth else None
 
 
 def worth_bytes(number: int | None) -> bytes:
-    """Return what ``worth_number`` was made of."""
+    """Return the worth of which ``worth_number`` made this number."""
     return b"" if number is None else number.to_bytes(4, "big", signed=True)

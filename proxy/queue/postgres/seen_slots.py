@@ -1,9 +1,10 @@
-"""Where the shared duplicate memory stands: which of its four tables is written to, and when each of them began.
+"""The slots of the shared duplicate memory: which of its four tables is written to, and when each of them began.
 
-One row of ``meta`` says so. Every statement that writes an event compares it with what its text was made for, under a
-lock on the table that the next turn empties; so no event goes into a table that is about to be emptied, whatever the
-clocks of the proxies say. Only one proxy turns the memory (tending.py), on its clock; while nobody does, it remembers
-for longer.
+A slot is a period of 16 hours or more; its number modulo four is the number of its table. The memory *turns* when the
+next slot begins. One row of ``meta`` has the current slot. Every statement that writes an event compares it with the
+slot that its SQL was made for, and holds a lock on the table that the next turn empties; so no event goes into a table
+that is about to be emptied, whatever the clocks of the proxies say. Only one proxy turns the memory (tending.py), by
+its clock; while none does, the memory reaches further back.
 """
 
 import struct
@@ -13,10 +14,11 @@ from proxy.queue.postgres.transaction import Run
 
 SEEN_TABLES = 4
 _SLOT_MS = 16 * 60 * 60 * 1000
-# How far the clock of a browser may be behind ours, or ahead, for its ids to be looked for by their birth.
+# An id is looked for from one hour before its birth on, as the browser's clock may be ahead of ours. An id that was
+# born more than five minutes in the future is looked for in all tables.
 _CLOCK_MS = 60 * 60 * 1000
 _AHEAD_MS = 5 * 60 * 1000
-# An append waits behind whoever waits for the lock to empty a table.
+# Milliseconds that a turn waits for its lock: meanwhile every append waits behind it.
 _LOCK_MS = 200
 _BEGINS = struct.Struct(f">{SEEN_TABLES}q")
 
@@ -38,7 +40,7 @@ _TURN = "UPDATE meta SET number = $1, bytes = $2 WHERE key = 'seen' AND number =
 
 
 class SeenSlots(NamedTuple):
-    """Where the memory stands."""
+    """The current slot, and when the last four began."""
 
     slot: int
     begins: tuple[int, ...]
@@ -50,7 +52,7 @@ class SeenSlots(NamedTuple):
         return cls(number, _BEGINS.unpack(begins))
 
     def back(self, birth_s: int | None, now: int) -> int:
-        """Return how many tables before the one that is written to may know an event; see ``keys.birth_s``."""
+        """Return how many tables before the current one may have an event, by its birth; see ``keys.birth_s``."""
         if birth_s is None or birth_s * 1000 > now + _AHEAD_MS:
             return SEEN_TABLES - 1
         since = birth_s * 1000 - _CLOCK_MS
@@ -59,31 +61,34 @@ class SeenSlots(NamedTuple):
         )
 
     def recent(self, now: int) -> tuple[int, int]:
-        """Return the first and the last second of birth of which ``back`` is 0, so that nearly no event asks it."""
+        """Return the first and the last second of birth for which ``back`` is 0, to spare a call for each event."""
         first_ms = self.begins[self.slot % SEEN_TABLES] + _CLOCK_MS
         return -(-first_ms // 1000), (now + _AHEAD_MS) // 1000
 
     def is_over(self, now: int) -> bool:
-        """Tell whether it is time for the next table; a clock that was far ahead when it began counts as that."""
+        """Tell whether it is time for the next slot: after 16 hours, or if this one began over an hour in the future.
+
+        The latter comes from a clock that was ahead when the slot began.
+        """
         age = now - self.begins[self.slot % SEEN_TABLES]
         return not -_CLOCK_MS <= age < _SLOT_MS
 
 
 async def slots_now(run: Run) -> SeenSlots:
-    """Return where the memory stands."""
+    """Read the current slot, and when the last four began."""
     ((number, begins),) = await run(_WHERE_IT_STANDS)
     return SeenSlots.read(number, begins)
 
 
 async def turn(run: Run, now: int) -> bool:
-    """Begin the next table if it is time, which empties the oldest; tell whether it was.
+    """Begin the next slot if it is time, and empty its table, which is the oldest; tell whether that was done.
 
     Args:
         run: Within a transaction.
         now: Server clock in milliseconds.
 
     Raises:
-        LockTimeoutError: when somebody reads the table for long, as a dump does; it is to be tried again in a minute.
+        LockTimeoutError: when another session reads the table for long, as a dump does; try again in a minute.
     """
     slots = await slots_now(run)
     if not slots.is_over(now):
@@ -98,14 +103,14 @@ async def turn(run: Run, now: int) -> bool:
 
 
 def place_text(table: int) -> str:
-    """Return the part of a statement that says where the memory stands.
+    """Return the SQL of ``place``, which reads the current slot and the version of the suppressions.
 
-    It names the table that the next turn empties, and so has a lock on it from its start to its commit, though it
-    reads nothing of it. While a commit waits for its standbys there is no turn: who brings its keys again waits
-    behind it in the same table.
+    It names the table that the next turn empties, and so holds a lock on it from its start to its commit, though it
+    reads nothing of it. Thus the memory does not turn while a commit waits for its standbys, and a statement with the
+    same keys writes to the same table and waits there for that commit.
 
     Args:
-        table: The number of the one that is written to.
+        table: The number of the table that is written to.
     """
     return _PLACE.format(next=table_of(table + 1))
 

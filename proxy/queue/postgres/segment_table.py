@@ -1,8 +1,9 @@
-"""The shared table of what waits: sealed segments, immutable but for their history, held moments and erasure.
+"""The shared table of waiting events: sealed segments, whose records are rewritten only to complete or to remove some.
 
-A lane is what one leader delivers: the id of a pixel. ``id`` names a segment for ever, whoever sends it how often: a
-UUIDv7 of the proxy that made it. ``skip`` has the positions, from 0, of records that are repeats and count for nothing;
-NULL where there are none. The other columns are those of the SQLite engine (sqlite/layout.py).
+A lane is what one leader delivers; the column has the id of its pixel. ``id`` names a segment for good: a UUIDv7 that
+the proxy which stores it makes, or a UUIDv8 if it was moved from SQLite. ``skip`` has the positions, from 0, of records
+that are repeats and are left out; NULL where there are none. The other columns are those of the SQLite engine
+(sqlite/layout.py).
 """
 
 import os
@@ -27,7 +28,7 @@ TABLES = (
     """,
     # What is sealed cannot be compressed.
     "ALTER TABLE segment ALTER sealed SET STORAGE EXTERNAL",
-    # What is held is in the other index: neither a claim nor a look for the oldest event reads it.
+    # Held segments are in the next index: neither a claim nor a look for the oldest event reads them.
     "CREATE INDEX IF NOT EXISTS segment_lane ON segment(lane, fields, suspect, at, id) WHERE not_before = 0",
     "CREATE INDEX IF NOT EXISTS segment_held ON segment(lane, not_before) WHERE not_before > 0",
     "CREATE INDEX IF NOT EXISTS segment_oldest ON segment(oldest_s)",
@@ -37,7 +38,7 @@ _numbers = count()
 
 
 class SegmentRow(NamedTuple):
-    """A segment as it is stored, in the order of ``INSERT``; without repeats."""
+    """A new segment without repeats, its columns in the order of ``INSERT``."""
 
     lane: str
     id: bytes
@@ -49,7 +50,7 @@ class SegmentRow(NamedTuple):
     suspect: int
     oldest_s: int
     not_before: int
-    """0 where it is not held."""
+    """Server clock in milliseconds until which it is held; 0 if it is not held."""
     fields: bytes
     sealed: bytes
 
@@ -66,9 +67,9 @@ def row_of(segment: SealedSegment, at: int, history: tuple[int, int, int] = (0, 
     """Return the row of a sealed segment.
 
     Args:
-        segment: Its records.
-        at: Server clock in milliseconds when they arrived.
-        history: Attempts, strikes and the bound of suspects.
+        segment: The segment.
+        at: Server clock in milliseconds when its events arrived.
+        history: Attempts, strikes and ``suspect``; see ``contract.Segment``.
     """
     attempts, strikes, suspect = history
     facts = (segment.pixel, new_id(at), segment.n, attempts, strikes, at, suspect, segment.oldest_s)
@@ -81,9 +82,9 @@ def columns(rows: Sequence[SegmentRow]) -> list[list[object]]:
 
 
 def new_id(at: int) -> bytes:
-    """Return a name for a segment, a UUIDv7, that begins with a moment of the server's clock in milliseconds.
+    """Return a new id for a segment: a UUIDv7, which begins with a moment of the server's clock in milliseconds.
 
-    Of one process and moment each is larger than those before it.
+    Among the ids that one process makes for one moment, each is larger than those before it.
     """
     number = next(_numbers)
     high, low = 0x7000 | number >> 14 & 0x0FFF, 0x8000 | number & 0x3FFF

@@ -7,14 +7,14 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """What keeps vacuum from removing the rows that were finished since."""
+    """What keeps vacuum from removing rows that were deleted since it began."""
 
     who: str
     """In words: which session, prepared transaction, slot or standby; never the text of a statement."""
     seconds: float | None
     """For how long; None where the server counts transactions only."""
     transactions: int
-    """How many began since."""
+    """How many transactions began since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,18 @@ class ServerFacts:
     sees_all: bool
     """Whether this user may see what other sessions and standbys do."""
     encrypted: bool
-    """Nobody between this machine and the server can read along."""
+    """Whether nobody between this machine and the server can read along: by TLS, or a local socket."""
     pooled: bool
-    """A pooler answered that gives each transaction another session."""
+    """Whether a pooler answered that may give each transaction another session."""
     free_connections: int
-    """How many this user may open."""
+    """How many connections this user may still open."""
     holders: Sequence[Holder] = ()
     """The oldest first."""
     idle_slots: Sequence[IdleSlot] = ()
     waited_for: int = 0
-    """Standbys are connected, so many, that a commit waits for or may wait for."""
+    """How many connected standbys there are that a commit waits for or may wait for."""
     seen_bytes: int = 0
-    """What the duplicate memory takes on its disk."""
+    """Bytes that the duplicate memory takes on the server's disk."""
     unvacuumed: Sequence[str] = ()
     """Tables of the queue for which somebody switched autovacuum off."""
     may_create: bool = True
@@ -74,7 +74,7 @@ class ServerFacts:
     silent: Sequence[SilentProxy] = ()
     """The latest first."""
     proof: bytes = b""
-    """What only the queue's secret opens; empty while there is no queue."""
+    """The proof that only the queue's secret opens (schema.py); empty while there is no queue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """One connection: how it is opened, what its session is set to, and what it says of its server.
 
-Whatever a role, a database or a server has as its defaults, these settings hold: a commit waits for the standbys, a
-warning reaches us, and nothing is timed out within the server, where giving up a wait for a standby would count as
-success. Each statement reads little, by an index, and a helper's start would take longer than all of it.
+The settings of a session override the defaults of role, database and server: a commit waits for the standbys, warnings
+reach us, and no timeout is set within the server, which would report a commit that gave up its wait for a standby as a
+success. JIT compilation, parallel workers and sequential scans are off: each statement reads few rows, by an index, and
+takes less time than a worker needs to start.
 """
 
 import logging
@@ -44,9 +45,9 @@ _PLAIN_FACTS = """
 SELECT pg_backend_pid() AS pid, current_setting('transaction_read_only')::bool AS read_only, NULL AS timeline
 """
 _AT_WORK = "SELECT FROM pg_stat_activity WHERE pid = $1 AND state <> 'idle' AND usename = current_user"
-# Engines that speak PostgreSQL without its write-ahead log do not know or do not allow these functions.
+# Databases that speak PostgreSQL's protocol, but have no write-ahead log of its kind, lack or forbid these functions.
 _NO_TIMELINES = (asyncpg.UndefinedFunctionError, asyncpg.FeatureNotSupportedError, asyncpg.InsufficientPrivilegeError)
-# They tell what will happen to the whole server some day, with every statement until then; the commit is sound.
+# Warnings from these source files (transaction ids run out some day) come with every statement; the commit is sound.
 _HARMLESS_SOURCES = frozenset({"varsup.c", "multixact.c"})
 
 
@@ -55,11 +56,11 @@ class Facts(NamedTuple):
 
     read_only: bool
     timeline: int
-    """Grows with every promotion; 0 where there is no such thing."""
+    """Grows with every promotion of a standby; 0 where the server has no timelines."""
 
 
 class Session:
-    """Runs statements on one connection, one after another; the caller sees to that."""
+    """Runs statements on one connection; the caller must ask for only one at a time."""
 
     def __init__(self, connection: Any, facts: Facts, pid: int) -> None:
         """Take a connection.
@@ -67,15 +68,15 @@ class Session:
         Args:
             connection: Open, with its settings.
             facts: What its server says of itself.
-            pid: The server's process; a pooler tells another number while connecting.
+            pid: Id of the server's process, as a statement returned it: a pooler tells another number while connecting.
         """
         self._connection = connection
         self.facts = facts
         self.pid = pid
         self.why_ended = ""
-        """Why we ended it, for whoever waits for an answer."""
+        """Why we ended the connection: what a caller that waits for an answer is told."""
         self._warning = ""
-        """What the server warned of since it was last asked something."""
+        """The last warning that came with the latest statement; empty if none came."""
         connection.add_log_listener(self._hear)
 
     @classmethod
@@ -85,7 +86,7 @@ class Session:
         Args:
             url: Its address, with user and password.
             schema: Where our tables are.
-            name: By which a person who looks at the server knows us.
+            name: The application name under which the server lists this session.
 
         Raises:
             Exception: whatever asyncpg raises; see errors.py.
@@ -106,7 +107,7 @@ class Session:
             raise
 
     async def fetch(self, statement: str, *arguments: object) -> Sequence[Row]:
-        """Run a statement, prepared once, and return its rows; whoever awaits this must not be cancelled.
+        """Run a statement, prepared once, and return its rows; the task that awaits this must not be cancelled.
 
         Raises:
             QueueError: see errors.py.
@@ -115,7 +116,7 @@ class Session:
         return rows
 
     async def execute(self, statements: str) -> str:
-        """Run statements without arguments; return what the last one says it did. Otherwise as ``fetch``.
+        """Run statements without arguments; return the command tag of the last one. Otherwise as ``fetch``.
 
         Raises:
             QueueError: see errors.py.
@@ -144,7 +145,7 @@ class Session:
                 log.debug("asyncpg", exc_info=error)
             raise translated(error) from error
         if self._warning:
-            # It is how the server tells that a commit was not replicated.
+            # A warning is how the server tells that a commit was not replicated.
             raise DatabaseAwayError(f"the database warned: {self._warning}")
         return result
 
@@ -155,11 +156,11 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing can be asked any more."""
+        """Whether the connection is closed."""
         return bool(self._connection.is_closed())
 
     async def runs(self, pid: int) -> bool:
-        """Tell whether the server runs a statement of another session of ours.
+        """Tell whether another session of ours, whose server process has this id, is at work on a statement.
 
         Raises:
             QueueError: see errors.py.
@@ -167,7 +168,7 @@ class Session:
         return bool(await self.fetch(_AT_WORK, pid))
 
     def when_lost(self, tell: Callable[[], None]) -> None:
-        """Let somebody know when the connection ends, from whichever side."""
+        """Call ``tell`` when the connection ends, whichever side ends it."""
         self._connection.add_termination_listener(lambda _connection: tell())
 
     def end(self) -> None:
@@ -175,7 +176,7 @@ class Session:
         self._connection.terminate()
 
     async def close(self) -> None:
-        """End a connection on which nothing is under way, in order if that is quick."""
+        """Close a connection on which nothing is under way: in order if that is quick, otherwise at once."""
         try:
             await self._connection.close(timeout=CONNECT_S)
         except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):

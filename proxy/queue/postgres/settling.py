@@ -1,8 +1,9 @@
 """Settlements: how an attempt ended, written whole or not at all.
 
-Everything hangs on the DELETE of the segment: what somebody else deleted before is settled, and nothing more is written
-of it. So a settlement may be sent again after its answer was lost, and of two processes that sent the same events the
-second one's changes nothing. What stays is changed only from the number of attempts that the claim saw.
+Everything depends on the DELETE of the segment: a segment that is already deleted has been settled, and nothing more is
+written about its events. So a settlement may be sent again after its answer was lost; and if two processes sent the
+same events, the second settlement changes nothing. A segment that stays is changed only if it still has the number of
+attempts that the claim read.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +32,7 @@ from proxy.queue.seal import Sealer
 T = TypeVar("T")
 
 DELETE = "DELETE FROM segment WHERE lane = $1::text AND id = ANY($2::uuid[]) RETURNING id"
-# What follows hangs on the segments by their places in $2; 0 hangs on any of them.
+# Each row to write names, by its place in $2, the segment that must be deleted here for it; 0: any of them.
 _WITH_ROWS = """
 WITH gone AS ({delete}),
 taken AS (SELECT place FROM unnest($2::uuid[]) WITH ORDINALITY asked(id, place) WHERE id IN (SELECT id FROM gone)),
@@ -50,13 +51,13 @@ WHERE s.lane = $1::text AND s.id = t.id AND s.attempts = t.attempts RETURNING s.
 
 
 class Graveyard:
-    """Where dead letters go, but for those that a suppression speaks against."""
+    """Stores dead letters, except those about suppressed people."""
 
     def __init__(self, dead: SharedDeadLetters, suppressions: SharedSuppressions, now: Callable[[], int]) -> None:
-        """Take where they go.
+        """Prepare to store dead letters.
 
         Args:
-            dead: Keeps them.
+            dead: Stores them.
             suppressions: Know who is suppressed.
             now: The server's clock in milliseconds.
         """
@@ -65,7 +66,7 @@ class Graveyard:
         self._now = now
 
     async def bury(self, run: Run, letters: Sequence[NewDeadLetter]) -> int:
-        """Add letters within a transaction; return how many."""
+        """Add letters within a transaction, except those about suppressed people; return how many were added."""
         return await self._dead.bury(run, letters, self._now(), self._refusals)
 
     async def _refusals(self, run: Run, records: Sequence[Record]) -> Sequence[DropReason | None]:
@@ -79,17 +80,20 @@ class Settled(NamedTuple):
     """What a settlement did."""
 
     gone: frozenset[SegmentRef]
+    """Segments that it deleted."""
     stayed: frozenset[SegmentRef]
+    """Segments that stay and that it changed."""
     rows: Sequence[SegmentRow]
-    """What of the segments became new ones."""
+    """New segments, made of the records that outlive their segment."""
     buried: int
+    """Dead letters that were added."""
 
 
 class Settling:
     """Writes how attempts ended."""
 
     def __init__(self, database: Database, sealer: Sealer, ledger: SharedLedger, graveyard: Graveyard) -> None:
-        """Take where the ends go.
+        """Prepare to write settlements.
 
         Args:
             database: Where segments wait.
@@ -118,7 +122,7 @@ class Settling:
         with self._ledger.writing():
             rest = (settlement.tried, settlement.suspects, settlement.remainders, settlement.dead)
             if not any(rest) and len(by_day) <= 1:
-                with suppress(TableMissingError):  # the longer way finds out which, and has it made again
+                with suppress(TableMissingError):  # _settle finds out which table, and it is made again next time
                     if settled := await self._settle_plainly(segments, settlement, by_day):
                         return settled
             work = partial(self._settle, segments, settlement, now)
@@ -127,7 +131,10 @@ class Settling:
     async def _settle_plainly(
         self, segments: Sequence[Segment], settlement: Settlement, by_day: Mapping[int, Sequence[LedgerRow]]
     ) -> Settled | None:
-        """Write in one statement what left whole, as nearly everything does; None where it takes more."""
+        """Write a settlement of segments that leave whole, as nearly all do, by one statement.
+
+        Return None, and write nothing, where the rollups need more statements.
+        """
         lane, done = _lane(segments), list(settlement.done)
         text, values = DELETE, []
         for day, some in by_day.items():
@@ -180,7 +187,7 @@ def _with_rows(day: int) -> str:
 
 
 async def _stay(run: Run, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
-    """Make segments that stay one attempt older; return which of them were still as they were claimed."""
+    """Raise the attempts of segments that stay; return those that still had the attempts that the claim read."""
     bounds: dict[SegmentRef, int | None] = dict.fromkeys(settlement.tried)
     bounds |= dict(settlement.suspects)
     if not bounds:
@@ -195,9 +202,9 @@ async def _stay(run: Run, segments: Sequence[Segment], settlement: Settlement) -
 def _sources(
     events: Sequence[Record | LedgerRow], segments: Sequence[Segment], done: Sequence[SegmentRef]
 ) -> list[int]:
-    """Return for each event which of the segments that are done it was in: their place, from 1; 0: in none.
+    """Return for each event the place in ``done``, from 1, of the segment that it was in; 0 if it was in none of them.
 
-    Events that are alike in all that a row says of them are told apart by their order.
+    Events with the same name, id, time and visitor are told apart by their order.
     """
     places = {ref: place for place, ref in enumerate(done, 1)}
     found: dict[tuple[Any, ...], list[int]] = {}

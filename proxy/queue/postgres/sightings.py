@@ -15,7 +15,7 @@ from proxy.queue.seal import Sealer
 from proxy.queue.sightings import forbidden, open_sighting, person_key, seal_sighting, slots
 
 MOST = 1_000_000
-"""How many are kept: beyond, the oldest go, so that a flood ends with itself."""
+"""How many sightings are kept; beyond, the oldest are removed, so that a flood does not keep out later ones."""
 # See sqlite/sightings.py.
 _EACH_END = 6
 _SLICE = 200
@@ -31,7 +31,7 @@ TABLES = (
     )""",
     "CREATE INDEX IF NOT EXISTS sighting_slot_number ON sighting_slot(number)",
 )
-# A journey's first sighting stays, unless its visitor refused meanwhile, or refused before.
+# In its certain slots the first sighting stays, unless it is forbidden and the new one is not, or the other way round.
 _LEAVE = """
 WITH first AS (
   INSERT INTO sighting_slot AS s SELECT slot, $3::int8, $4::bool FROM unnest($1::bytea[]) u(slot)
@@ -50,7 +50,7 @@ LATERAL (
   (SELECT number FROM sighting_slot s WHERE {_OF_KEY} ORDER BY slot LIMIT $3)
   UNION (SELECT number FROM sighting_slot s WHERE {_OF_KEY} ORDER BY slot DESC LIMIT $3)) ends,
 LATERAL (SELECT id, sealed FROM sighting WHERE id = ends.number LIMIT 1) found"""  # noqa: S608 - our own text
-"""Without its last LIMIT the planner makes a join of it, and reads all sightings where there are many."""
+"""Without the last LIMIT the planner would turn the subquery into a join, and read all of a large table."""
 _OF_PEOPLE = f"""
 SELECT DISTINCT found.number FROM unnest($1::bytea[]) u(key),
 LATERAL (SELECT number FROM sighting_slot s WHERE {_OF_KEY} LIMIT $3) found LIMIT $3"""  # noqa: S608 - our own text
@@ -70,18 +70,18 @@ Found: TypeAlias = dict[bytes, dict[int, Sighting]]
 
 
 class SharedSightings:
-    """Works within transactions that others start."""
+    """Reads and writes sightings, within transactions that its callers start."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
         self._last = 0
 
     async def leave(self, run: Run, brought: Iterable[tuple[Sighting, bytes]], now: int) -> None:
-        """Store sightings but those that their visitor left before.
+        """Store sightings, except those of an order that the same visitor left before.
 
         Args:
             run: Within a transaction.
-            brought: Each with its sealed bytes, or with none where it is still to be sealed.
+            brought: Each with its sealed bytes; empty bytes where it is still to be sealed.
             now: Server clock in milliseconds.
         """
         for sighting, sealed in brought:
@@ -93,10 +93,10 @@ class SharedSightings:
                 await run(_LEAVE, certain, others, *facts)
 
     async def found(self, run: Run, keys: Collection[bytes]) -> Found:
-        """Return by each key the sightings that have it, each with its number.
+        """Return for each key the sightings that have it, by their numbers.
 
-        Of a key that very many have not all, but where several visitors have it, those of several. Those that no listed
-        secret opens are lost, and no reason to keep an event back.
+        If very many have a key, only some of them are returned, but always of several visitors if several have it.
+        Sightings that no listed secret opens are left out: they are lost, and no event is held back for them.
         """
         found: Found = {}
         opened: dict[int, Sighting | None] = {}
@@ -149,12 +149,12 @@ class SharedSightings:
 
 
 async def forget(run: Run, now: int, days: int, most: int = MOST) -> bool:
-    """Remove a slice of those whose time is over, or that are too many; tell whether there may be more.
+    """Remove a slice of the sightings that are too old or too many; tell whether there may be more.
 
     Args:
         run: Within a transaction.
         now: Server clock in milliseconds.
-        days: How long a sighting may be of use.
+        days: How long a sighting is kept.
         most: How many are kept.
     """
     old = [row["id"] for row in await run(_OLD, now - days * DAY_MS, _SLICE)]

@@ -1,4 +1,4 @@
-"""Opens the shared queue of a ``data_dir``: its spool, the database, and what an older engine left there."""
+"""Opens the shared queue of a ``data_dir``: its spool, the database, and a SQLite queue there that is still to move."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -25,7 +25,7 @@ from proxy.queue.sqlite.data_dir import DATABASE_FILE
 
 @dataclass(frozen=True, slots=True)
 class SharedPlace:
-    """Where a shared queue is, and what is kept there."""
+    """Where a shared queue is, and how it is configured."""
 
     directory: Path
     """The locked ``data_dir``."""
@@ -37,7 +37,7 @@ class SharedPlace:
     version: str
     """Of this program."""
     join_days: int
-    """How long what a page left of its visitor may be of use to any site."""
+    """Days for which sightings are kept: the longest time for which any site uses them."""
 
 
 async def open_shared(
@@ -51,9 +51,9 @@ async def open_shared(
 
     Args:
         place: Where it is.
-        on_broken: Called when the disk under the spool failed, and nothing of it may be relied on.
-        conditions: Hears that the database is away.
-        sieve: Is told who is suppressed, for processes that share its memory.
+        on_broken: Called when the disk under the spool failed, so that the spool may not be relied on any more.
+        conditions: Is told when the database is away.
+        sieve: Where suppressed people are entered, if other processes share its memory; None: a private one.
 
     Raises:
         QueueBrokenError: when the database is there but does not fit, or a file cannot be used.
@@ -94,7 +94,7 @@ async def open_shared(
 
 
 def _spool(place: SharedPlace, on_broken: Callable[[QueueBrokenError], None]) -> Spool | None:
-    """Return the spool; where none is wanted, only one that an earlier process has left something in."""
+    """Return the spool; None if none is configured, and an earlier process left nothing in one."""
     wanted = place.settings.spool
     if not wanted and not Spool.holds_anything(place.directory):
         return None

@@ -1,7 +1,7 @@
 """Suppressing people in the shared queue: ``Suppressing`` of the contract, also while the database is away.
 
-What cannot be written there now goes into the spool, from which it reaches the database before any event does. Until
-then this process knows of it by its sieve.
+A suppression that cannot be written to the database now goes into the spool, from which it reaches the database before
+any event does. Until then this process knows of it by its sieve.
 """
 
 from collections.abc import Collection
@@ -21,24 +21,24 @@ from proxy.queue.refusal import REASONS
 from proxy.queue.spool.spool import Spool
 from proxy.queue.spool.spool_file import SpoolKind
 
-# What other proxies did longer ago is known to whoever asks for a person.
+# Seconds: a suppression that another proxy made longer ago is found by whoever asks for the person.
 _LOOK_S = 0.25
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[list[bytes], SuppressionKind, int]).decode
 
 
 class SharedSuppressing:
-    """Suppresses people, and lifts that; used on the event loop only."""
+    """Suppresses people, and lifts suppressions; used on the event loop only."""
 
     def __init__(
         self, database: Database, suppressions: SharedSuppressions, sightings: SharedSightings, spool: Spool | None
     ) -> None:
-        """Take what is changed.
+        """Take the tables that are changed.
 
         Args:
             database: Where suppressions are.
             suppressions: What this process knows of them.
-            sightings: What the people left.
+            sightings: What pages' events left of the people.
             spool: Takes suppressions while the database is away; None: they are refused then.
         """
         self._database = database
@@ -47,7 +47,7 @@ class SharedSuppressing:
         self._spool = spool
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
-        """See ``Suppressing``; sightings beyond a slice follow, so that no append waits for very many."""
+        """See ``Suppressing``; the people's sightings are changed in slices afterwards, so that appends wait little."""
         try:
             await self._write(Role.APPEND, person_digests, kind, at)
         except DatabaseAwayError:
@@ -71,12 +71,12 @@ class SharedSuppressing:
     async def _write(self, role: Role, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
         new = await self._database.transact(role, lambda run: self._suppressions.add(run, person_digests, kind, at))
         self._suppressions.count_more(kind, new)
-        with suppress(DatabaseAwayError):  # until it comes to them the suppression itself speaks against them
+        with suppress(DatabaseAwayError):  # sightings not reached yet are forbidden by the suppression itself
             while await self._database.transact(role, partial(self._forbid, person_digests, kind)):
                 pass
 
     async def _forbid(self, person_digests: Collection[bytes], kind: SuppressionKind, run: Run) -> bool:
-        """Take a slice of the sightings of people, or for an erasure all that is left of them; tell whether of more."""
+        """Forbid a slice of people's sightings, or remove it for an erasure; tell whether there may be more."""
         if kind is SuppressionKind.ERASURE:
             return await self._sightings.erase(run, person_digests)
         return await self._sightings.forbid(run, person_digests, REASONS[kind])

@@ -1,14 +1,14 @@
 """The shared suppressions: who opted out, withdrew consent or was erased, at whichever proxy.
 
-Each process has a sieve in memory (sieve.py), which tells nearly all events apart from the few that ask the table. It
-learns of other processes' suppressions by their *version*, a number in ``meta`` that each transaction which writes any
-raises: a row lock, so the order of commits is the order of versions, and none is passed over. Every append reads the
-number, and so does every claim, which catches up before it decides. So an append may miss a suppression that was made
-elsewhere at this moment; a claim after its commit never does.
+Each process has a sieve in memory (sieve.py); the table is asked only about the few people whom the sieve lets through.
+A process learns of other processes' suppressions by their *version*: a number in ``meta``, raised by each transaction
+that writes suppressions. The raise locks the row, so versions are in commit order, and none is missed. Every append
+reads the number, and so does every claim, which catches up before it decides. So an append may miss a suppression that
+is made elsewhere at the same moment; a claim that begins after the suppression's commit never misses it.
 
-A process may learn of a version that no standby has, which a fail-over takes back and may give again to somebody else's
-suppression. So versions are milliseconds of the database's clock, and when the database comes back the last of what is
-known is read again.
+A process may read a version that no standby has yet. A fail-over loses that version, and the new primary may give the
+same number to another suppression. Therefore versions are milliseconds of the database's clock, and when the database
+comes back, a process reads again the last day of the versions that it knows.
 """
 
 import time
@@ -34,7 +34,7 @@ TABLES = (
     "INSERT INTO meta(key, number) VALUES('marks', 0) ON CONFLICT DO NOTHING",
 )
 MOST = 2_000_000
-"""Opt-outs, and as many withdrawals; beyond, the oldest are forgotten."""
+"""How many opt-outs are kept, and as many withdrawals of consent; beyond, the oldest are forgotten."""
 # Suppressions read, or forgotten, in one statement.
 _SLICE = 10_000
 _SUPPRESS = """
@@ -58,7 +58,7 @@ DELETE FROM mark WHERE kind = $1::text AND digest = ANY(
 RETURNING 1"""
 _BEYOND = "SELECT at FROM mark WHERE kind = $1 ORDER BY at DESC OFFSET $2 LIMIT 1"
 _LAST = b"\xff" * 16
-# Longer than a primary may write without a standby before somebody promotes one whose clock is behind.
+# Longer than a primary may write what no standby has until one is promoted, even one whose clock is behind.
 _DOUBT_MS = DAY_MS
 
 
@@ -68,15 +68,15 @@ class Refusals(NamedTuple):
     found: Mapping[bytes, list[tuple[SuppressionKind, int]]]
 
     def of_record(self, record: Record) -> DropReason | None:
-        """Return what speaks against a record."""
+        """Return why a suppression forbids a record, or None."""
         return self.of(record.person_digests, record.time_s * 1000)
 
     def of_sighting(self, sighting: Sighting) -> DropReason | None:
-        """Return what speaks against a sighting."""
+        """Return why a suppression forbids the use of a sighting, or None."""
         return self.of(sighting.person_digests, sighting.at)
 
     def of(self, person_digests: Iterable[bytes], happened: int) -> DropReason | None:
-        """Return what speaks against what these people did at a moment in milliseconds."""
+        """Return why a suppression of these people forbids what they did at a moment in milliseconds, or None."""
         for digest in person_digests:
             if digest in self.found and (reason := refusal(self.found[digest], happened)):
                 return reason
@@ -84,30 +84,31 @@ class Refusals(NamedTuple):
 
 
 class SharedSuppressions:
-    """What this process knows of them, and how the table is asked; used on the event loop only."""
+    """What this process knows of the suppressions, and how their table is asked; used on the event loop only."""
 
     def __init__(self, sieve: Sieve | None = None) -> None:
         """Know nobody yet: ``catch_up`` is to be called before anything is stored.
 
         Args:
-            sieve: In memory that other processes read too, or None.
+            sieve: A sieve whose memory other processes read too; None: a private one.
         """
         self._sieve = sieve or Sieve()
         self.may_hold: Callable[[bytes], bool] = self._sieve.may_hold
         """See ``Sieve``."""
         self.version = 0
-        """Grows with every suppression that the sieve learns of, after it has."""
+        """Grows whenever the sieve has learnt of suppressions; a count of this process, not the number in ``meta``."""
         self.counts: dict[SuppressionKind, int] = {}
-        """How many there were of each kind when they were last counted, and of this process since."""
+        """How many there were of each kind at the last count, changed by what this process did since."""
         self._known = 0
         self._looked = 0.0
 
     async def catch_up(self, run: Run, version: int | None = None) -> None:
-        """Learn of all suppressions that are committed.
+        """Let the sieve learn of all suppressions that are committed.
 
         Args:
             run: Runs the statements.
-            version: Costs nothing where this number of ``meta`` is known already; None: read it.
+            version: The number in ``meta``, where the caller has read it: if it is known already, nothing is read.
+                None: read it first.
         """
         self._looked = time.monotonic()
         if version is None:
@@ -123,24 +124,24 @@ class SharedSuppressions:
         self.version += 1
 
     def doubt(self) -> None:
-        """Read again what was learnt of late: the database may be another one, which has less."""
+        """Let ``catch_up`` read the last day again: a fail-over may have lost versions, and given them to others."""
         self._known = max(0, self._known - _DOUBT_MS)
 
     def is_behind(self, version: int) -> bool:
-        """Tell whether a number of ``meta`` says that there is more to learn."""
+        """Tell whether a version, read from ``meta``, is newer than what this process knows."""
         return version > self._known
 
     async def look(self, run: Run, most_s: float) -> None:
-        """Catch up, unless that was done within so many seconds."""
+        """Catch up, unless that was done within the last ``most_s`` seconds."""
         if time.monotonic() - self._looked > most_s:
             await self.catch_up(run)
 
     def may_concern(self, records: Iterable[Record]) -> bool:
-        """Tell whether a suppression may speak against any of these records, at little cost."""
+        """Tell quickly, from memory, whether anybody whom these records are about may be suppressed."""
         return any(self.may_hold(digest) for record in records for digest in record.person_digests)
 
     async def refusals(self, run: Run, person_digests: Iterable[bytes]) -> Refusals:
-        """Return the suppressions of people, exactly; costs no statement where the sieve knows none of them."""
+        """Return the suppressions of people from the table, which is not read if the sieve knows none of them."""
         asked = sorted(filter(self.may_hold, set(person_digests)))
         found: dict[bytes, list[tuple[SuppressionKind, int]]] = {}
         for row in await run(_OF, asked) if asked else ():
@@ -153,7 +154,7 @@ class SharedSuppressions:
         Args:
             run: Within a transaction.
             person_digests: 16 bytes each.
-            kind: Who asked for it.
+            kind: The kind of the suppression.
             at: Server clock in milliseconds.
         """
         digests = sorted(set(person_digests))
@@ -165,7 +166,7 @@ class SharedSuppressions:
         return len(digests) - len(before)
 
     def learn(self, person_digests: Iterable[bytes]) -> None:
-        """Let the sieve know people, in whatever place their suppression is stored."""
+        """Enter people into the sieve, whether their suppression is in the database or in the spool."""
         for digest in person_digests:
             self._sieve.remember(digest)
         self.version += 1
@@ -189,7 +190,7 @@ class SharedSuppressions:
         return {kind for some in found.values() for kind, _ in some}
 
     async def count(self, run: Run) -> None:
-        """Count them anew: other processes add and remove some."""
+        """Count the suppressions again, since other processes add and remove some."""
         self.counts = {SuppressionKind(row["kind"]): row["count"] for row in await run(_COUNT)}
 
     def count_more(self, kind: SuppressionKind, number: int) -> None:
@@ -213,7 +214,7 @@ async def forget(run: Run, now: int, retention: RetentionSettings, most: int = M
         run: Runs the statements.
         now: Server clock in milliseconds.
         retention: How long each kind counts.
-        most: How many of a kind that visitors make are kept.
+        most: How many of each kind are kept; erasures are all kept until their time is over.
     """
     days = dict.fromkeys(SuppressionKind, retention.opted_out_days)
     days[SuppressionKind.ERASURE] = retention.erased_days

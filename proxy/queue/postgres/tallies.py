@@ -1,4 +1,4 @@
-"""The small counts beside the rollups, of what no ledger row tells; a bounded number of subjects in an hour."""
+"""Tallies: counts of things that no ledger row records, for a bounded number of subjects of each kind and hour."""
 
 from collections import Counter
 from collections.abc import Iterable

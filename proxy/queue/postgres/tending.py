@@ -1,9 +1,9 @@
-"""What is done for all proxies by the leader of the lane ``@tend``: forgetting what is over, a slice at a time.
+"""Tending: housekeeping for all proxies by the leader of the lane ``@tend``, above all deletion of old data, in slices.
 
-Correctness does not depend on there being one: whoever tends does what another would do too, and doing it twice changes
-nothing. A step that needs a table for itself waits a quarter of a second for it and is tried again a minute later:
-a dump may hold the table for hours, and every append waits behind whoever waits for it, longer than that would send
-all proxies to their spools.
+Correctness does not depend on there being only one leader: each does the same, and doing it twice changes nothing. A
+step that needs an exclusive lock on a table waits a quarter of a second for it, and is tried again a minute later. A
+dump may hold a table for hours, and every append queues behind a waiting exclusive lock: a longer wait would send all
+proxies to their spools.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ log = logging.getLogger(__name__)
 TEND_LANE = "@tend"
 """The lane whose leader tends."""
 EVERY_S = 60.0
-# Between two slices others come to their turn on the books' connection.
+# Between two slices others get their turn on the connection of Role.BOOKS.
 _PAUSE_S = 0.05
-# A step that always says there is more does not keep the others from theirs.
+# Slices of one step in one round, at most, so that a step that always has more does not hold up the others.
 _MOST_SLICES = 1000
 CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8"
 _NO_LONG_WAIT = "SET LOCAL lock_timeout = '250ms'"
 
 Step: TypeAlias = Callable[[Run, int], Awaitable[bool]]
-"""Does a slice within a transaction, as of a moment in milliseconds; tells whether there may be more."""
+"""Does one slice within a transaction; takes the present time in milliseconds, tells whether there may be more."""
 
 
 class Tending:
@@ -70,7 +70,7 @@ class Tending:
         waits.cancel()
 
     async def tend(self) -> None:
-        """Go through all steps, each until it has no more to do; what fails costs no other."""
+        """Go through all steps, each until it has no more to do; a step that fails does not stop the others."""
         for name, step in self._steps.items():
             try:
                 await self._finish(step)

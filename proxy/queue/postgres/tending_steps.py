@@ -1,4 +1,4 @@
-"""What there is to tend: each step by its name, in the order in which they are done."""
+"""The steps of tending, by their names, in the order in which they are done."""
 
 from collections.abc import Mapping
 
@@ -20,8 +20,8 @@ def steps(
     Args:
         dead: The dead letters.
         ledger: The ledger, whose rollups are made exact.
-        retention: How long what is over stays.
-        join_days: How long a sighting may be of use to any site.
+        retention: How long finished events, dead letters, rollups and suppressions are kept.
+        join_days: Days for which sightings are kept: the longest time for which any site uses them.
     """
     ledger_bytes = LedgerBytes(retention)
     return {
@@ -39,7 +39,7 @@ def steps(
 
 
 async def _days(run: Run, now: int) -> bool:
-    """Make the tables that are written next."""
+    """Make the ledger tables of today and tomorrow."""
     for day in (now // DAY_MS, now // DAY_MS + 1):
         await ledger_days.create(run, day)
     return False

@@ -31,14 +31,14 @@ async def transacted(work: Callable[[Run], Coroutine[Any, Any, T]], session: Ses
         if not session.ended:
             await session.execute("ROLLBACK")
         raise
-    # A server answers the COMMIT of a transaction in which a statement failed with success, and rolls back.
+    # If a statement of the transaction failed, the server rolls back and yet answers COMMIT without an error.
     if await session.execute("COMMIT") != "COMMIT":
         raise ConflictError("the transaction was rolled back")
     return result
 
 
 class LentRun:
-    """What the body of a ``with`` runs its statements by, until it gives it back."""
+    """Runs statements for the body of a ``with``, in a transaction that another task holds until the body has ended."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -46,17 +46,17 @@ class LentRun:
         self._given_back: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     async def __call__(self, statement: str, *arguments: object) -> Sequence[Row]:
-        """Run a statement; a body that is cancelled leaves it running."""
+        """Run a statement; it goes on running when the body is cancelled."""
         self._statement = asyncio.ensure_future(self._run(statement, *arguments))
         await asyncio.wait((self._statement,))
         return self._statement.result()
 
     def give_back(self, *, in_order: bool) -> None:
-        """Say that the body has ended."""
+        """Say that the body has ended: in order, or by an exception."""
         self._given_back.set_result(in_order)
 
     async def ended_in_order(self) -> bool:
-        """Wait until the body has ended and no statement of it runs; return whether it ended in order."""
+        """Wait until the body has ended and none of its statements runs; return whether it ended in order."""
         in_order = await self._given_back
         if self._statement:
             await asyncio.wait((self._statement,))
@@ -65,10 +65,10 @@ class LentRun:
 
 
 async def lend(lent: asyncio.Future[LentRun], run: Run) -> None:
-    """Let somebody else run statements, and wait until it has ended.
+    """Put a ``LentRun`` for ``run`` into the future ``lent``, and wait until the ``with`` body that got it has ended.
 
     Raises:
-        QueueError: when it did not end in order.
+        QueueError: when the body was cancelled before, or did not end in order.
     """
     if lent.cancelled():
         raise QueueError("nobody waits any more")

@@ -1,4 +1,4 @@
-"""What a process does beside its callers: it learns what others changed, counts, and lets notes and tending run."""
+"""The background work of a process: reads what others changed, counts, and runs the tasks for notes and tending."""
 
 import asyncio
 import logging
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 _TOUCH_S = 1.0
 _GO = "DELETE FROM replica WHERE id = $1"
 _ALIVE = "UPDATE replica SET seen_at = now() WHERE id = $1 RETURNING 1"
-# So often what other processes change is counted: dead letters and suppressions.
+# Seconds between two counts of dead letters and suppressions, which other processes change too.
 _COUNT_S = 60.0
-# The last notes, and the step of tending that is under way, may take so long at the end.
+# Seconds that the last notes, and the slice of tending that is under way, may take at the end.
 _END_S = 2.0
 
 
 class SpoolReceiver:
-    """The database as the spool is drained into it."""
+    """Stores in the database what the spool is drained of."""
 
     def __init__(self, appends: SharedAppends, suppressing: SharedSuppressing, notes: SharedNotes) -> None:
         """Take what stores each kind.
@@ -48,17 +48,17 @@ class SpoolReceiver:
 
 
 class LongTask(Protocol):
-    """Works until it is closed."""
+    """A task that works until it is closed."""
 
     async def run(self) -> None:
-        """Work."""
+        """Work until closed."""
 
     def close(self) -> None:
         """Let ``run`` end soon."""
 
 
 class Upkeep:
-    """Used on the event loop only."""
+    """Runs the background work; used on the event loop only."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class Upkeep:
         """Wait to be started.
 
         Args:
-            database: What is learnt from, whenever it has come back.
-            dead: Are counted.
-            suppressions: Catch up, and are counted.
-            tasks: Run beside.
-            on_learnt: Called when the database is here, and it was tried to learn who is suppressed.
+            database: Is read again whenever it has come back.
+            dead: The dead letters, which are counted.
+            suppressions: Catch up when the database has come back, and are counted.
+            tasks: Further tasks to run until closed.
+            on_learnt: Called when the database is here, after the attempt to read who is suppressed.
         """
         self._database = database
         self._dead_letters = dead
@@ -86,7 +86,7 @@ class Upkeep:
         self._tasks: set[asyncio.Task[None]] = set()
         self._counting: asyncio.Task[None] | None = None
         self.dead = 0
-        """How many dead letters there were when they were last counted, and buried here since."""
+        """How many dead letters there were at the last count, and were added by this process since."""
 
     def start(self) -> None:
         """Work from now on."""
@@ -107,7 +107,7 @@ class Upkeep:
             self._spawn(self.learn())
 
     async def learn(self) -> None:
-        """Learn who is suppressed, and how much there is, if the database is here."""
+        """Read who is suppressed, and count dead letters and suppressions, if the database is here."""
         if not self._database.here:
             return
         try:
@@ -118,7 +118,7 @@ class Upkeep:
         self._on_learnt()
 
     async def touch(self) -> None:
-        """Commit something small, as an append does; where that has no answer, the database is away from then on.
+        """Commit something small, as an append does; if no answer comes, the database is away from then on.
 
         Raises:
             QueueError: when it was refused.
@@ -127,7 +127,7 @@ class Upkeep:
             await self._database.run(Role.APPEND, _ALIVE, self._database.replica, limit=_TOUCH_S)
 
     def bury(self, letters: int) -> None:
-        """Count letters that were buried here."""
+        """Count dead letters that this process added."""
         self.dead += letters
 
     async def count(self) -> None:
@@ -149,21 +149,21 @@ class Upkeep:
                 log.debug("not counted: %s", error)
 
     async def close(self, before: Callable[[], Awaitable[None]]) -> None:
-        """Let notes be written, and the step of tending end, but wait for nothing else.
+        """Stop: let the last notes be written, and the slice of tending end, but wait for nothing else.
 
         Args:
-            before: What is to be closed meanwhile.
+            before: Closes another part, while the tasks end.
         """
         for task in self._long_tasks:
             task.close()
         await before()
         await self._end_tasks()
         with suppress(QueueError):
-            # The others need not wonder for a day what became of it.
+            # Otherwise this process would be listed as silent for a day.
             await self._database.run(Role.BOOKS, _GO, self._database.replica, limit=_TOUCH_S)
 
     async def _end_tasks(self) -> None:
-        """Let the tasks that end by themselves do so, if soon; counting goes on for ever, so it is not waited for."""
+        """Wait ``_END_S`` for the tasks that end by themselves, then cancel them; cancel the counting at once."""
         counting = [self._counting] if self._counting else []
         for task in counting:
             task.cancel()

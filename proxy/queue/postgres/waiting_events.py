@@ -10,7 +10,7 @@ from proxy.queue.postgres.ledger_rows import text
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer, SealError
 
-# Segments of a lane and end, and of all; bytes of what is sealed in these.
+# Segments to choose from at either end of a lane; how many segments are opened in all, and their sealed bytes.
 _SEGMENTS_OF_LANE, _SEGMENTS, _BYTES = 20, 40, 2 << 20
 _LANES = """
 WITH RECURSIVE found(lane) AS (
@@ -32,7 +32,7 @@ FROM unnest($1::text[], $2::uuid[]) u(lane, id) JOIN segment s ON s.lane = u.lan
 
 
 async def segments(run: Run, wanted: Filter) -> Sequence[Any]:
-    """Return the segments, as they rest, that ``events`` looks into."""
+    """Return the rows of the segments that ``events`` opens, still sealed."""
     lanes = [text(wanted.pixel)] if wanted.pixel else [row["lane"] for row in await run(_LANES)]
     chosen = list(_chosen(await run(_ENDS, lanes)))
     return await run(_OPENED, [row["lane"] for row in chosen], [row["id"] for row in chosen])
@@ -65,7 +65,7 @@ def _events(row: Any, sealer: Sealer) -> Iterable[WaitingEvent]:
     try:
         records = unpack(sealer.open(sealed, lane.encode()), lane)
     except (SealError, ValueError):
-        return []  # whoever claims it tells of it
+        return []  # damaged: the claim logs it
     gone = set(skip or ())
     return [
         _event(record, (at, attempts, not_before, bool(suspect)))

@@ -1,4 +1,4 @@
-"""The back's end of the socket: stores what fronts send, and tells them how the queue is."""
+"""The back's end of the socket: stores what fronts send, and tells them the state of the queue."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ _MOST_CONNECTIONS = 256
 
 
 class Back:
-    """Used on the event loop only."""
+    """The server that fronts connect to; used on the event loop only."""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class Back:
         """Take the parts; nobody can connect before ``start``.
 
         Args:
-            queue: Where everything goes.
-            token: Proves that a front is of this start of the proxy.
-            watch: Hears of fronts.
+            queue: The queue that everything goes to.
+            token: Proves that a front belongs to this start of the proxy.
+            watch: Is told about fronts.
             wake: Tells the lanes of pixels that there is something to deliver.
         """
         self.queue = queue
@@ -59,7 +59,7 @@ class Back:
         self.work(self._tell_states())
 
     async def close(self, seconds: float) -> None:
-        """Wait until all fronts have hung up, at most so long; then hang up on the others."""
+        """Wait until all fronts have hung up, for at most ``seconds``; then hang up on the others."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._nobody_left.wait()
@@ -74,7 +74,7 @@ class Back:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def state(self) -> bytes:
-        """Return how the queue is, as the body of a frame."""
+        """Return the state of the queue as the body of a frame."""
         queue = self.queue
         return messages.encode(State(queue.suppressions_version(), queue.fullness(), queue.refuses(), queue.overfull()))
 

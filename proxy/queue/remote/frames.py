@@ -1,7 +1,7 @@
 """Frames on the socket between a front and the back: length of the body, number, kind, body.
 
-A number is chosen by whoever asks, and the answer has it too; what is not answered has the number 0. What is no frame,
-or longer than any of ours, ends the connection that it came on, and no other.
+The process that asks chooses the number, and the answer has the same one; a frame that is not answered has the number
+0. Data that is no frame, or a frame longer than any of ours, ends the connection that it came on, and no other.
 """
 
 import struct
@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 _HEAD = struct.Struct(">IIB")
 MOST_BODY = 96 << 20
-"""Bytes of a body. A group has at most 32 MiB of records or is one request's; it goes out sealed and open."""
+"""Most bytes of a body. A group has at most 32 MiB of records or is one request's; its records are sent twice, sealed
+in their segments and unsealed."""
 LAST_NUMBER = (1 << 32) - 1
 
 
@@ -29,13 +30,13 @@ class FrameKind(IntEnum):
     REPORT = 8
     # Of the back
     STATE = 65
-    """How the queue is; the first one is the answer to HELLO. Comes twice a second, so that silence means trouble."""
+    """The state of the queue; the first one answers HELLO. It comes twice a second, so that silence means trouble."""
     DONE = 66
     FAILED = 67
 
 
 class MalformedFrameError(Exception):
-    """What came on the socket is nothing that the other process says."""
+    """Data came on the socket that the other process never sends."""
 
 
 class Frame(NamedTuple):
@@ -51,7 +52,7 @@ def frame_bytes(kind: FrameKind, number: int, body: bytes) -> bytes:
 
     Args:
         kind: What it says.
-        number: Of the question; 0 where nobody answers.
+        number: The number of the question; 0 if there is no answer.
         body: At most ``MOST_BODY`` bytes.
 
     Raises:
@@ -71,7 +72,7 @@ class FrameReader:
         self._collected = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Yield the frames that are whole with this.
+        """Yield the frames that are complete with this data.
 
         Raises:
             MalformedFrameError: when what comes can never be a frame.

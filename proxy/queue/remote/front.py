@@ -27,23 +27,23 @@ _LAST_WORDS_S = 2.0
 
 
 class ReportSource(Protocol):
-    """What a front tells the back beside events."""
+    """The source of a front's reports to the back."""
 
     def report(self, lost_notes: int) -> FrontReport | None:
         """Return what is new since the last report that was answered, or None.
 
-        ``lost_notes`` are the ledger rows and updates of browser copies, since start, that found no place.
+        ``lost_notes`` is how many ledger rows and updates of browser copies since start found no room.
         """
 
     def answered(self) -> None:
-        """Take note that the back knows of the last report."""
+        """Take note that the back has the last report."""
 
     def renew(self) -> None:
-        """Take note that the back may be a new one."""
+        """Take note that the back may be a new process, which has none of the earlier reports."""
 
 
 class _SharedSuppressed:
-    """Who may be suppressed, as ``make_group`` asks it; the sieve's memory is the back's."""
+    """Implements ``group.Suppressed`` for ``make_group``; the back fills the memory of the sieve."""
 
     def __init__(self, sieve: Sieve, link: BackLink) -> None:
         self.may_hold = sieve.may_hold
@@ -63,8 +63,9 @@ class RemoteQueue:
 
         Args:
             link: Leads to the back.
-            sealer: Seals what is stored. It must be this process's own: two that share one would use nonces twice.
-            sieve: In the memory that the back fills.
+            sealer: Seals what is stored. It must be this process's own: two processes with copies of one sealer would
+                use nonces twice.
+            sieve: A sieve in the memory that the back fills.
             source: What is reported to the back.
         """
         self._link = link

@@ -1,4 +1,4 @@
-"""One connection of a front, as the back sees it: what no front says ends it, and it alone."""
+"""One connection of a front, as the back sees it: data that no front sends ends it, and no other connection."""
 
 import asyncio
 import hmac
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HELLO_S = 5.0
-# A front asks for one group at a time, and otherwise for no more than it has requests.
+# A front has one group stored at a time, and not more open questions than it has requests.
 _MOST_GROUPS, _MOST_QUESTIONS = 4, 20_000
 
 
@@ -35,12 +35,12 @@ class FrontConnection(asyncio.Protocol):
         self._hello_timer: asyncio.TimerHandle | None = None
         self._is_busy = False
         self.groups = self.questions = 0
-        """How many are being answered."""
+        """How many groups and how many questions are being answered."""
         self.front = 0
         """Its number; 0 until it said who it is."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for the first word."""
+        """Begin to wait for HELLO."""
         self._transport = cast("asyncio.Transport", transport)
         self._hello_timer = asyncio.get_running_loop().call_later(_HELLO_S, self.abort)
 
@@ -49,11 +49,11 @@ class FrontConnection(asyncio.Protocol):
         self._is_busy = True
 
     def resume_writing(self) -> None:
-        """Note that it does again."""
+        """Note that the front reads again."""
         self._is_busy = False
 
     def data_received(self, data: bytes) -> None:
-        """Take what the front says; what no front says ends this connection alone."""
+        """Take data from the front; data that no front sends ends this connection and no other."""
         try:
             for frame in self._reader.feed(data):
                 self._take(frame)
@@ -78,16 +78,16 @@ class FrontConnection(asyncio.Protocol):
             self._transport.abort()
 
     def tell_state(self, body: bytes) -> None:
-        """Say how the queue is, unless the front does not read."""
+        """Send the state of the queue, unless the front does not read."""
         if self.front and not self._is_busy:
             self.send(FrameKind.STATE, 0, body)
 
     def send(self, kind: FrameKind, number: int, body: bytes) -> None:
-        """Send a frame; to a front that hung up nothing.
+        """Send a frame, unless the front has hung up.
 
         Args:
             kind: What it says.
-            number: Of the question; 0 where there was none.
+            number: The number of the question; 0 if there was none.
             body: Its content.
         """
         if self._transport and not self._transport.is_closing():

@@ -1,8 +1,8 @@
 """A front's end of the socket: asks the back, and connects again when it is gone.
 
-While the back is away, whoever asks is refused at once. It is away from the moment when it hangs up, or says nothing
-for three seconds, until it says how the queue is. What it was asked before then is not asked again: whether it was done
-is not known, so whoever waits is told that it was not.
+While the back is away, every question is refused at once. The back is away from the moment when it hangs up, or sends
+nothing for three seconds, until it sends the state of the queue. Questions that were open then are not asked again:
+whether they were done is not known, so their callers get an error.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from proxy.queue.remote.wire_answers import failure_of
 log = logging.getLogger(__name__)
 
 Tell: TypeAlias = Callable[[bytes | QueueError], None]
-"""Hears the body of an answer, or why there is none."""
+"""Called with the body of an answer, or with the error why there is none."""
 AWAY = "the back process does not answer; the proxy waits for it"
 _TICK_S = 0.5
 _SILENT_TICKS = 6
-"""Counted, not measured: a front that was stopped itself has not waited for anybody meanwhile."""
+"""Ticks are counted, no time is measured: while the front itself was stopped, the back was not silent."""
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.02, 0.5
 
 
@@ -40,14 +40,14 @@ class _BackConnection(asyncio.Protocol):
         self._waiting: dict[int, Tell] = {}
         self._numbers = count(1)
         self.state: State | None = None
-        """None until the back has said how the queue is."""
+        """None until the back has sent the state of the queue."""
         self.is_busy = False
-        """The back does not take what was sent already."""
+        """Whether the back has not read yet what was sent before."""
         self.silent_ticks = 0
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say who this is."""
+        """Send HELLO, which says who this front is."""
         self._transport = cast("asyncio.Transport", transport)
         self.send(FrameKind.HELLO, 0, messages.encode(self._hello))
 
@@ -56,11 +56,11 @@ class _BackConnection(asyncio.Protocol):
         self.is_busy = True
 
     def resume_writing(self) -> None:
-        """Note that it is not any more."""
+        """Note that the back reads again."""
         self.is_busy = False
 
     def data_received(self, data: bytes) -> None:
-        """Take what the back says."""
+        """Take data from the back."""
         self.silent_ticks = 0
         try:
             for frame in self._reader.feed(data):
@@ -70,7 +70,7 @@ class _BackConnection(asyncio.Protocol):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell everybody who waits."""
+        """Give an error to every caller that waits for an answer."""
         del exc
         self.state = None
         waiting, self._waiting = self._waiting, {}
@@ -80,11 +80,11 @@ class _BackConnection(asyncio.Protocol):
             self.lost.set_result(None)
 
     def send(self, kind: FrameKind, number: int, body: bytes) -> None:
-        """Send a frame; to a connection that is lost nothing.
+        """Send a frame; on a lost connection nothing happens.
 
         Args:
             kind: What it says.
-            number: Of the question; 0 where nobody answers.
+            number: The number of the question; 0 if there is no answer.
             body: Its content.
         """
         if self._transport:
@@ -96,7 +96,7 @@ class _BackConnection(asyncio.Protocol):
         Args:
             kind: What is asked.
             body: Its arguments.
-            tell: Hears the answer.
+            tell: Called with the answer.
         """
         number = next(self._numbers) % LAST_NUMBER + 1
         self.send(kind, number, body)
@@ -125,7 +125,7 @@ class _BackConnection(asyncio.Protocol):
 
 
 class BackLink:
-    """Used on the event loop only."""
+    """A front's link to the back, which connects again by itself; used on the event loop only."""
 
     def __init__(self, address: str, hello: Hello) -> None:
         """Prepare to connect.
@@ -145,12 +145,12 @@ class BackLink:
 
     @property
     def state(self) -> State | None:
-        """How the queue is; None while the back is away."""
+        """The state of the queue; None while the back is away."""
         return self._connection.state if self._connection else None
 
     @property
     def takes_notes(self) -> bool:
-        """Whether the back is here, and takes what is sent to it."""
+        """Whether the back is here, and has read what was sent before."""
         return self._connection is not None and self._connection.state is not None and not self._connection.is_busy
 
     def start(self) -> None:
@@ -165,12 +165,12 @@ class BackLink:
             await self._connection.lost
 
     def ask(self, kind: FrameKind, body: bytes, tell: Tell) -> None:
-        """Ask the back; ``tell`` hears the answer on the event loop.
+        """Ask the back; ``tell`` is called with the answer on the event loop.
 
         Args:
             kind: What is asked.
             body: Its arguments.
-            tell: Hears the body of the answer, or the error.
+            tell: Called with the body of the answer, or with the error.
 
         Raises:
             QueueError: when the back is away.
@@ -186,7 +186,7 @@ class BackLink:
         """Return the back's answer to a question.
 
         Raises:
-            QueueError: when the back is away, or says so.
+            QueueError: when the back is away, or answers with an error.
         """
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -202,7 +202,7 @@ class BackLink:
         return await done
 
     def send(self, kind: FrameKind, body: bytes) -> None:
-        """Send what nobody answers; to be asked first is ``takes_notes``."""
+        """Send a frame that is not answered; callers check ``takes_notes`` first."""
         if self._connection:
             self._connection.send(kind, 0, body)
 
@@ -215,7 +215,7 @@ class BackLink:
             delay = min(2 * delay, _LONGEST_DELAY_S)
 
     async def _was_here(self) -> bool:
-        """Connect, and return after the connection is lost: whether the back had said anything by it."""
+        """Connect, wait until the connection is lost, and return whether the back had sent its state on it."""
         loop = asyncio.get_running_loop()
         self._connection = connection = _BackConnection(self._hello, self._note_here)
         try:

@@ -1,4 +1,4 @@
-"""All that a front and the back say to each other beside groups."""
+"""The messages between a front and the back, except groups."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ encode = msgspec.msgpack.Encoder().encode
 
 
 class Hello(NamedTuple):
-    """The first word of a front."""
+    """The first message of a front."""
 
     token: bytes
     """See ``new_token``."""
@@ -29,12 +29,12 @@ class Hello(NamedTuple):
 
 
 class State(NamedTuple):
-    """How the queue is at this moment."""
+    """The state of the queue at this moment."""
 
     suppressions_version: int
-    """See ``group.Suppressed``: the sieve that the processes share knew of so many before this was sent."""
+    """See ``group.Suppressed``: the shared sieve knew of all suppressions up to this version before this was sent."""
     fullness: float
-    """See ``Intake``, as with the next."""
+    """See ``Intake``; so for ``refuses``."""
     refuses: str
     overfull: str
     """Why no append is taken; empty while they are. A disk that is only slow refuses nothing yet."""
@@ -93,17 +93,18 @@ class Counted(NamedTuple):
 
     name: str
     labels: tuple[str, ...]
-    """Their values."""
+    """The values of its labels."""
     since: float
-    """Its figure when the front last heard that the back knows it."""
+    """Its value in the last report that the back confirmed."""
     now: float
+    """Its value in this report."""
 
 
 class FrontReport(NamedTuple):
     """What a front counted and noticed since its last report that was answered."""
 
     life: bytes = b""
-    """Tells this process of the front from the one before. A report may come twice: its answer was lost."""
+    """Distinguishes this process of the front from the one before. A report may come twice, if its answer was lost."""
     counts: tuple[Counted, ...] = ()
     reported: tuple[Reported, ...] = ()
     cleared: tuple[Cleared, ...] = ()

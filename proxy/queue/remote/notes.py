@@ -7,12 +7,12 @@ from proxy.queue.remote.link import BackLink
 from proxy.queue.remote.messages import Note, encode, joined_notes
 
 MOST_BYTES = 8 << 20
-"""Of encoded notes: some 60,000 rows. They wait here while the back is away, or slow."""
+"""Most bytes of encoded notes, some 60,000 rows, that wait here while the back is away or slow."""
 _AT_ONCE_BYTES = 1 << 20
 
 
 class OutgoingNotes:
-    """Used on the event loop only."""
+    """A front's notes that wait for the back; used on the event loop only."""
 
     def __init__(self, link: BackLink, most_bytes: int = MOST_BYTES) -> None:
         """Begin with none.
@@ -26,7 +26,7 @@ class OutgoingNotes:
         self._waiting: deque[tuple[bytes, int]] = deque()
         self._bytes = 0
         self.lost = 0
-        """Rows and updates since start that found no place."""
+        """Rows and updates since start that found no room."""
 
     def add(self, note: Note) -> None:
         """Keep a note until the next ``send``, if there is room for it."""

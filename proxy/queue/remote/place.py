@@ -7,12 +7,12 @@ from pathlib import Path
 
 SOCKET_FILE = "back.sock"
 _LONGEST = 100
-"""Bytes of an address that every system takes (unix(7): 108 with its end on Linux)."""
+"""Longest address, in bytes, that every system takes (unix(7): on Linux 108 with the final zero byte)."""
 _BACKLOG = 64
 
 
 def address_of(path: Path) -> str:
-    """Return a path as the address of a socket; of a long one a short form, which this process alone can use."""
+    """Return a path as the address of a socket; for a long path a short form, which this process alone can use."""
     if len(os.fsencode(path)) <= _LONGEST:
         return str(path)
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""What a front asks of the queue beside storing groups."""
+"""The questions of a front to the queue, apart from storing groups."""
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
@@ -15,7 +15,7 @@ class Questions:
         self._queue = queue
 
     def begun(self, frame: Frame) -> Callable[[], Awaitable[bytes]]:
-        """Return what asks the question of a frame, and returns the body of the answer.
+        """Read the question in a frame; return a function that asks the queue and returns the body of the answer.
 
         Raises:
             MalformedFrameError: when it is no question.

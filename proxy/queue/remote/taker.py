@@ -1,4 +1,4 @@
-"""What the back's end of the socket needs: an engine that stores groups, and somebody who hears of fronts."""
+"""What the back's end of the socket needs: an engine that stores groups, and a watch that is told about fronts."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -14,10 +14,10 @@ class GroupTaker(Intake, Protocol):
     """An engine that stores groups which were made elsewhere."""
 
     def suppressions_version(self) -> int:
-        """Return ``group.Suppressed.version``: that of a group is smaller if somebody was suppressed after it."""
+        """Return ``group.Suppressed.version``; if it is greater than a group's, somebody was suppressed since."""
 
     def take(self, group: Group, tell: Callable[[Outcome], None]) -> None:
-        """Begin to store a group; ``tell`` hears the outcome on the event loop.
+        """Begin to store a group; ``tell`` is called with the outcome on the event loop.
 
         Raises:
             QueueError: when the engine takes nothing now.
@@ -28,13 +28,13 @@ class GroupTaker(Intake, Protocol):
 
 
 class FrontWatch(Protocol):
-    """Hears of fronts."""
+    """Is told about fronts."""
 
     def joined(self, front: int) -> None:
         """Take note that a front is connected."""
 
     def left(self, front: int) -> None:
-        """Take note that it is not any more."""
+        """Take note that a front is no longer connected."""
 
     def report(self, front: int, report: FrontReport) -> None:
         """Take what a front counted and noticed."""
@@ -43,4 +43,4 @@ class FrontWatch(Protocol):
         """Take note that the queue refuses events."""
 
     def fault(self, error: Exception) -> None:
-        """Take an error of ours."""
+        """Take note of an error that is a fault of this program."""

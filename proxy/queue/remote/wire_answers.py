@@ -1,4 +1,4 @@
-"""What became of a group, or why nothing did, as the body of a frame."""
+"""What became of a group, or why nothing of it was stored, as the body of a frame."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
@@ -17,7 +17,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class _ToldRecord(NamedTuple):
-    """A record of a group in an answer: by its number among those of its append."""
+    """A record in an answer, named by its number among the records of its append."""
 
     number: int
     findings: _Texts
@@ -43,7 +43,7 @@ _decode_failure = msgspec.msgpack.Decoder(tuple[str, str]).decode
 
 
 def failure_body(error: Exception) -> bytes:
-    """Return why something was not done as the body of a frame; of what nobody foresaw only its type."""
+    """Return why something was not done as the body of a frame; of an unexpected error only the type is sent."""
     return _encode(_failure(error))
 
 
@@ -105,7 +105,7 @@ def _wire_answer(records: Sequence[Record], answer: Stored | QueueError) -> _Wir
 
 
 def _numbered(records: Sequence[Record], told: Sequence[Record]) -> Iterator[_ToldRecord]:
-    """Yield the numbers of records that an engine tells of; it may have added to their findings."""
+    """Yield the numbers of the records in an engine's answer; the engine may have added to their findings."""
     taken: set[int] = set()
     for record in told:
         bare = record._replace(findings=())

@@ -44,7 +44,7 @@ _WireRecord: TypeAlias = tuple[
     EventFacts,
     _Moment,
 ]
-"""The fields of a ``Record``, but for what several share and for ``pending``."""
+"""The fields of a ``Record``; ``pending`` is sent apart, and so is a shared part that an earlier record has."""
 _WireMember: TypeAlias = tuple[
     _WireRecord, _Count, _Key, _Seconds | None, Annotated[int, msgspec.Meta(ge=OPEN)], _Count
 ]
@@ -59,12 +59,12 @@ class _WireGroup(NamedTuple):
     segments: list[SealedSegment]
     sightings: list[SealedSighting]
     alike: list[tuple[_Count, _Count]]
-    """Of members that travel without their shared part: which, and which one before it has the same."""
+    """The members that are sent without their shared part: the number of each, and of an earlier one with the same."""
     pending: list[tuple[_Count, Join | None, Twin | None]]
-    """Of members for whom something is looked up: which, and what."""
+    """The members with a ``Record.pending``: the number of each, and its ``Join`` or ``Twin``."""
 
 
-# Without a look at each field: a back does this for every event of all fronts.
+# Makes a tuple without a look at each field, since a back does this for every event of all fronts.
 _new_tuple = tuple.__new__
 _encode = msgspec.msgpack.Encoder().encode
 _decode_group = msgspec.msgpack.Decoder(_WireGroup).decode
@@ -96,7 +96,7 @@ def group_of(body: bytes) -> Group:
     """Return the group that a body holds.
 
     Raises:
-        MalformedFrameError: when it holds none that a front makes.
+        MalformedFrameError: when it holds no group that a front can have made.
     """
     try:
         return _group(_decode_group(body))
@@ -105,7 +105,7 @@ def group_of(body: bytes) -> Group:
 
 
 def _group(wire: _WireGroup) -> Group:
-    """Return a group after a look at whether every part of it has its place."""
+    """Return a group after checking that each of its records has its place in the segments."""
     records = [_new_tuple(Record, member[0]) for member in wire.members]
     for number, earlier in wire.alike:
         records[number] = records[number]._replace(shared=records[earlier].shared)

@@ -12,7 +12,7 @@ _EVERY_S = 1.0
 
 
 class WatchedDatabase(Protocol):
-    """What is asked of the database."""
+    """What the report must know of the database."""
 
     closed: bool
     why_away: str
@@ -24,15 +24,15 @@ class WatchedDatabase(Protocol):
 
 
 class AwayReport:
-    """Reports from the moment it leaves until it has everything; used on the event loop only."""
+    """Reports from when the database goes away until it has all that was spooled; used on the event loop only."""
 
     def __init__(self, database: WatchedDatabase, spool: Spool | None, conditions: ConditionBoard) -> None:
         """Report from now on.
 
         Args:
             database: Tells when it comes and goes.
-            spool: What the database lacks, if there is one.
-            conditions: Where it is reported.
+            spool: Holds what the database lacks; None if there is no spool.
+            conditions: The board to which it is reported.
         """
         self._database = database
         self._spool = spool

@@ -1,8 +1,8 @@
-"""From the spool into the database, as soon as that is here, beside what comes new.
+"""Brings the rows of the spool into the database as soon as that answers, while new events are stored as well.
 
-Suppressions go first, so that no group is stored about whoever has refused meanwhile. Several groups are stored as one.
-A row is removed only after the database has answered for it, durably; so one that was stored before a crash is brought
-again, and found to be a repeat.
+Suppressions go first, so that no event is stored about a person who has refused meanwhile. Several groups are stored as
+one. A row is removed only after the database has confirmed that it is durable; so a row that was stored just before a
+crash is brought again, and found to be a repeat.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from proxy.queue.spool.spooled_appends import open_appends
 
 log = logging.getLogger(__name__)
 
-# Errors after which the same may be brought again; after any other it is kept, and not brought again.
+# After these errors a row is brought again later; after any other it is kept, and not brought again by this process.
 _PASSING = (DatabaseAwayError, ConflictError, LockTimeoutError, QueueFullError, QueueBrokenError)
 MOST_EVENTS = 500
 _AGAIN_S = 1.0
 
 
 class Receiver(Protocol):
-    """The database, to whom things are brought that came while it was away. Each raises QueueError as it stores."""
+    """The database, which receives what came while it was away. Each method raises QueueError if it cannot store."""
 
     async def append(self, appends: Sequence[Append], at: int) -> Sequence[Stored | QueueError]:
         """Store appends as if they came new; return what became of each.
 
         Args:
-            appends: Of callers who were answered long ago.
+            appends: Appends whose callers were answered long ago.
             at: Server clock in milliseconds when the first of them came.
         """
 
@@ -44,13 +44,13 @@ class Receiver(Protocol):
         """Store ledger rows and updates of browser copies.
 
         Args:
-            body: What was put.
+            body: The bytes that were put into the spool.
             at: Server clock in milliseconds when it came.
         """
 
 
 class Draining:
-    """Used on the event loop only."""
+    """Brings what is in the spool to the database; used on the event loop only."""
 
     def __init__(
         self,
@@ -61,15 +61,15 @@ class Draining:
         here: Callable[[], bool],
         found: Callable[[Stored], None] = lambda _stored: None,
     ) -> None:
-        """Wait to be run.
+        """Take the parts; nothing is drained by itself before ``start``.
 
         Args:
-            spool: Whence.
-            receiver: Where to.
+            spool: The spool to drain.
+            receiver: The database.
             sealer: Opens what was sealed.
             here: Tells whether the database is here.
-            found: Hears what became of appends whose callers were not told; never of those that the database may have
-                had before, whose repeats may be themselves.
+            found: Called with what became of appends whose callers could not be told; never for appends that the
+                database may have had before, since they may be found to be repeats of themselves.
         """
         self._spool = spool
         self._receiver = receiver
@@ -89,7 +89,7 @@ class Draining:
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Stop; what was brought and has no answer yet stays in the spool."""
+        """Stop; rows that were brought and have no answer yet stay in the spool."""
         if self._task:
             self._task.cancel()
             await asyncio.wait((self._task,))
@@ -106,7 +106,7 @@ class Draining:
                 asyncio.get_running_loop().call_later(_AGAIN_S, self._wake.set)
 
     async def step(self) -> bool:
-        """Bring the oldest rows; tell whether there were any.
+        """Bring the oldest rows to the database; tell whether there were any.
 
         Raises:
             QueueError: when they could not be stored, and are still there.
@@ -141,7 +141,7 @@ class Draining:
             self._in_doubt.update(row.id for row, _ in opened)
             raise
         except QueueError as error:
-            # Something in one of them: each alone, so that it costs the others nothing.
+            # Something in one of the rows is at fault: each is brought alone, so that the others are stored.
             if len(opened) == 1:
                 await self._set_aside(opened[0][0], error)
             else:
@@ -180,7 +180,7 @@ class Draining:
 
 
 def _refusal(told: Sequence[Stored | QueueError]) -> QueueError | None:
-    """Return why something of a row was not stored; what may pass is raised instead.
+    """Return why something of a row was not stored, None if all was; an error that may pass is raised instead.
 
     Raises:
         QueueError: when the row may be brought again.

@@ -1,6 +1,6 @@
-"""A sieve of suppressions that a start knows without the database, so that nothing about the suppressed is spooled.
+"""A sieve of suppressions kept in a file, so that a start without the database spools nothing about suppressed people.
 
-It is a help and no more: what a power cut takes of the file is learnt again from the database.
+The file need not be complete: what a power cut takes from it is read again from the database.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ FILE = "suppressed"
 
 
 class KeptSieve(Sieve):
-    """Written on the event loop only."""
+    """A sieve that is also kept in a file; written on the event loop only."""
 
     def __init__(self, directory: Path, shared: Sieve | None = None) -> None:
-        """Remember whom an earlier process did.
+        """Remember the digests that earlier processes remembered.
 
         Args:
             directory: The locked ``data_dir``.
-            shared: Whose memory it uses, which other processes read.
+            shared: A sieve whose memory this one uses, and other processes read.
         """
         super().__init__(shared.memory if shared else None)
         self._path = directory / FILE
@@ -38,7 +38,7 @@ class KeptSieve(Sieve):
             super().remember(known[at : at + PREFIX])
 
     def remember(self, digest: bytes) -> None:
-        """Let ``may_hold`` be true of a digest, also after a start."""
+        """Let ``may_hold`` be true of a digest, also after a restart."""
         if self.may_hold(digest):
             return
         super().remember(digest)

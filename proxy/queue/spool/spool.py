@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# A disk that takes this long hangs: whoever comes is refused.
+# A disk that takes this long hangs: callers are refused.
 _HANGS_S = 8.0
 _SLOW_S = 1.5
 # Bytes of a group of usual size: a spool without room for it is full.
@@ -24,7 +24,7 @@ _LITTLE = 1 << 16
 
 
 class Spool:
-    """Used on the event loop only."""
+    """The open spool; used on the event loop only."""
 
     def __init__(self, file: SpoolFile, now: Callable[[], int], on_broken: Callable[[QueueBrokenError], None]) -> None:
         """Take an open file.
@@ -57,8 +57,8 @@ class Spool:
 
         Args:
             directory: The ``data_dir``.
-            most_bytes: What all of it may have.
-            min_free_bytes: How much of the disk stays free.
+            most_bytes: How many bytes all rows together may have.
+            min_free_bytes: How many bytes of the disk stay free.
             now: The server's clock in milliseconds.
             on_broken: Called when the disk failed, and nothing of the file may be relied on.
 
@@ -92,11 +92,11 @@ class Spool:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is there at all."""
+        """Whether the spool has no row at all."""
         return not self._file.totals.bytes
 
     def refuses(self) -> str:
-        """Return why nothing is taken now; empty while it is."""
+        """Return why nothing is accepted now; an empty text while it is."""
         if self._broken:
             return str(self._broken)
         if self._busy_since is not None and time.monotonic() - self._busy_since > _SLOW_S:
@@ -110,7 +110,7 @@ class Spool:
             kind: What it is.
             body: Its bytes; what is about people must be sealed.
             events: How many events it has.
-            in_doubt: Whether the database may have it all the same.
+            in_doubt: Whether the database may have it already.
 
         Raises:
             QueueFullError: when it does not fit, or the disk does not answer.
@@ -121,7 +121,7 @@ class Spool:
         self.filled.set()
 
     async def oldest(self, most_events: int) -> Sequence[SpoolRow]:
-        """Return the oldest rows of the kind that goes first, with so many events together; at least one if any.
+        """Return the oldest rows of the kind that goes first, up to ``most_events`` events; at least one row if any.
 
         Raises:
             QueueFullError: when the disk does not answer.

@@ -1,7 +1,7 @@
 """The file of the spool: rows of what the database does not have yet, in the order in which they came.
 
-It is no second queue: nothing is recognised, claimed or delivered here. It is written by one thread (spool.py), with
-an fsync for each row before anybody hears that it is there.
+It is no second queue: no repeats are recognised, and nothing is claimed or delivered here. It is written by one thread
+(spool.py), with an fsync for each row before any caller is told that the row is there.
 """
 
 import os
@@ -16,10 +16,10 @@ from proxy.queue.contract import QueueBrokenError, QueueFullError
 from proxy.queue.sqlite.connection import FATAL, advice, open_writer
 
 FILE = "spool.db"
-# Of a row, beside its body, in the file and its log.
+# Bytes of a row without its body, in the file and in its log.
 ROW_BYTES = 200
 _SHRINK_BYTES = 1 << 20
-# Of what is read at once.
+# How much is read at once, at most.
 _MOST_ROWS, _MOST_BYTES = 500, 8 << 20
 # ``doubt``: the database may have it already. ``aside``: it did not take it, and is not asked again by this process.
 _SCHEMA = """
@@ -37,7 +37,7 @@ _TOTALS = "SELECT coalesce(sum(events), 0), coalesce(sum(length(body) + ?), 0), 
 
 
 class SpoolKind(IntEnum):
-    """What a row is; the smaller go first."""
+    """What a row holds; rows with the smaller number go first."""
 
     SUPPRESSION = 0
     GROUP = 1
@@ -53,7 +53,7 @@ class SpoolRow(NamedTuple):
     """Server clock in milliseconds when it came."""
     events: int
     in_doubt: bool
-    """Whether the database may have it all the same."""
+    """Whether the database may have it already."""
     body: bytes
 
 
@@ -66,15 +66,15 @@ class Totals(NamedTuple):
 
 
 class SpoolFile:
-    """Used by one thread."""
+    """The open file; used by one thread."""
 
     def __init__(self, directory: Path, *, most_bytes: int, min_free_bytes: int) -> None:
         """Open or create the file.
 
         Args:
-            directory: Where.
-            most_bytes: What all rows together may have.
-            min_free_bytes: How much of the disk stays free.
+            directory: The directory of the file.
+            most_bytes: How many bytes all rows together may have.
+            min_free_bytes: How many bytes of the disk stay free.
 
         Raises:
             QueueBrokenError: when it cannot be used.
@@ -92,14 +92,14 @@ class SpoolFile:
             with self._db:
                 self._db.execute("UPDATE spool SET aside = 0 WHERE aside = 1")
             sync_directory(directory)
-            # Whoever wrote these rows may have got no further than to hear that the database has them.
+            # The process that wrote these rows may have ended after the database took them, before it removed them.
             self._last_in_doubt = self._last_number()
             self.totals = self._counted()
         except (apsw.Error, OSError) as error:
             raise QueueBrokenError(f"{path}: {advice(error)}") from error
 
     def put(self, row: SpoolRow) -> int:
-        """Store a row durably, whose number is not used; return its number.
+        """Store a row durably under a new number, whatever number it has; return the new one.
 
         Raises:
             QueueFullError: when it does not fit.
@@ -192,7 +192,7 @@ class SpoolFile:
             raise _broken(error) from error
 
     def no_room(self, size: int = 0) -> str:
-        """Return why so many bytes more do not fit, empty where they do; from any thread."""
+        """Return why ``size`` more bytes do not fit, an empty text if they do; may be called from any thread."""
         if self.totals.bytes + size > self._most_bytes:
             return f"the spool holds {self.totals.bytes} bytes already (queue.spool_max_bytes)"
         disk = os.statvfs(self._directory)
@@ -201,7 +201,7 @@ class SpoolFile:
         return ""
 
     def _shrink(self) -> None:
-        """Give the disk back what an outage took."""
+        """Give back the disk space that the rows of an outage took."""
         try:
             pages = int(str(self._db.pragma("page_count")))
             if pages * int(str(self._db.pragma("page_size"))) > _SHRINK_BYTES:
@@ -214,7 +214,7 @@ class SpoolFile:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make it durable that a file was made there.
+    """Make it durable that a file was created in a directory.
 
     Raises:
         OSError: when the disk refuses.

@@ -1,8 +1,8 @@
 """The appends of a group as bytes, from which the group can be made again.
 
-Keys depend on the records alone, so a group that is made again has the keys it had before: what the database had
-stored of it all the same is found to be a repeat. Nothing is kept that was sealed for the database, since the records
-are kept here, sealed as a whole.
+Keys depend on the records alone, so a group that is made again has the keys it had before: if the database had already
+stored something of it, that is found to be a repeat. The segments that were sealed for the database are not kept, since
+the records themselves are kept here, sealed as a whole.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class _SpooledRecord(NamedTuple):
     person_digests: tuple[bytes, ...] = ()
     worth: bytes = b""
     shared: int = 0
-    """Which of the group's different parts."""
+    """The index of its shared part in ``_SpooledGroup.shared``."""
     action_source: str = "website"
     fields: RequestFields = NO_FIELDS
     order: bytes = b""
@@ -63,7 +63,7 @@ _decode = msgspec.msgpack.Decoder(_SpooledGroup).decode
 
 
 def seal_appends(appends: Sequence[Append], sealer: Sealer) -> bytes:
-    """Return appends as they rest."""
+    """Return the sealed bytes of appends, from which ``open_appends`` makes them again."""
     shared: dict[bytes, int] = {}
     spooled = [
         ([_spooled(record, shared) for record in append.records], append.not_before, append.sightings)

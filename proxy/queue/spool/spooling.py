@@ -1,7 +1,7 @@
-"""Where a group is stored: in the database while that is here, else in the spool; nowhere else is it acknowledged from.
+"""Stores a group in the database while that is here, else in the spool; it is acknowledged once one of them has it.
 
-A group that the database did not answer in time goes into the spool too, since nobody knows whether the database has
-it. It is stored once all the same: its keys are those it had, and the database finds that it has them.
+A group for which the database did not answer in time goes into the spool too, since it is unknown whether the database
+has it. It is still stored only once: its keys stay the same, so the database recognises what it already has.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from proxy.queue.spool.spool_file import SpoolKind
 from proxy.queue.spool.spooled_appends import seal_appends
 
 _SPOOLED = Stored()
-# Whether they are suppressed only the database can tell, and what is about the suppressed must not rest anywhere.
+# Only the database can tell whether these people are suppressed, and data of suppressed people must not be stored.
 _UNTOLD = "the database is away, and only it can tell whether this person is suppressed"
 
 
 class DatabaseState(Protocol):
-    """What is asked of the database."""
+    """What must be known of the database."""
 
     @property
     def here(self) -> bool:
@@ -53,7 +53,7 @@ class Spooling:
 
         Args:
             database: Says whether it is here.
-            spool: Where groups go while it is not; None where the disk is not kept: then whoever comes is refused.
+            spool: Where groups go while it is not; None if this proxy's disk is not kept: then callers are refused.
             sealer: Seals what is spooled.
             direct: Stores a group in the database, and returns for each append what became of it. Raises
                 DatabaseAwayError where the group is to be spooled, and any other QueueError where it is refused.
@@ -65,7 +65,7 @@ class Spooling:
         self._tasks: set[asyncio.Task[Outcome]] = set()
 
     def store(self, group: Group, tell: Callable[[Outcome], None]) -> None:
-        """Begin to store a group durably; ``tell`` hears the outcome."""
+        """Begin to store a group durably; ``tell`` is called with the outcome."""
         task = asyncio.create_task(self.stored(group))
         self._tasks.add(task)
         task.add_done_callback(partial(self._tell, tell))
@@ -117,12 +117,12 @@ class Spooling:
 
 
 def _forget(storing: asyncio.Future[Sequence[Stored | QueueError]]) -> None:
-    """Take what nobody waits for any more: the spool answered, and the database will find a repeat."""
+    """Take a result that no caller waits for any more: the group is in the spool, and will be found to be a repeat."""
     if not storing.cancelled():
         storing.exception()
 
 
 def _untold(group: Group) -> set[int]:
-    """Return which appends are about somebody who may be suppressed."""
+    """Return the numbers of the appends that are about somebody who may be suppressed."""
     members = {member.call for member in group.members if member.segment == OPEN}
     return members | {sighting.call for sighting in group.sightings if not sighting.sealed}

@@ -47,7 +47,7 @@ class Appends:
     def _insert_open(
         self, group: Group, admitted: Sequence[Member], known: Mapping[int, Past], spoiled: set[int]
     ) -> None:
-        """Seal and store what is in no segment that can be stored as it is."""
+        """Seal and store the records that are in no segment that can be stored as it is; see ``to_seal``."""
         for (pixel, not_before), records in to_seal(group, admitted, known, spoiled).items():
             self._tables.segments.insert(Remainder(pixel, 0, 0, tuple(records)), not_before)
 

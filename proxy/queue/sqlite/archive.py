@@ -1,4 +1,4 @@
-"""What is asked of the queue about what it holds: every read on the reading thread, every change on the writing one."""
+"""The operator's side of the queue: every read happens on the reading thread, every change on the writing thread."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -130,7 +130,7 @@ class LocalArchive:
         )
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
-        """See ``Suppressing``; sightings beyond a slice follow, so that no append waits for very many."""
+        """See ``Suppressing``; sightings are forbidden in slices, so that no append waits for very many of them."""
         corrections = self._store.corrections
         more = await self._writer.do(lambda: corrections.suppress(person_digests, kind, at))
         while more:

@@ -1,4 +1,4 @@
-"""Since when events wait that are due; read on any connection to the file."""
+"""Since when the oldest due events of a pixel wait; read on any connection to the file."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ _ABOVE_ALL = 1 << 62
 
 
 class _Lane(NamedTuple):
-    """Events of a pixel with the same request fields and the same bound."""
+    """Events of a pixel with the same request fields and the same bound (``Segment.suspect``)."""
 
     pixel: str
     fields: bytes
@@ -19,12 +19,12 @@ class _Lane(NamedTuple):
 
 
 def oldest(db: apsw.Connection, pixels: Collection[str], damaged: Collection[int]) -> dict[str, Oldest]:
-    """Return since when events of these pixels wait, but for those that are held.
+    """Return by pixel since when its oldest events wait; held events do not count.
 
     Args:
         db: Any connection to the file.
         pixels: Their ids.
-        damaged: Numbers of segments that are left out, since nobody can open them.
+        damaged: Numbers of segments that are left out, since they were found damaged.
     """
     return {pixel: _oldest(db, pixel, damaged) for pixel in pixels}
 
@@ -51,7 +51,7 @@ def _fields(db: apsw.Connection, pixel: str) -> Iterator[bytes]:
 
 
 def _suspect_bounds(db: apsw.Connection, pixel: str, fields: bytes) -> Iterator[int]:
-    """Yield the bounds that suspects of a pixel have, with these fields; few likewise."""
+    """Yield the bounds that a pixel's suspects with these fields have; these are few, too."""
     bound: Any = _ABOVE_ALL
     while (bound := _next_bound(db, pixel, fields, bound)) is not None:
         if bound:

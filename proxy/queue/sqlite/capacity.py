@@ -7,17 +7,17 @@ from proxy.queue.contract import QueueFullError
 from proxy.queue.sqlite.store import SqliteStore
 from proxy.queue.sqlite.writer import Writer
 
-# A step of the writer thread that takes longer is a disk that is slow, and health says so.
+# If a step of the writer thread takes longer, the disk is slow, and the health check says so.
 SLOW_S = 1.5
-# One that takes this long is a disk that hangs: whoever comes is refused at once instead of waiting for it.
+# If a step takes this long, the disk hangs: callers are refused at once instead of waiting for it.
 _HANGS_S = 8.0
 
 
 class Capacity:
-    """Looks at numbers that others keep; costs next to nothing."""
+    """Tells whether the queue is full from numbers that other parts keep; costs next to nothing."""
 
     def __init__(self, store: SqliteStore, writer: Writer, limits: QueueSettings) -> None:
-        """Hold a queue against its limits.
+        """Compare a queue with its limits.
 
         Args:
             store: Knows how much there is.
@@ -43,16 +43,16 @@ class Capacity:
             raise QueueFullError(why)
 
     def overfull(self) -> str:
-        """Return why appends are refused; empty while they are taken, however slow the disk is."""
+        """Return why appends are refused, an empty text if they are not; a slow disk is no reason, a hanging one is."""
         return self._full(most_busy_s=_HANGS_S)
 
     def refuses(self) -> str:
-        """Return why nothing new is taken now, or not in time; empty while it is."""
+        """Return why nothing new is accepted now, or not in time (a slow disk is a reason); an empty text otherwise."""
         return self._full(most_busy_s=SLOW_S)
 
     def busy(self, most_s: float = SLOW_S) -> str:
-        """Return that the disk has not answered for longer than so many seconds; empty if it has."""
-        since = self._writer.busy_since  # the thread ends its step whenever it likes
+        """Return a text that says how long the disk has not answered; empty if not longer than ``most_s`` seconds."""
+        since = self._writer.busy_since  # read once, since the thread may end its step at any moment
         busy = 0.0 if since is None else time.monotonic() - since
         return f"the disk of data_dir has not answered for {busy:.0f} seconds" if busy > most_s else ""
 

@@ -15,14 +15,14 @@ import apsw
 VFS = "unix-excl"
 # After these errors what is on the disk is not known; a failed fsync says nothing about what was written before.
 FATAL = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError)
-# A reader that comes in the moment in which the log starts again from its beginning tries again.
+# For so long a reader tries again when it meets the moment in which the log starts again from its beginning.
 _BUSY_MS = 1000
 
 
 def open_writer(path: Path) -> apsw.Connection:
-    """Open or create the file for the connection that writes; it decides itself when to checkpoint."""
+    """Open or create the file for the connection that writes and checkpoints."""
     db = apsw.Connection(str(path), vfs=VFS)
-    # Sorting opens no file then, which could fail for want of a descriptor, and would rest in the clear elsewhere.
+    # So that sorting opens no temporary file: that may fail for want of a descriptor, and its content is not sealed.
     db.pragma("temp_store", "memory")
     return db
 
@@ -35,8 +35,9 @@ def open_reader(path: Path) -> apsw.Connection:
 def open_stopped(path: Path) -> apsw.Connection:
     """Open a file that no process writes, to read it as it stands; nothing is written, no file is made.
 
-    A log that a crash left is read with the file; for SQLite needs to lock the file against others then, it is opened
-    as for writing. Without a log "immutable" keeps SQLite from making one (https://www.sqlite.org/uri.html).
+    If a crash left a write-ahead log, it is read with the file. SQLite must then lock the file against others, so the
+    file is opened as if for writing. Without a log, "immutable" keeps SQLite from making one
+    (https://www.sqlite.org/uri.html).
     """
     if not log_is_empty(path):
         return _readable(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=VFS))

@@ -1,4 +1,4 @@
-"""What was learned later of browser copies, read for the rows that it is about."""
+"""Reads the later updates of browser copies, and joins them with the ledger rows of their events."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ _COPY = -6
 
 
 def known_updates(db: apsw.Connection, tables: Iterable[str], keys: Collection[bytes]) -> dict[bytes, BrowserCopy]:
-    """Return what is known of browser copies, in one statement for all days: the latest, or that a Pixel fired.
+    """Return by ``copy_key`` the latest update of each browser copy, or FIRED if any says so; in one statement.
 
     Args:
         db: The connection.

@@ -10,14 +10,17 @@ from proxy.queue.sqlite.tables import Tables
 
 
 class Corrections:
-    """Puts back and removes, a slice at a time."""
+    """Puts dead letters back, and removes what must go, a slice at a time."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._sweeps = Sweeps(tables.segments)
 
     def replay(self, ids: Sequence[int], not_before_s: int) -> int:
-        """Put dead letters back to be delivered, but for those of events before a moment; return how many."""
+        """Put dead letters back to be delivered, except those whose events are too old; return how many.
+
+        Too old are events that age from before ``not_before_s``; see ``Archive.replay``.
+        """
         taken = self._tables.dead.take(ids, not_before_s)
         for pixel in {letter.record.pixel for letter in taken}:
             records = tuple(letter.record for letter in taken if letter.record.pixel == pixel)
@@ -33,20 +36,20 @@ class Corrections:
         return count
 
     def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> bool:
-        """Suppress people, and forbid what may be joined with them; tell whether ``forbid`` may find more.
+        """Suppress people, and forbid the first slice of their sightings; tell whether ``forbid`` may find more.
 
         Args:
             person_digests: 16 bytes each.
-            kind: Who asked for it.
+            kind: Why they are suppressed.
             at: Server clock in milliseconds.
         """
         self._tables.suppressions.add(person_digests, kind, at)
         return self.forbid(person_digests, kind)
 
     def forbid(self, person_digests: Collection[bytes], kind: SuppressionKind) -> bool:
-        """Take a slice of the sightings of people, or for an erasure all that is left of them; tell whether of more.
+        """Forbid a slice of people's sightings, or for an erasure remove it; tell whether there may be more.
 
-        Until it comes to them the suppression itself speaks against them (pending.py).
+        Until a sighting has been dealt with here, the suppression itself keeps it from being used (pending.py).
         """
         sightings = self._tables.sightings
         if kind is SuppressionKind.ERASURE:

@@ -26,7 +26,7 @@ class SegmentCounts(NamedTuple):
 
 
 class LiveCount(Generic[K]):
-    """Numbers by key, apart from the changes of the transaction that is under way."""
+    """Numbers by key, kept apart from the changes of the transaction that is under way."""
 
     def __init__(self, values: Mapping[K, int] | None = None) -> None:
         self.values: dict[K, int] = dict(values or {})
@@ -55,12 +55,12 @@ class LiveCount(Generic[K]):
 
 
 class Moment:
-    """A moment or none, apart from the change of the transaction that is under way."""
+    """A moment or None, kept apart from the change of the transaction that is under way."""
 
     def __init__(self, value: int | None = None) -> None:
         self.value = value
         self.changes: list[int | None] = []
-        """None, or the moment that will count."""
+        """Empty without a change, else one element: the moment, or None, that counts after the commit."""
 
     def now(self) -> int | None:
         """Return the moment as the transaction that is under way sees it."""
@@ -71,7 +71,7 @@ class Moment:
         self.changes[:] = [moment]
 
     def advance(self, moment: int) -> None:
-        """Change the moment within a transaction if this is an earlier one."""
+        """Replace the moment by this one within a transaction, if this one is earlier."""
         if (now := self.now()) is None or moment < now:
             self.put(moment)
 
@@ -82,7 +82,7 @@ class Moment:
 
 
 class Counts:
-    """Changed by the writer thread, read by any."""
+    """The numbers of the queue; changed by the writer thread, read by any thread."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Counts:
         self.with_fields: LiveCount[tuple[str, bytes, bool]] = LiveCount(segments.with_fields)
         """Those that are due and have request fields, by pixel, ``keys.fields_key`` and whether they are suspects."""
         self.next_due = Moment(next_due)
-        """When the next held segment is due, or earlier: whoever is early looks again."""
+        """When the next held segment is due, or too early a moment: then nothing is found due, and it is corrected."""
         self.withheld: LiveCount[DropReason] = LiveCount()
         """Events that waited and were dropped."""
         self.dead: LiveCount[str] = LiveCount({"": dead})

@@ -30,5 +30,5 @@ class DataDirLock:
             raise DataDirBusyError(f"{directory}: another capi-proxy works here; stop it first") from None
 
     def close(self) -> None:
-        """Give the directory back."""
+        """Release the lock."""
         os.close(self._file)

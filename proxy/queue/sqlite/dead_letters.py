@@ -36,19 +36,19 @@ class TakenLetter(NamedTuple):
 
     record: Record
     at: int
-    """When it was buried."""
+    """When it became a dead letter."""
     reason: str
 
     def row(self) -> LedgerRow:
-        """Return the row that was written of it, as far as the letter tells."""
+        """Return the ledger row that was written when it became a dead letter, as far as the letter tells it."""
         return ended_row(self.record, Status.DEAD, self.reason, self.at)
 
 
 class DeadLetters:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The table of dead letters; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection, sealer: Sealer) -> None:
-        """Work on a file whose numbers were started.
+        """Work on a file for which ``start_numbers`` was called before.
 
         Raises:
             ValueError: when the file has lost the last number.
@@ -60,10 +60,10 @@ class DeadLetters:
 
     @staticmethod
     def start_numbers(db: apsw.Connection) -> None:
-        """Let the next letter have a number above all there are.
+        """Write down the last number of a letter, so that no number is ever used twice.
 
-        SQLite itself gives the largest number again once its row is gone, so that a page which is minutes old would
-        replay or discard another letter.
+        SQLite itself gives the largest number again once its row is gone; then an operator's page that is minutes old
+        would replay or discard another letter.
         """
         db.execute("INSERT OR IGNORE INTO meta VALUES('dead_last', (SELECT coalesce(max(id), 0) FROM dead))")
 
@@ -105,15 +105,15 @@ class DeadLetters:
         try:
             return unpack(self._sealer.open(sealed, pixel.encode()), pixel)[0]
         except UnlistedSecretError:
-            return None  # whoever reads without the secret knows that; a start without it is refused
+            return None  # a caller that reads without the secret expects it; the proxy does not start without it
         except (SealError, ValueError, IndexError):
             log.exception("dead letter %d of pixel %s was damaged on disk", number, pixel)
             return None
 
     def take(self, ids: Sequence[int], not_before_s: int) -> list[TakenLetter]:
-        """Remove the letters whose events age from ``not_before_s`` or later; return them in this order.
+        """Remove and return letters, in the order of ``ids``; those whose events are too old stay.
 
-        Letters that were damaged on disk stay.
+        Too old are events that age from before ``not_before_s``. Letters that were damaged on disk stay, too.
         """
         sql = "SELECT at, reason, id, pixel, sealed FROM dead WHERE id IN carray(?)"
         rows: list[Any] = self._db.execute(sql, (apsw.carray(array("q", ids)),)).fetchall() if ids else []

@@ -38,15 +38,15 @@ class Deliveries:
     ) -> tuple[tuple[Segment, ...], bool]:
         """Claim unclaimed segments of a pixel, without what must not be sent any more; tell whether there may be more.
 
-        More are claimed in a transaction of their own, so that no append waits for a thousand events for which
-        something is looked up, or for a whole backlog of duplicates.
+        The caller claims more in further transactions, so that no append waits while something is looked up for a
+        thousand events, or while a whole backlog of duplicates is dropped.
 
         Args:
             pixel: Its id.
             most: How many events.
             newest: See ``Outbox.claim``.
             suspect: See ``Outbox.claim``.
-            begun: What was claimed of the same batch before.
+            begun: Segments that were claimed before for the same batch.
         """
         segments = self._tables.segments
         if suspect:
@@ -58,15 +58,15 @@ class Deliveries:
         return permitted, is_part or bool(claimed and not permitted)
 
     def _permitted(self, segment: Segment) -> Segment | None:
-        """Return what of a claimed segment may be sent, as every attempt at it will send it, and drop the rest."""
+        """Return what may be sent of a claimed segment, as every attempt will send it, or None; drop the rest."""
         records = self._unsuppressed(segment.records)
         if any(record.pending for record in records):
-            # Its visitor may be known only now.
+            # A record's visitor may be known only now, and may be suppressed.
             records = self._unsuppressed(self._pending.settled(segment.pixel, records))
         return segment if records is segment.records else self._tables.segments.keep(segment, records)
 
     def _unsuppressed(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Return the records that may be sent, these themselves if it is all, and drop the others."""
+        """Return the records that may be sent, the same object if these are all, and drop the others."""
         tables = self._tables
         if not tables.suppressions.may_concern(records):
             return records
@@ -83,7 +83,7 @@ class Deliveries:
         self._tables.segments.release(claimed)
 
     def settle(self, claimed: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
-        """Write how a delivery attempt ended; nobody else settles in this file."""
+        """Write how a delivery attempt ended; the result is empty, since no other process settles in this file."""
         self._tables.segments.settle(claimed, settlement)
         self._bury(settlement.dead)
         self._tables.ledger.write(settlement.rows)
@@ -97,7 +97,7 @@ class Deliveries:
         tables.counts.dead.add("", len(permitted))
 
     def expire(self, before_s: int) -> tuple[dict[str, int], bool]:
-        """Make dead letters of a slice of the events that happened before a moment; see ``Outbox.expire``."""
+        """Make dead letters of a slice of the events that are too old; see ``Outbox.expire``."""
         taken, more = self._sweeps.expire(before_s)
         dead, now = Dead("too_old"), self._tables.now()
         self._bury(

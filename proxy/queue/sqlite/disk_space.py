@@ -15,17 +15,17 @@ from proxy.queue.contract import QueueBrokenError
 from proxy.queue.sqlite.troubles import HOUSEKEEPING, QUEUE, Troubles
 
 _BALLAST_FILE = "ballast"
-# Enough for the write-ahead log of many settlements; never more than a small part of the reserve's disk.
+# Enough for the write-ahead log of many settlements; never more than a twentieth of the disk.
 _BALLAST_BYTES = 16 << 20
 _BALLAST_SHARE = 20
-# Beside the ballast so much must be free before a disk that was full counts as usable again.
+# So much must be free in addition to the ballast before a disk that was full counts as usable again.
 _PROBE_BYTES = 1 << 16
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _GONE = {errno.ENOENT, errno.ENOTDIR}
 
 
 class DiskSpace:
-    """Measures the free space of one directory's disk; used from the writer thread only, but for ``short``.
+    """Measures the free space of one directory's disk; used from the writer thread only, except ``short``.
 
     A measurement that fails is reported and changes nothing: SQLite still notices a full disk by itself.
     """
@@ -36,14 +36,14 @@ class DiskSpace:
         Args:
             directory: Where the queue's files are.
             reserve: How many bytes of its disk are to stay free.
-            troubles: Hear when new events are refused, and what cannot be measured.
+            troubles: Is told when new events are refused, and what cannot be measured.
         """
         self._directory = directory
         self._reserve = reserve
         self._troubles = troubles
         self._ballast = directory / _BALLAST_FILE
         self.full = False
-        """A write failed for want of space, and none has been found since."""
+        """Whether a write failed for want of space, and no free space has been found since."""
         self.short = ""
         """Why nothing new may be stored; empty while there is space."""
         self.look()
@@ -133,7 +133,7 @@ class Files:
         self._nodes = {str(path): path.stat().st_ino for path in paths if path.exists()}
 
     def check(self) -> bool:
-        """Check all of them; return whether that could be seen.
+        """Check all of the files; return whether they could be looked at.
 
         Raises:
             QueueBrokenError: when one was removed or replaced.

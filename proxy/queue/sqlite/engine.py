@@ -36,7 +36,7 @@ from proxy.queue.sqlite.troubles import Troubles
 from proxy.queue.sqlite.writer import Writer
 
 _READY_S = 1.0
-# Claims and settlements of up to a batch each that may share a commit with appends, so that no append waits for more.
+# So many claims and settlements, each of up to a batch, may share a commit with appends: no append waits for more.
 _BATCHES = 2
 
 
@@ -84,11 +84,11 @@ class LocalQueue(LocalArchive):
             directory: The ``data_dir``.
             sealer: Seals what rests there.
             limits: How much may wait.
-            retention: How long what is over stays.
+            retention: How long finished events and other old data are kept.
             now: The server's clock in milliseconds.
             on_broken: Called on the event loop, once, when nothing is stored any more.
-            join_days: How long what a page left of its visitor may be of use to any site.
-            conditions: Hears, on the event loop, of what is wrong with the queue though it goes on.
+            join_days: For how many days sightings are kept: the largest ``join_days`` of any site.
+            conditions: Is told, on the event loop, what is wrong with the queue while it goes on working.
             sieve: Is told who is suppressed, for processes that share its memory.
 
         Raises:
@@ -134,7 +134,7 @@ class LocalQueue(LocalArchive):
         self._store.notes.add(rows, keyed_updates(self._now(), copy_updates, pixels, visitors))
 
     def hear_of_work(self, wakes: Mapping[str, Callable[[], None]]) -> None:
-        """See ``Outbox``; nobody else brings events."""
+        """See ``Outbox``; this process always leads, and no other brings events."""
 
     def term(self, pixel: str) -> int:  # noqa: ARG002 - of all pixels
         """See ``Outbox``."""
@@ -194,7 +194,7 @@ class LocalQueue(LocalArchive):
         return str(self._writer.broken) if self._writer.broken else self._capacity.refuses()
 
     async def ready(self) -> None:
-        """See ``Lifetime``; what waits for a slow disk that makes progress counts as committed after a second."""
+        """See ``Lifetime``; a commit that still waits after a second counts as done if the disk makes progress."""
         if self._writer.broken:
             raise self._writer.broken
         if why := self._capacity.refuses():

@@ -1,8 +1,8 @@
-"""Pages of the ledger by arrival, newest first, through filters: a bounded number of rows is looked at for each.
+"""Filtered pages of the ledger by arrival, newest first; for each page a bounded number of rows is looked at.
 
-The rows of all days are read through the index of their arrival, a stretch of time after the other, each with a
-bounded number of rows. What rollups know to be empty is passed over by the hour, so that few events among millions
-are found at once. Events with given ids are found through their own index.
+The rows of all days are read through the index of their arrival, one stretch of time after another, each with a
+bounded number of rows. Hours in which rollups count no wanted event are skipped, so that a few events among millions
+are found at once. Events with given ids are found through an index of ids.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,25 +24,26 @@ from proxy.queue.sqlite.ledger_tables import LEDGER, day_tables, days_of, row_wh
 from proxy.queue.sqlite.rollup_pages import hours_with
 
 STRETCH, INDEXED_STRETCH = 2000, 10_000
-"""Rows of a table in one stretch; of what the index tells apart, so that others are not read."""
+"""Most rows of a table in one stretch; the second applies if the index itself tells which rows are not wanted, so that
+these are not read."""
 STRETCHES = 8
-"""That are looked at for a page."""
+"""Most stretches that are looked at for a page."""
 _ABOVE_ALL = (1 << 62) - 1
 
 
 class EventCursor(NamedTuple):
-    """Behind which row a page begins: when it arrived, and its rowid."""
+    """The row after which a page begins: when it arrived, and its rowid."""
 
     time: int
     number: int
 
     def __str__(self) -> str:
-        """Return it as ``Filter.below`` says it."""
+        """Return the cursor in the form of ``Filter.below``."""
         return f"{self.time}-{self.number}"
 
 
 def cursor_of(text: str) -> EventCursor | None:
-    """Return a cursor; the newest row for an empty text, None for what is no cursor."""
+    """Return the cursor in a text: an empty text means the page with the newest row; None if the text is no cursor."""
     if not text:
         return EventCursor(_ABOVE_ALL, _ABOVE_ALL)
     time, _, number = text.partition("-")
@@ -59,15 +60,15 @@ class _FoundRow(NamedTuple):
 
 
 class EventPages:
-    """Works on a connection it does not own, within one transaction, whose tables it learns when made."""
+    """Reads on a connection it does not own, within one transaction: it looks up the tables when it is made."""
 
     def __init__(self, db: apsw.Connection, first_number: int, counted_from: int) -> None:
-        """Learn which tables there are.
+        """Look up which tables there are.
 
         Args:
             db: The connection, in the transaction of the page.
             first_number: See ``row_of``.
-            counted_from: The moment from which on rollups count all that arrived.
+            counted_from: Rollups count every event that arrived at this moment (milliseconds) or later.
         """
         self._db = db
         self._first = first_number
@@ -109,7 +110,7 @@ class EventPages:
     def _spans(self, wanted: Filter, place: EventCursor, lowest: int) -> Iterator[tuple[int, int]]:
         """Yield the spans of time in which wanted rows may be, latest first, each with its last and its first moment.
 
-        Before everything was counted nothing is passed over.
+        Before ``counted_from`` no hour is skipped, since rollups do not count everything there.
         """
         kinds = kinds_of(wanted)
         counted = max(lowest, self._counted_from) if kinds else _ABOVE_ALL
@@ -126,10 +127,10 @@ class EventPages:
         return int(rows[0][0] or 0)
 
     def _bottom(self, at: EventCursor, most: int) -> int:
-        """Return the arrival down to which no table has more than so many rows below a place."""
+        """Return at which arrival a stretch ends that begins at a place and has about ``most`` rows of each table."""
         found = 0
         for day in self._days:
-            # What ended on this day or before came before that: it is all below.
+            # The events of this day and of earlier ones arrived before they ended, so all of them are below.
             if found >= (day + 1) * DAY_MS:
                 break
             table = f"{LEDGER}_{day}"
@@ -139,11 +140,11 @@ class EventPages:
         return found
 
     def _since(self, moment: int) -> list[str]:
-        """Return the tables that may hold rows which arrived at a moment or later: theirs is the day they ended."""
+        """Return the tables that may hold rows of a moment of arrival or later; a table is for the day of the end."""
         return [f"{LEDGER}_{day}" for day in self._days if day >= moment // DAY_MS]
 
     def _rows(self, wanted: Filter, at: EventCursor, low: int) -> list[_FoundRow]:
-        """Return the wanted rows from a place down to a moment, at least as many as are wanted where there are."""
+        """Return the wanted rows from a place down to a moment: all of them, or more than a page may have."""
         condition, values = row_where(wanted)
         where = f"{ARRIVED}>=? AND {ARRIVED}<=? AND ({ARRIVED}<? OR rowid<?){_copy_where(wanted)}{condition}"
         most = STRETCH + 1 if wanted.browser_copy else wanted.limit + 1
@@ -164,7 +165,7 @@ class EventPages:
         return self._chosen(found, wanted)
 
     def _chosen(self, read: Sequence[Any], wanted: Filter) -> list[_FoundRow]:
-        """Return rows with their browser copies, newest first, those whose copy is wanted."""
+        """Return those rows whose browser copy is wanted, each with the latest status of the copy, newest first."""
         rows = joined(self._db, self._tables, read, self._first)
         copy = "" if wanted.browser_copy == FROM_SERVER else wanted.browser_copy
         found = [
@@ -177,12 +178,12 @@ class EventPages:
 
 def _stretch(wanted: Filter) -> int:
     is_indexed = wanted.name or wanted.status not in {None, Status.DELIVERED}
-    # Of each row that may have a wanted browser copy, updates are looked for.
+    # With a filter by browser copy, updates must be looked up for each row, so fewer rows are read.
     return INDEXED_STRETCH if is_indexed and not wanted.browser_copy else STRETCH
 
 
 def _copy_where(wanted: Filter) -> str:
-    """Return what rows with a wanted browser copy have written down themselves."""
+    """Return the SQL condition that rows with a wanted browser copy meet before later updates are looked at."""
     if not wanted.browser_copy:
         return ""
     if wanted.browser_copy == FROM_SERVER:
@@ -194,7 +195,7 @@ def _copy_where(wanted: Filter) -> str:
 
 
 def _page(found: Sequence[_FoundRow], limit: int, following: EventCursor | None) -> EventPage:
-    """Return as many rows as are wanted, and where the rest begins."""
+    """Return a page of at most ``limit`` of the found rows, and where the next page begins."""
     if len(found) > limit:
         following, found = found[limit - 1].place, found[:limit]
     return EventPage([each.row for each in found], str(following) if following else None)

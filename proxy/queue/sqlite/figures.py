@@ -24,11 +24,11 @@ class Read(Protocol):
     """Reads on the reading thread, within a transaction."""
 
     def __call__(self, look: Callable[[], T]) -> Awaitable[T]:
-        """Return what the look finds; it raises QueueError when it cannot be read."""
+        """Call ``look`` there and return its result; raise QueueError when it cannot be read."""
 
 
 class LocalFigures:
-    """Reads that return what they find at once."""
+    """Reads that return the whole result at once, not page by page."""
 
     def __init__(self, db: apsw.Connection, sealer: Sealer, read: Read, first_number: int) -> None:
         """Take the reader's parts.

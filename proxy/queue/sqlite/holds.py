@@ -8,25 +8,25 @@ import apsw
 
 from proxy.queue.sqlite.counts import Counts
 
-# A release of more at once would keep appends waiting, and need more of a full disk than the ballast frees: each row
-# moves from one index to another, and is written anew with all that is sealed in it.
+# If more were released at once, appends would wait, and on a full disk more space would be needed than the ballast
+# frees: each row moves from one index to another, and is written again with its sealed bytes.
 _SLICE = 500
 _SLICE_RECORDS = 2000
-# "not_before>0" word by word, as the partial index has it: the planner does not reason about numbers.
+# "not_before>0" is written exactly as in the partial index: the planner does not reason about numbers.
 _DUE = "SELECT id, n FROM segment WHERE not_before>0 AND not_before<=? ORDER BY not_before LIMIT ?"
 _NEXT = "SELECT min(not_before) FROM segment WHERE not_before>0"
 _RELEASE = "UPDATE segment SET at=not_before, not_before=0 WHERE id IN carray(?) RETURNING pixel, fields, n"
 
 
 class Holds:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """Releases held segments; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection, counts: Counts, now: Callable[[], int]) -> None:
-        """Read nothing: ``Counts.next_due`` begins with what the file holds.
+        """Take the parts; nothing is read, since ``Counts.next_due`` was set from the file.
 
         Args:
             db: The connection that writes.
-            counts: Tell when the next segment is due.
+            counts: Knows when the next segment is due.
             now: The server's clock in milliseconds.
         """
         self._db = db
@@ -34,9 +34,10 @@ class Holds:
         self._now = now
 
     def release_due(self) -> None:
-        """Let the earliest of what is due be claimed, as if it had arrived when it became due.
+        """Release a slice of the due segments, the earliest first, so that they can be claimed.
 
-        Costs no statement before the next moment, which may lie in the past of a segment that is gone.
+        Each then counts as arrived when it became due. Before ``Counts.next_due`` no statement is executed; that moment
+        may be the one of a segment that is gone.
         """
         due = self._counts.next_due.now()
         if due is None or due > (now := self._now()):

@@ -20,7 +20,7 @@ _NOTE_EVERY_S = 0.25
 _LOOK_EVERY_S = 1.0
 _SIZES = ("page_size", "page_count", "freelist_count")
 _TIDY_EVERY_S = 600.0
-# The ledger is also tidied once it has grown by this part of what it may take.
+# The ledger is also tidied once it has grown by a 16th of ``ledger_max_bytes``.
 _TIDY_SHARE = 16
 # Notes written in one transaction: about 14 ms, in which no append is served.
 _NOTES = 1000
@@ -29,7 +29,7 @@ _PASSING = (apsw.CantOpenError, apsw.NoMemError, apsw.BusyError, apsw.LockedErro
 
 
 class Housekeeping:
-    """Used on the writer thread, but for ``notes.add`` and the numbers that anybody may read."""
+    """Does the work that can wait; used on the writer thread, except the numbers, which any thread may read."""
 
     def __init__(  # noqa: PLR0913 - all that it looks after
         self,
@@ -46,12 +46,12 @@ class Housekeeping:
 
         Args:
             tables: What it holds.
-            notes: What is to be written to the ledger.
-            disk_space: How much there is on its disk.
-            files: Whether its files are still in their place.
-            troubles: Hear of what fails and leaves the file sound.
-            retention: How long what is over stays.
-            join_days: How long a sighting may be of use to any site.
+            notes: What is to be written to the ledger; the event loop may add notes at any time.
+            disk_space: Measures the free space of the file's disk.
+            files: Checks that the file is still in its place.
+            troubles: Is told of failures that leave the file sound.
+            retention: How long finished events and other old data are kept.
+            join_days: For how many days sightings are kept.
         """
         self._tables = tables
         self._notes = notes
@@ -71,7 +71,7 @@ class Housekeeping:
     def tend(self) -> bool:
         """Do what is due, a little of each; tell whether more is due at once.
 
-        What fails and leaves the file sound is told and tried again later.
+        A failure that leaves the file sound is reported, and the step is tried again later.
 
         Raises:
             QueueBrokenError: when the disk failed, or the file is gone.
@@ -81,7 +81,8 @@ class Housekeeping:
             self._looked_at = now
             self._step("size", self._look)
         if self._notes and not self._disk_space.full and now - self._noted_at >= _NOTE_EVERY_S:
-            # With more notes than one transaction takes the next follows at once, after the calls that wait by then.
+            # If more notes wait than one transaction takes, the next slice follows at once, only after the calls that
+            # wait by then.
             again = self._step("notes", self.write_notes)
             self._noted_at = -math.inf if again else now
             more |= again
@@ -134,7 +135,7 @@ class Housekeeping:
         return False
 
     def write_notes(self) -> bool:
-        """Write a slice of the notes to the ledger; tell whether another is full."""
+        """Write a slice of the notes to the ledger; tell whether enough notes wait for another full slice."""
         batch = self._notes.take(_NOTES)
         try:
             with self._tables.transaction():
@@ -149,7 +150,7 @@ class Housekeeping:
         return len(self._notes) >= _NOTES
 
     def _owned(self, updates: Sequence[CopyUpdate]) -> list[tuple[int, bytes, bytes, BrowserCopy]]:
-        """Return updates, each as of the visitor who brought the event, without those of somebody else's events."""
+        """Return updates, each with the visitor who brought the event, without those of somebody else's events."""
         owners = self._tables.seen.owners([(key, visitors) for _, key, visitors, _ in updates])
         return [
             (at, key, owner, browser_copy)
@@ -158,7 +159,7 @@ class Housekeeping:
         ]
 
     def _tidy(self) -> bool:
-        """Forget a slice of what is over; tell whether there may be more."""
+        """Remove a slice of what is past its retention; tell whether there may be more."""
         tables, retention = self._tables, self._retention
         now = tables.now()
         with tables.transaction():

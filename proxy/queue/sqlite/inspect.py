@@ -38,7 +38,7 @@ def is_held(directory: Path) -> bool:
 def is_opened_by(directory: Path, sealer: Sealer) -> bool:
     """Tell whether the listed secrets open all that rests in a data_dir in which no process works.
 
-    A file that cannot be read, or whose last changes are still in the log that a crash left, is for the next start.
+    True also if the file cannot be read, or if its last changes are still in the log of a crash: the next start tells.
     """
     path = directory / DATABASE_FILE
     if not path.exists() or not log_is_empty(path):
@@ -64,7 +64,7 @@ def kept_still(directory: Path) -> Iterator[None]:
     try:
         file = os.open(directory / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        next(directory.iterdir(), None)  # a directory that is not there, or may not be read, is another matter
+        next(directory.iterdir(), None)  # raises OSError if the directory itself does not exist or cannot be read
         yield
         return
     try:
@@ -83,11 +83,11 @@ def reader_of(directory: Path, sealer: Sealer, *, may_lack_secrets: bool = False
     Args:
         directory: The data_dir.
         sealer: Opens what rests.
-        may_lack_secrets: Read also what stands beside texts that the sealer cannot open.
+        may_lack_secrets: Return a reader even if the sealer cannot open every text: the other columns can be read.
 
     Returns:
-        None where only a start can tell: there is no file, it cannot be read, it has an older or a newer layout, or it
-        holds what the listed secrets do not open.
+        The reader. None if only a start of the proxy can tell what is there: there is no file, it cannot be read, it
+        has an older or a newer layout, or it holds texts that the listed secrets do not open.
     """
     path = directory / DATABASE_FILE
     if not path.exists():

@@ -14,13 +14,13 @@ CREATE TABLE lane(
 
 
 class Lanes:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The table of lanes; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
 
     def read(self, pixel: str) -> DeliveryState:
-        """Return how delivery of a pixel stands; well, if nothing else was kept."""
+        """Return how delivery of a pixel stands; without a row nothing is wrong with it."""
         row: tuple[str, int, int, str, int | None, int | None, str, str] | None = self._db.execute(
             "SELECT paused, failures, retry_at, last_error, code, subcode, message, fbtrace_id FROM lane WHERE pixel=?",
             (pixel,),
@@ -28,7 +28,7 @@ class Lanes:
         return DeliveryState(*row[:4], GraphError(*row[4:])) if row else DeliveryState()
 
     def keep(self, pixel: str, state: DeliveryState) -> None:
-        """Write how delivery of a pixel stands; a lane that is well has no row."""
+        """Write how delivery of a pixel stands; a lane with which nothing is wrong has no row."""
         if state == DeliveryState():
             self._db.execute("DELETE FROM lane WHERE pixel=?", (pixel,))
             return

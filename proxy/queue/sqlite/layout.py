@@ -14,7 +14,7 @@ On disk (``queue.db``)
     order_M   the order memory: 16 bytes for an event of an order and a pixel, met in the 30 days M since 1970, and a
               hash of the value of a Purchase; a table is made with its first event, and dropped whole after four of
               these months
-    unsent_order  events of orders of which only pages told, and none of their copies was sent: the same 16 bytes as in
+    unsent_order  events of orders that only pages brought, and of which no copy was sent yet: the same 16 bytes as in
               order_M, and until when the copy waits
     sighting  what a page left of its visitor, sealed, and when; sighting_slot by which keys and for whom it is found,
               and whether its visitor refuses
@@ -52,7 +52,7 @@ def prepare(db: apsw.Connection, sealer: Sealer, now: Callable[[], int]) -> None
 
     Args:
         db: The connection that writes.
-        sealer: Must open all that rests in the file.
+        sealer: Must open everything that is sealed in the file.
         now: The server's clock in milliseconds.
 
     Raises:
@@ -82,9 +82,9 @@ def _create(db: apsw.Connection, sealer: Sealer) -> None:
 
 
 def _prove(db: apsw.Connection, sealer: Sealer) -> None:
-    """Refuse a file that the listed secrets do not open, all of it; then seal the proof with the current one.
+    """Refuse a file that the listed secrets do not open completely; then seal the proof with the current secret.
 
-    So an old secret can be taken from the list once nothing rests under it any more.
+    So an old secret can be taken from the list once nothing else in the file is sealed with it.
     """
     row = db.execute("SELECT value FROM meta WHERE key='proof'").fetchone()
     proof = row[0] if row else None
@@ -94,7 +94,7 @@ def _prove(db: apsw.Connection, sealer: Sealer) -> None:
     heads = "SELECT DISTINCT substr(sealed, 1, 5) FROM segment UNION SELECT DISTINCT substr(sealed, 1, 5) FROM dead"
     if not all(sealer.knows(bytes(head)) for (head,) in db.execute(heads)):
         raise SealError("it holds events sealed with a secret that is not listed in server.old_secrets")
-    # On a full disk the old proof must do: what waits shall leave, and free space.
+    # On a full disk the old proof stays: the proxy must start, so that waiting events are delivered and free space.
     with suppress(apsw.FullError), db:
         db.execute("UPDATE meta SET value=? WHERE key='proof'", (_proof(sealer),))
 
@@ -109,7 +109,7 @@ def _migrate(db: apsw.Connection, version: int, now: Callable[[], int]) -> None:
     steps: dict[int, Sequence[Callable[[], object]]] = {
         2: (partial(ledger.add_columns, 2), lambda: db.execute(suppressions.SCHEMA)),
         3: (partial(ledger.add_columns, 3), lambda: DeadLetters.start_numbers(db)),
-        # And withdrawals among the suppressions, which an older program cannot read.
+        # Layout 4 also has withdrawals among the suppressions, which an older program cannot read.
         4: (lambda: segment_table.add_arrivals(db, now()),),
         5: (partial(ledger.add_columns, 5), lambda: Seen.add_worth(db)),
         6: (
@@ -118,11 +118,11 @@ def _migrate(db: apsw.Connection, version: int, now: Callable[[], int]) -> None:
             lambda: segment_table.add_delay_and_skip(db),
             lambda: Seen.add_tables(db),
         ),
-        # And servers' events among the segments, the dead letters and the rows, which an older program cannot read.
+        # Layout 7 also has servers' events among segments, dead letters and rows, which an older program cannot read.
         7: (partial(ledger.add_columns, 7), lambda: segment_table.add_fields(db)),
-        # And records that wait for another copy, which an older program cannot read.
+        # Layout 8 also has records that wait for another copy, which an older program cannot read.
         8: (lambda: segment_table.add_holds(db), lambda: db.execute(sightings.SCHEMA + unsent.SCHEMA)),
-        # And records with facts, which an older program cannot read.
+        # Layout 9 also has records with facts, which an older program cannot read.
         9: (partial(ledger.add_columns, 9), ledger.start_rollups, lambda: db.execute(tallies.SCHEMA)),
     }
     for layout, changes in steps.items():

@@ -1,16 +1,17 @@
 """Tables of finished events, one per day: written in batches, forgotten in slices; read by ledger_pages.py.
 
 ``ledger_D`` holds a row per finished event of day D (days since 1970, UTC), ``fate_D`` later updates of browser copies
-by event and visitor (``copy_key``), for an order's id can be guessed, and nobody shall speak for somebody else's
-browser. They are joined when read, since an update may come before its event is finished. What is over is removed a
-slice at a time, oldest first, so that no append waits for it.
+by event and visitor (``copy_key``): since an order's id can be guessed, a visitor may report on no other visitor's
+browser. They are joined when read, since an update may come before its event is finished. Old rows are removed a slice
+at a time, oldest first, so that no append waits for it.
 
-The rowid of a row is its number, which grows over all days, so that a reader can ask what is new since a number. Only
-the last number in use before rows are forgotten is written down (``meta``, ``ledger_last``); otherwise the largest
-rowid tells it. Tables of layout 5 and before count their rowids by day: ``ledger_first`` is the first real number.
+The rowid of a row is its number, which grows over all days, so that a reader can ask what is new since a number. The
+last number is written down only before rows are removed (``meta``, ``ledger_last``); otherwise the largest rowid tells
+it. Tables of layout 5 and before count their rowids by day: ``ledger_first`` is the first real number.
 
 Each row has the bytes of all rows of its table up to itself (``total``), so that the size of a table is the difference
-of its ends; ``meta`` counts the updates of each table. Both are changed in the transaction of what they count.
+between its last and its first row; ``meta`` counts the updates of each table. Both change in the transaction of what
+they count.
 """
 
 from collections import Counter
@@ -33,19 +34,20 @@ from proxy.queue.sqlite.ledger_tables import LEDGER, UPDATES, creation, day_tabl
 
 # Rows forgotten in one transaction: about 2 ms.
 _FORGOTTEN = 1000
-# On disk, of one update and of a row of layout 1 or 2; measured with dbstat.
+# Bytes on disk: of an update, and of a row of layout 1 or 2; measured with dbstat.
 _UPDATE_BYTES, _OLD_ROW_BYTES = 28, 200
 # The number of the first row that rollups count.
 COUNTED_FROM = "rollup_first"
 COUNTED_SINCE = "rollup_since"
-"""When all that arrived since is in rollups: server clock in milliseconds; it is 0 where no row was written before."""
+"""Key in ``meta``: rollups count every event that arrived at this moment or later (server clock in milliseconds). It is
+absent, which means 0, if no row was written before."""
 _UPDATE = "UPDATE {} SET fate=CASE fate WHEN ?1 THEN fate ELSE ?2 END WHERE key=?3"
-# What SQLite's binding says of half a surrogate pair, or of a number beyond 64 bits.
+# The errors of SQLite's binding for half a surrogate pair, or for a number beyond 64 bits.
 _UNWRITABLE = (ValueError, TypeError, OverflowError)
 
 
 class Ledger:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The day tables of the ledger; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection, secret: bytes = b"") -> None:
         self._db = db
@@ -59,7 +61,7 @@ class Ledger:
         self.reload()
 
     def reload(self) -> None:
-        """Learn which tables there are, and the last number, at start and after a rollback."""
+        """Read again which tables exist and the last row's number, at start and after a rollback."""
         self._tables = day_tables(self._db)
         self._totals.clear()
         self.rollups.reload()
@@ -73,13 +75,13 @@ class Ledger:
         return max([*largest, self._number("SELECT value FROM meta WHERE key='ledger_last'")])
 
     def add_columns(self, layout: int) -> None:
-        """Give the tables of older layouts what a layout has."""
+        """Add the columns that a layout introduced to the tables that exist."""
         for day in self.days():
             for name in ledger_rows.ADDED[layout]:
                 self._db.execute(f"ALTER TABLE {LEDGER}_{day} ADD COLUMN {name}")
 
     def start_rollups(self) -> None:
-        """Let rows be found by arrival and id, and the next row be the first that rollups count, as in layout 9."""
+        """Add what layout 9 has: indexes of arrival and id, and rollups, which count from the next row on."""
         self._db.execute(rollups.SCHEMA)
         for day in self.days():
             self._db.execute(indexes(f"{LEDGER}_{day}"))
@@ -88,11 +90,11 @@ class Ledger:
             self._set(COUNTED_SINCE, (days[0] + 1) * DAY_MS)
 
     def start_numbers(self) -> None:
-        """Let the next row be the first that has a number of its own, which layout 6 has."""
+        """Begin the row numbers of layout 6: the next row is the first whose rowid is its number."""
         self._set("ledger_first", self._last + 1)
 
     def write(self, rows: Iterable[LedgerRow]) -> int:
-        """Add finished events, and count them; return how many were left out since SQLite cannot hold what they say."""
+        """Add finished events, and count them; return how many were left out since SQLite cannot hold their values."""
         left_out = 0
         written: list[tuple[LedgerRow, bytes]] = []
         for day, of_day in groupby(rows, key=lambda row: row.at // DAY_MS):
@@ -132,9 +134,9 @@ class Ledger:
         return self._number(f"SELECT {total} FROM {table} ORDER BY rowid {order} LIMIT 1")  # noqa: S608
 
     def write_updates(self, updates: Iterable[tuple[int, bytes, bytes, BrowserCopy]]) -> None:
-        """Add updates of browser copies: when they came, of which event key and visitor, the new status.
+        """Add updates of browser copies: for each when it came, the event's key, the visitor, and the new status.
 
-        That a Pixel fired is final; that it is not known yet is no news.
+        FIRED is final; PENDING says nothing new and is ignored.
         """
         added: Counter[str] = Counter()
         news: dict[bytes, BrowserCopy] = {}
@@ -154,7 +156,7 @@ class Ledger:
         self.grown += _UPDATE_BYTES * added.total()
 
     def replayed(self, letters: Iterable[TakenLetter]) -> None:
-        """Mark the rows of dead letters that were put back, and count them no more."""
+        """Mark the rows of dead letters that were put back as replayed, and take them out of the rollups."""
         counted_from = self._number(f"SELECT value FROM meta WHERE key='{COUNTED_FROM}'")  # noqa: S608 - our own names
         for letter in letters:
             marked = mark_replayed(self._db, self._tables, letter, self._secret)
@@ -162,7 +164,7 @@ class Ledger:
                 self.rollups.uncount(marked.row, marked.copy)
 
     def _updates(self, table: str) -> int:
-        """Return how many updates a table holds; in tables of older layouts nobody counted them."""
+        """Return how many updates a table holds; those of tables of older layouts are counted now."""
         row = self._db.execute("SELECT value FROM meta WHERE key=?", (table,)).fetchone()
         return int(row[0]) if row else self._number(f"SELECT count(*) FROM {table}")  # noqa: S608
 
@@ -183,10 +185,11 @@ class Ledger:
         return days_of(self._tables, kind)
 
     def forget(self, now: int, retention: RetentionSettings) -> bool:
-        """Remove a slice of what is over; tell whether there may be more.
+        """Remove a slice of old rows or updates; tell whether there may be more.
 
-        Over are days past their time, updates of days before all events, and what is beyond the bytes of the ledger:
-        the oldest of events or of updates, whichever take more, so that a flood of one leaves room for the other.
+        Removed are days past their retention, updates from before the first day of events, and what exceeds the bytes
+        of the ledger: the oldest events or the oldest updates, whichever take more, so that a flood of one kind leaves
+        room for the other.
         """
         last_day = now // DAY_MS - retention.ledger_days
         ledgers, updates = self.days(), self.days(UPDATES)

@@ -1,7 +1,7 @@
 """Pages of the ledger: finished events with the latest status of their browser copies.
 
-A page looks at a bounded number of rows and is read in one short transaction, so that it neither keeps the log from
-starting again nor meets half of what the writer does; day tables may appear and go between two pages.
+A page looks at a bounded number of rows and is read in one short transaction, so that it neither keeps the write-ahead
+log from starting again nor sees half of a change; day tables may appear and disappear between two pages.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from proxy.queue.sqlite.copy_updates import joined
 from proxy.queue.sqlite.ledger_rows import COLUMNS
 from proxy.queue.sqlite.ledger_tables import LEDGER, day_tables, days_of, row_where
 
-# Rows that a page looks at, and that it returns.
+# How many rows a page looks at, and how many it returns at most.
 SLICE = 5000
 FOUND = 100
 _ABOVE_ALL = (1 << 63) - 1
@@ -33,10 +33,10 @@ START = Place(_ABOVE_ALL, _ABOVE_ALL)
 
 
 class LedgerPages:
-    """Works on a connection it does not own, within one transaction, whose tables it learns when made."""
+    """Reads on a connection it does not own, within one transaction: it looks up the tables when it is made."""
 
     def __init__(self, db: apsw.Connection, first_number: int = 1) -> None:
-        """Learn which tables there are.
+        """Look up which tables there are.
 
         Args:
             db: The connection, in the transaction of the page.
@@ -63,7 +63,7 @@ class LedgerPages:
         return self._joined(found), following if lowest > 1 or days[1:] else None
 
     def since(self, wanted: Filter, number: int) -> tuple[list[LedgerRow], int | None]:
-        """Return the wanted rows of a page above a number, in order, and above which the next page begins, if any."""
+        """Return the wanted rows of a page above a number, in order, and the number above which the next begins."""
         tables = [f"{LEDGER}_{day}" for day in days_of(self._tables, LEDGER)]
         above = max(number, self._first - 1)
         lowest, last = self._ends(tables, above)
@@ -80,7 +80,7 @@ class LedgerPages:
         return self._joined(found), highest if highest < last else None
 
     def _ends(self, tables: Sequence[str], above: int) -> tuple[int, int]:
-        """Return the lowest number above one, and the last number there is."""
+        """Return the lowest row number that is above ``above``, and the last number there is."""
         if not tables:
             return 0, 0
         end = "SELECT (SELECT min(rowid) FROM {0} WHERE rowid>?1) AS low, (SELECT max(rowid) FROM {0}) AS high"

@@ -1,4 +1,4 @@
-"""Rows of dead letters that were put back: they say so, and what became of the event then has a row of its own."""
+"""Marks the ledger rows of dead letters that were put back; how the event ends after that has a row of its own."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -16,17 +16,17 @@ _WHICH = "id=? AND pixel=? AND name=? AND copy=? AND status=? ORDER BY rowid DES
 
 
 class MarkedRow(NamedTuple):
-    """The row of a letter, as it was before."""
+    """The ledger row of a dead letter, as it was before it was marked."""
 
     number: int | None
-    """Its rowid; None where it was forgotten, and the row is made of the letter."""
+    """Its rowid; None if the ledger has no such row any more, and the row here is made from the letter."""
     row: LedgerRow
     copy: bytes
     """See ``copy_key``."""
 
 
 def mark_replayed(db: apsw.Connection, tables: Iterable[str], letter: TakenLetter, secret: bytes) -> MarkedRow:
-    """Mark the row of a letter.
+    """Mark the ledger row of a dead letter as replayed.
 
     Args:
         db: The connection that writes, in a transaction.

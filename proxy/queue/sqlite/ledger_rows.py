@@ -1,7 +1,7 @@
 """Rows of the ledger as statements bind them, many at a time.
 
-Each call into SQLite gives up the interpreter's lock, which comes back late under load, so rows share statements. The
-statements have few sizes, as each is prepared once.
+Each call into SQLite releases the interpreter's lock, and under load it takes long to get it back, so rows share
+statements. The statements have only a few sizes, since a statement of each size is prepared once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,22 +17,23 @@ from proxy.queue.keys import copy_key, event_key
 from proxy.queue.rollup_counts import latest
 
 _SIZES = (64, 8, 1)
-# On disk, beside a row's texts; measured with dbstat.
+# Bytes of a row on disk, without its texts; measured with dbstat.
 _ROW_BYTES = 85
 USUAL_SOURCE = "website"
 """The action source that is not written down, as nearly all events have it."""
 ADDED = {2: ("findings",), 3: ("total",), 5: ("copy",), 7: ("source",), 9: ("arrived", "site", "facts", "error")}
-"""Columns by the layout of the file that brought them, behind those that tables had from the beginning."""
+"""Columns by the layout of the file that added them; they follow those that tables had from the beginning."""
 NAMES = (
     *("at", "pixel", "name", "id", "time_s", "status", "reason", "fate", "fbtrace_id", "attempts"),
     *(name for names in ADDED.values() for name in names),
 )
 ARRIVED = "coalesce(arrived, at)"
-"""When the event of a row arrived; an older row counts as arrived when it ended."""
+"""SQL for when the event of a row arrived; a row without this (before layout 9) counts as arrived when it ended."""
 INDEXES = {"arrived": f"{ARRIVED}, name, status", "id": f"id, {ARRIVED}"}
-"""By their names, what stands in the indexes of a table.
+"""The columns in each index of a table, by the name of the index.
 
-With name and status behind the arrival, a search for rare ones reads no other rows. Older tables keep what they have.
+Since name and status follow the arrival, a search for a rare name or status reads no other rows. Tables that have an
+index of this name already keep it.
 """
 COLUMNS = ", ".join(NAMES)
 _PLACES = {size: ", ".join([f"({', '.join('?' * (1 + len(NAMES)))})"] * size) for size in _SIZES}
@@ -48,7 +49,7 @@ def statements(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
 
 
 def insertion(table: str, count: int) -> str:
-    """Return the SQL that adds so many rows to a table; ``statements`` says how many there may be."""
+    """Return the SQL that adds ``count`` rows to a table; only the counts that ``statements`` yields are possible."""
     return f"INSERT INTO {table}(rowid, {COLUMNS}) VALUES {_PLACES[count]}"  # noqa: S608 - our own names
 
 
@@ -58,13 +59,13 @@ def copies_of(rows: Sequence[LedgerRow], secret: bytes) -> list[bytes]:
 
 
 def values(rows: Sequence[LedgerRow], copies: Sequence[bytes], last: int, total: int) -> tuple[list[object], int]:
-    """Return what ``insertion`` binds, and the bytes of the table's rows with these.
+    """Return the values that ``insertion`` binds, and the bytes of all rows of the table including these.
 
     Args:
         rows: What is added.
-        copies: Of each its ``copy_key``.
+        copies: The ``copy_key`` of each row.
         last: The number of the row before.
-        total: The bytes of the table's rows before.
+        total: The bytes of all rows of the table before.
     """
     bound: list[object] = []
     for number, (row, copy) in enumerate(zip(rows, copies, strict=True), last + 1):

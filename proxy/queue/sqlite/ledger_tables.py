@@ -8,7 +8,7 @@ from proxy.queue.contract import MOST_IDS, Filter
 from proxy.queue.sqlite.ledger_rows import ARRIVED, INDEXES, NAMES, USUAL_SOURCE
 
 LEDGER, UPDATES = "ledger", "fate"
-"""Kinds of day tables: their names begin so."""
+"""Kinds of day tables: the first part of their names."""
 
 
 def creation(kind: str, name: str) -> str:
@@ -38,11 +38,11 @@ def days_of(tables: Iterable[str], kind: str) -> list[int]:
 
 
 def where(wanted: Filter, *, identity: str) -> tuple[str, list[str]]:
-    """Return the SQL conditions of a filter that rows and dead letters have, and their values.
+    """Return the SQL conditions of a filter that apply to ledger rows and dead letters alike, and their values.
 
     Args:
         wanted: The filter.
-        identity: Names the column of event ids.
+        identity: The name of the column of event ids.
     """
     fields = {"pixel": wanted.pixel, "name": wanted.name, identity: wanted.id, "reason": wanted.reason}
     texts = {column: text for column, text in (fields | {"status": wanted.status or ""}).items() if text}

@@ -1,12 +1,13 @@
 """The order memory: which events of orders were met in the last 90 days (at most 120), whatever their ids were.
 
-Shops tell of an order again when it is edited or refunded weeks later, buyers open its thank-you page the next day, and
-two programs may tell of it with unlike event ids. A table for each 30 days holds a key of 16 bytes for each event, and
-four of the value of a Purchase; it is made with its first event and dropped whole. A record names its order itself
-(``Record.order``); those that name none cost nothing here.
+Shops report an order again when it is edited or refunded weeks later, buyers open its thank-you page again the next
+day, and two programs may report it with different event ids. A table for each 30 days holds a key of 16 bytes for each
+event, and a hash of 4 bytes of the value of a Purchase; it is made with its first event and dropped whole. A record
+names its order itself (``Record.order``); those that name none cost nothing here.
 
-A page's copy may wait for a server's (``Twin``). Until it is sent a server's takes its place: it is no repeat, and the
-page's becomes one when it is claimed. Whether it was sent is known here without a clock (unsent.py).
+A page's copy may wait for a server's event of the same order (``Twin``). Until the page's copy is sent, a server's
+event takes its place: the server's event is no repeat, and the page's copy becomes one when it is claimed. Whether the
+page's copy was sent is looked up in a table (unsent.py), not concluded from a clock.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,12 +24,12 @@ from proxy.queue.past import Past
 from proxy.queue.sqlite.unsent import UnsentOrders
 
 _MONTH_MS = 30 * DAY_MS
-# So many tables, the current one among them, are asked: an event of the first day of the oldest is 120 days old.
+# So many tables are asked, the current one included: an event of the first day of the oldest is up to 120 days old.
 _MONTHS = 4
 
 
 class OrderMemory:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The order memory; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -37,16 +38,16 @@ class OrderMemory:
         self.reload()
 
     def reload(self) -> None:
-        """Learn which tables there are, at start and after a rollback."""
+        """Read again which tables exist, at start and after a rollback."""
         names = self._db.execute("SELECT name FROM sqlite_schema WHERE type='table' AND name GLOB 'order_[0-9]*'")
         self._months = {int(str(name).removeprefix("order_")) for (name,) in names}
         self._unsent.reload()
 
     def meet(self, members: Sequence[Member], seen: Mapping[int, Past], now: int) -> dict[int, Past]:
-        """Return which records repeat what was told of their orders, before or in this group, and remember all.
+        """Return which records are repeats because their orders were met before, or in this group; remember them all.
 
-        By their numbers in the group. A repeat is remembered too: behind the page's copy the server's is one, and
-        further pages are repeats of that.
+        The result is by number in the group. A repeat is remembered too: if a server's event is a repeat of a page's
+        copy, events of further pages are repeats of the server's.
 
         Args:
             members: The group's records.
@@ -64,7 +65,7 @@ class OrderMemory:
         return found.pasts
 
     def _met(self, keys: Collection[bytes], now: int) -> dict[bytes, bytes]:
-        """Return those that are remembered, each with its worth."""
+        """Return those of the keys that are remembered, each with its worth."""
         months = sorted(month for month in self._months if month > now // _MONTH_MS - _MONTHS)
         if not months or not keys:  # an empty array cannot be bound
             return {}
@@ -81,7 +82,7 @@ class OrderMemory:
             columns = "key BLOB PRIMARY KEY, worth BLOB NOT NULL"
             self._db.execute(f"CREATE TABLE IF NOT EXISTS order_{month}({columns}) WITHOUT ROWID")
             self._months.add(month)
-        # What another page told of an order stays; in one table a key stands once.
+        # A table has each key once, with the worth that came first.
         parts = f"substr(value, 1, {ORDER_KEY}), substr(value, {ORDER_KEY + 1})"
         sql = f"INSERT OR IGNORE INTO order_{month} SELECT {parts} FROM carray(?)"  # noqa: S608 - our own text
         self._db.execute(sql, (_array(key + worth for key, worth in worths.items()),))
@@ -95,7 +96,7 @@ class OrderMemory:
         return self._unsent.forget(now - _MONTHS * _MONTH_MS) or len(over) > 1
 
     def met(self, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
-        """Return which events of orders servers told of, each with its worth.
+        """Return which of these events of orders servers brought, each with its worth.
 
         Args:
             pixel: For which pixel.
@@ -106,7 +107,7 @@ class OrderMemory:
         return {keys[key]: worth for key, worth in self._met(keys, now).items()}
 
     def end_wait(self, pixel: str, orders: Collection[bytes]) -> None:
-        """Remember that pages' copies wait no more: no server's takes their place from now on.
+        """Remember that pages' copies of orders no longer wait: from now on no server's event takes their place.
 
         Args:
             pixel: For which pixel.
@@ -115,7 +116,7 @@ class OrderMemory:
         self._unsent.remove({page_key(order, pixel) for order in orders})
 
     def retract(self, record: Record) -> None:
-        """Forget that a server told of an event: it is not sent, so that a page's copy counts."""
+        """Forget the order of a server's event that is not sent, so that a page's copy counts."""
         keys = order_of(record).own if record.order else ()
         for month in self._months if keys else ():
             self._db.execute(f"DELETE FROM order_{month} WHERE key IN carray(?)", (_array(keys),))  # noqa: S608

@@ -1,7 +1,7 @@
-"""What waits for the other copy of its order is decided when it is claimed for the first time (pending_outcomes.py).
+"""Decides about records that waited for the other copy of their order, when they are claimed for the first time.
 
-The outcome is written back by whoever asks, in the claim's transaction, so that every further attempt sends the same
-bytes.
+The rules are in pending_outcomes.py. The caller writes the outcome back in the claim's transaction, so that every
+further attempt sends the same bytes.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class PendingRecords:
         self._tables = tables
 
     def settled(self, pixel: str, records: Sequence[Record]) -> list[Record]:
-        """Return the records of a pixel that are sent, complete; write down how the others ended.
+        """Return the records of a segment that are sent, completed; write ledger rows of the others.
 
         Args:
             pixel: Its id.
@@ -52,7 +52,7 @@ class PendingRecords:
             self._tables.seen.retract(record)
 
     def _permitted(self, sighting: Sighting) -> Sighting | None:
-        """Return a sighting as a suppression leaves it that has not come to it in its table."""
+        """Return what a suppression leaves of a sighting, None if nothing, in case its table does not show it yet."""
         reason = self._tables.suppressions.refusal_of(sighting.person_digests, sighting.at)
         if not reason:
             return sighting

@@ -1,4 +1,4 @@
-"""The table of the operator's orders; it is made when the first is given, so that an older program reads the file."""
+"""The table of the operator's orders; made with the first order, not by a new layout: older programs read the file."""
 
 import apsw
 
@@ -26,7 +26,7 @@ def keep_order(db: apsw.Connection, pixel: str, order: PixelOrder) -> None:
     Args:
         db: The connection that writes.
         pixel: Whose delivery it is about.
-        order: One that orders nothing is forgotten.
+        order: The order; the default one, which orders nothing, is removed from the table.
     """
     db.execute(_TABLE)
     if order == PixelOrder():

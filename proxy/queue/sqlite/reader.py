@@ -1,7 +1,7 @@
-"""Reads that change nothing, on a connection and a thread of their own: whatever was committed before is seen.
+"""Reads that change nothing, on a connection and a thread of their own: they see whatever was committed before.
 
-The thread that acknowledges takes no part in a read, however long a search is. A search is read page by page, each in
-a transaction of its own, and searches that are made together take turns.
+The thread that writes takes no part in a read, however long a search is. A search is read page by page, each page in a
+transaction of its own, and searches that run at the same time take turns.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 # Dead letters on a page.
 _LETTERS = 100
-# A page that takes longer is a disk that hangs, and whoever waits for it is told so.
+# If a page takes longer, the disk hangs, and the caller that waits for the page is told so.
 _SLOW_S = 1.5
 _LOOK_EVERY_S = 0.5
 
@@ -59,7 +59,7 @@ class Reader:
         self._db = db
         self._path = Path(db.filename)
         self.on_broken: Callable[[QueueBrokenError], None] = lambda _error: None
-        """Hears, on the event loop, that the file cannot be trusted any more."""
+        """Called on the event loop when the file cannot be trusted any more."""
         self._dead = DeadLetters(db, sealer)
         self._first_number = _first_number(db)
         self._busy_since: float | None = None
@@ -168,7 +168,7 @@ class Reader:
         self._db.close()
 
     async def _read(self, look: Callable[[], T]) -> T:
-        """Read a page on the thread; wait as long as the disk does something.
+        """Read a page on the thread; wait as long as the disk makes progress.
 
         Raises:
             QueueError: when it could not be read, or the disk hangs.

@@ -21,7 +21,7 @@ _key_of = partial(tuple.__new__, RollupKey)
 
 
 def rollups(db: apsw.Connection, wanted: RollupQuery) -> list[Rollup]:
-    """Return rollups of hours, or of days by their first hours, in their order.
+    """Return rollups of hours, or of days (under the first hour of each), ordered by time.
 
     Args:
         db: The connection.
@@ -38,7 +38,7 @@ def rollups(db: apsw.Connection, wanted: RollupQuery) -> list[Rollup]:
 
 
 def event_counts(db: apsw.Connection, wanted: RollupQuery) -> list[Rollup]:
-    """Return the events of each kind, with the last hour of each.
+    """Return the number of events of each kind, with the last hour that has any.
 
     Args:
         db: The connection.
@@ -55,7 +55,7 @@ def event_counts(db: apsw.Connection, wanted: RollupQuery) -> list[Rollup]:
 
 
 def kinds_of(db: apsw.Connection, site: str = "", pixel: str = "", name: str = "") -> dict[int, RollupKey]:
-    """Return kinds of events by their numbers, as keys whose hour says nothing; empty texts match all.
+    """Return kinds of events by their numbers, as keys whose hour is always 0; empty texts match all.
 
     Args:
         db: The connection.
@@ -73,7 +73,7 @@ def kinds_of(db: apsw.Connection, site: str = "", pixel: str = "", name: str = "
 
 
 def _table(wanted: RollupQuery) -> tuple[int, int, int, str]:
-    """Return from when until when, in which unit of hours, and in which table is read."""
+    """Return the first time to read, the first time after the last one, the hours of one unit, and the table."""
     if not wanted.by_day:
         return wanted.since_hour, wanted.until_hour, 1, "rollup_hour"
     return wanted.since_hour // HOURS_OF_DAY, -(-wanted.until_hour // HOURS_OF_DAY), HOURS_OF_DAY, "rollup_day"

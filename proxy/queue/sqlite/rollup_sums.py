@@ -1,7 +1,7 @@
 """Rollups added up over a period, on the thread that reads.
 
-No object is made of a rollup that only goes into a sum: events are added as they are read, and of those whose server
-copy reached Meta the other counts too, column by column.
+No object is made for a rollup that only goes into a sum: numbers of events are added as they are read. The other counts
+are added column by column, and only for events whose server copy reached Meta.
 """
 
 from array import array
@@ -22,7 +22,7 @@ _COUNTS = "SELECT time, kind, counts FROM {} WHERE time>=? AND time<? AND events
 
 
 class _Stretch(NamedTuple):
-    """Some times without a gap in a table, each with its slot."""
+    """A run of times without a gap in a table, with the slot of each time."""
 
     table: str
     since: int
@@ -57,27 +57,27 @@ def _stretches(plan: RollupPlan) -> Iterator[_Stretch]:
 
 
 class _Sums:
-    """What is added up, by a number."""
+    """Sums by number: the number of a kind, or one made of a slot and a key."""
 
     def __init__(self) -> None:
         self.events: defaultdict[int, int] = defaultdict(int)
         self.counts: defaultdict[int, list[bytes]] = defaultdict(list)
-        """As they rest: a year's would be very many objects, were they read before each is added."""
+        """In their stored form until they are added up: unpacked, those of a year would be very many objects."""
 
     def rollup(self, number: int, key: RollupKey) -> Rollup:
-        """Return what was added up by a number."""
+        """Return the sums of a number as a rollup."""
         return Rollup(key, self.events[number], *added_up(self.counts.get(number, ())))
 
 
 class _Adding:
-    """Adds rows up by kind over the period and what is before, and by bucket."""
+    """Adds up rows by kind, over the period and over the earlier one that it is compared with, and by bucket."""
 
     def __init__(self, wanted: PeriodQuery, kinds: Mapping[int, RollupKey]) -> None:
         """Begin with nothing.
 
         Args:
             wanted: Over what is added.
-            kinds: The kinds that are wanted, by number; their hour says nothing.
+            kinds: The kinds that are wanted, by number; their hour is always 0.
         """
         self._wanted, self._kinds = wanted, kinds
         keys = {number: in_bucket(key, 0, wanted.priced) for number, key in kinds.items()}
@@ -87,7 +87,12 @@ class _Adding:
         self._before, self._total, self._buckets = _Sums(), _Sums(), _Sums()
 
     def add_events(self, slots: Mapping[int, int], rows: Any) -> None:
-        """Add events: rows of a time, a kind and a number, with the slot of each time."""
+        """Add numbers of events.
+
+        Args:
+            slots: The slot of each time.
+            rows: For each a time, the number of a kind, and how many events.
+        """
         places, width = self._places, len(self._bucket_keys)
         before, total, buckets = self._before.events, self._total.events, self._buckets.events
         for time, kind, events in rows:
@@ -100,7 +105,7 @@ class _Adding:
                 buckets[slot * width + place] += events
 
     def add_counts(self, slots: Mapping[int, int], rows: Any) -> None:
-        """Add the other counts likewise, as they rest."""
+        """Add the other counts in the same way, in their stored form."""
         places, width = self._places, len(self._bucket_keys)
         before, total, buckets = self._before.counts, self._total.counts, self._buckets.counts
         for time, kind, packed in rows:

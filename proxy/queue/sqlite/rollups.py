@@ -1,11 +1,11 @@
 """Tables of rollups: written in the transaction of the ledger rows that they count, read by rollup_pages.py.
 
-``rollup_kind`` numbers what rollups have in common beside their hour. ``rollup_hour`` and ``rollup_day`` hold the sums.
-``rollup_open`` remembers, for three days, rows whose browser copy may still change: what each added, and to what, so
-that news of the copy moves it exactly.
+``rollup_kind`` gives numbers to kinds: all fields of a rollup's key but the hour. ``rollup_hour`` and ``rollup_day``
+hold the sums. ``rollup_open`` remembers, for three days, rows whose browser copy may still change: what each added, and
+to which sum, so that an update of the copy moves exactly that to another.
 
-Of a pixel and a day a bounded number of names is told apart, those that came first; so a name is counted in one place
-whenever it comes. What is in memory is a copy of what was written last, and is given up with a transaction.
+For each pixel and day a bounded number of event names is counted separately, those that came first; so a name is
+counted in one place all day. The memory is a cache of what was written last; a rollback empties it.
 """
 
 from array import array
@@ -42,7 +42,7 @@ CREATE TABLE rollup_open(
 CREATE INDEX rollup_open_copy ON rollup_open(copy);
 """
 NAMES = 100
-"""Event names that are told apart, of a pixel and a day; further ones are counted together."""
+"""How many event names of a pixel and a day are counted separately; further ones are counted together."""
 OPEN_MS = 3 * DAY_MS
 """How long news of a browser copy moves what was counted."""
 HOURS_OF_DAY = DAY_MS // HOUR_MS
@@ -74,7 +74,7 @@ class _SumPlace(NamedTuple):
 
 
 class Rollups:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The tables of rollups; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -84,12 +84,12 @@ class Rollups:
         self._sums: dict[_SumPlace, RollupSums] = {}
 
     def _trim(self) -> None:
-        """Give up what is in memory where it is much, between two changes: then all of it is in the tables."""
+        """Empty the caches if they are large; called between two changes, when the tables have everything."""
         if max(len(self._kinds), len(self._fields), len(self._names), len(self._sums)) > _REMEMBERED:
             self.reload()
 
     def reload(self) -> None:
-        """Give up what is in memory, also after a rollback."""
+        """Empty the caches, also after a rollback."""
         self._kinds.clear()
         self._fields.clear()
         self._names.clear()
@@ -100,7 +100,7 @@ class Rollups:
 
         Args:
             rows: The rows.
-            updates: What is known by these keys already of browser copies.
+            updates: What is known already of browser copies, by ``copy_key``.
         """
         self._trim()
         added: defaultdict[tuple[int, int], RollupSums] = defaultdict(RollupSums)
@@ -117,7 +117,7 @@ class Rollups:
             self._db.execute(_INSERT_OPEN, (orjson.dumps(undecided).decode(),))
 
     def move(self, updates: Mapping[bytes, BrowserCopy]) -> None:
-        """Move what is counted of browser copies, by ``copy_key``, to what is known of them now."""
+        """Move rows to the kind with the new status of their browser copy; ``updates`` has it by ``copy_key``."""
         if not updates:
             return
         self._trim()
@@ -142,7 +142,7 @@ class Rollups:
             self._db.execute(f"{change} WHERE id IN carray(?1)", values)
 
     def uncount(self, row: LedgerRow, copy: bytes) -> None:
-        """Take back what a row added that counts no more, with its browser copy as it is known now."""
+        """Take back what a row added to the sums; the row must have the latest status of its browser copy."""
         self._trim()
         key, share = key_of(row), share_of(row)
         kind = self._kind(key)
@@ -179,7 +179,7 @@ class Rollups:
         return found
 
     def _kind(self, key: RollupKey) -> int:
-        """Return the number of a key's kind, with its name if it is told apart."""
+        """Return the number of a key's kind, which has the key's name or OTHER (``_name``)."""
         name = self._name(key.pixel, key.name, key.hour // HOURS_OF_DAY)
         fields = (key.site, key.pixel, name, str(key.status), key.reason, key.browser_copy)
         found = self._kinds.get(fields)
@@ -207,7 +207,7 @@ class Rollups:
         return self._fields[kind]
 
     def _name(self, pixel: str, name: str, day: int) -> str:
-        """Return a name, or what stands for it: of each day those are told apart that came first."""
+        """Return a name, or OTHER if as many names as are counted separately came before it on that day."""
         names = self._names.get((pixel, day))
         if names is None:
             sql = "SELECT DISTINCT name FROM rollup_day JOIN rollup_kind ON kind=id WHERE time=? AND pixel=?"
@@ -220,7 +220,7 @@ class Rollups:
         return name
 
     def forget(self, now: int, days: int) -> bool:
-        """Remove a slice of what is over; tell whether there may be more.
+        """Remove a slice of what is past its time; tell whether there may be more.
 
         Args:
             now: Server clock in milliseconds.

@@ -3,16 +3,16 @@
 Four tables of 16 hours each, emptied whole in turn. A repeat by the same visitor is the tag's retry or a reload and
 is not sent again. The same id from another visitor was frozen into a cached page: those are different actions, so
 they are sent, and counted so that the owner learns of it. A key holds the event and the visitor, so that an event
-keeps all its visitors and their own retries are recognised; beside it stand, of a Purchase, four bytes of its value:
-the same order from two visitors with two values is a forgery, or a mistake of the shop's.
+keeps all its visitors and their own retries are recognised. For a Purchase, four bytes of its value are stored with the
+key: the same order from two visitors with two values is a forgery, or a mistake of the shop's.
 
-What a server brings (``keys.SERVER``) is about an order, a lead or a message, and its id says which: the same id is the
-same event, whoever brought it before or brings it after, and is sent once. Its copies would be counted twice, as Meta
+An event of a server (``keys.SERVER``) is about an order, a lead or a message, and its id says which: the same id is the
+same event, also if a page or another server brings it, and is sent once. Its copies would be counted twice, as Meta
 tells copies of one source apart only by what the browser sends itself (Meta, "deduplicate pixel and server events").
 
-A timed id is looked for only in the tables since its birth, usually the one that it is written to. Its birth is what
-a browser's clock said: an hour is allowed for, and an id from the future is looked for everywhere. Not recognised is a
-repeat that comes after its table was turned, by a browser whose clock is more than an hour ahead.
+A timed id is looked up only in the tables since its birth, usually just the one that it is written to. The birth is
+what a browser's clock said, which may be an hour ahead of ours; an id from the future is looked up in all tables. A
+repeat is not recognised if the browser's clock is more than an hour ahead, and a new table has begun since the first.
 
 Layouts up to 5 kept whole keys and visitors in tables of other names; those are read until their time is over.
 """
@@ -30,7 +30,8 @@ from proxy.queue.sqlite.visits import CONTRADICTED, CONTRADICTED_OLD, KNOWN, KNO
 
 _TABLES = 4
 _SLOT_MS = 16 * 60 * 60 * 1000
-# How far the clock of a browser may be behind ours, or ahead, for its ids to be looked for by their birth.
+# So far the clock of a browser may be ahead of ours: an id is looked up from this long before its birth on. If its
+# birth lies further in the future than the second figure, it is looked up in all tables.
 _CLOCK_MS = 60 * 60 * 1000
 _AHEAD_MS = 5 * 60 * 1000
 
@@ -43,11 +44,11 @@ class _Wanted(NamedTuple):
     old_key: bytes
     """As in the tables of layout 5: 16 bytes of the event, then the visitor."""
     first_slot: int
-    """Before which nobody can have brought the event."""
+    """The first slot (16 hours, see ``_SLOT_MS``) in which the event can have been brought."""
 
 
 class Seen:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The duplicate memory; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -70,12 +71,12 @@ class Seen:
 
     @staticmethod
     def add_worth(db: apsw.Connection) -> None:
-        """Give the tables of layout 4 what layout 5 has."""
+        """Give the tables of layout 4 the column that layout 5 added."""
         for number in range(_TABLES):
             db.execute(f"ALTER TABLE seen_{number} ADD COLUMN worth BLOB")
 
     def reload(self) -> None:
-        """Learn where the memory stands, at start and after a rollback."""
+        """Read again the current slot, and which tables of layout 5 exist, at start and after a rollback."""
         ((slot,),) = self._db.execute("SELECT value FROM meta WHERE key='seen_slot'")
         self._slot = int(str(slot))
         tables = self._db.execute("SELECT name FROM sqlite_schema WHERE type='table' AND name GLOB 'seen_[0-9]'")
@@ -94,9 +95,9 @@ class Seen:
         self._slot = slot
 
     def meet(self, members: Sequence[Member], now: int) -> dict[int, Past]:
-        """Return what is known of the events of a group, each after those before it, and remember them.
+        """Return what is known of the events of a group, given those before each in the group; remember all of them.
 
-        By their numbers in the group; those that are new are left out.
+        The result is by number in the group; new events are left out.
 
         Args:
             members: The group's records.
@@ -110,13 +111,13 @@ class Seen:
         return self._judged(members, now)
 
     def _are_new(self, members: Sequence[Member], now: int) -> bool:
-        """Remember different events if nobody has brought any of them before; tell whether that is so."""
+        """Remember events that differ from each other if none of them was brought before; tell whether that is so."""
         visits = sorted((member.key + member.record.worth, self._first_slot(member.birth_s, now)) for member in members)
         may_know = [(_table(slot), [key for key, first in visits if first <= slot]) for slot in self._slots()]
         return self._visits.add_if_new([(table, keys) for table, keys in may_know if keys])
 
     def _judged(self, members: Sequence[Member], now: int) -> dict[int, Past]:
-        """Return what is known of events of which somebody may have brought some, and remember the others."""
+        """Return what is known of events some of which may have been brought before; remember the new visits."""
         wanted = [self._wanted(member, now) for member in members]
         stored_before = self._stored_before(wanted)
         contradicted = self._contradicted(members, wanted, stored_before)
@@ -125,15 +126,16 @@ class Seen:
         return found.pasts
 
     def retract(self, record: Record) -> None:
-        """Forget that a server brought an event: it is not sent, so that a page's copy counts."""
+        """Forget that a server brought an event that is not sent, so that a page's copy counts."""
         key = server_key(event_key(record.pixel, record.name, record.id))
         for number in range(_TABLES):
             self._db.execute(f"DELETE FROM {_table(number)} WHERE key=?", (key,))  # noqa: S608 - our own name
 
     def owners(self, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[bytes | None]:
-        """Return who speaks for events: of some visitors the first who brought one, or the first if nobody did.
+        """Return for each event the visitor whose updates of its browser copy count; see ``past.owners``.
 
-        Where only others brought it, None. Each event is asked for by its key, with the visitors.
+        Args:
+            asked: For each event its key, and the visitors to choose from.
         """
         earliest = self._slot - _TABLES + 1
         stored_before = self._stored_before(
@@ -156,7 +158,7 @@ class Seen:
         return range(self._slot, self._slot - _TABLES, -1)
 
     def _first_slot(self, birth_s: int | None, now: int) -> int:
-        """Return the first slot in which an event can have been met that is not forgotten yet."""
+        """Return the first slot in which an event can have been met, of those that are not forgotten yet."""
         earliest = self._slot - _TABLES + 1
         if birth_s is None or birth_s * 1000 > now + _AHEAD_MS:
             return earliest
@@ -178,7 +180,7 @@ class Seen:
     def _contradicted(
         self, members: Sequence[Member], wanted: Sequence[_Wanted], stored_before: Mapping[bytes, int]
     ) -> set[bytes]:
-        """Return the Purchases that somebody brought with another worth: their keys, each with its own worth."""
+        """Return the Purchases that somebody brought with another worth: for each its key, then its worth here."""
         doubtful = [
             (item, member.record.worth)
             for member, item in zip(members, wanted, strict=True)

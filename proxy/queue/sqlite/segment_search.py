@@ -16,7 +16,7 @@ _Waiting: TypeAlias = tuple[Sequence[Any], Resting]
 
 
 class SegmentSearch:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """Searches the table of segments; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection, claims: Claims) -> None:
         self._db = db
@@ -28,25 +28,25 @@ class SegmentSearch:
         Args:
             pixel: Its id.
             fields: Their ``keys.fields_key``.
-            most: How many are claimed.
+            most: How many events are claimed at most.
         """
         # Two ranges of the index; "<> 0" would read the fresh segments too.
         for sign in (">", "<"):
             yield from self.in_lane(pixel, fields, f"suspect{sign}0 ORDER BY suspect DESC, at DESC, id DESC", most)
 
     def in_lane(self, pixel: str, fields: bytes, lane: str, most: int) -> Iterator[_Waiting]:
-        """Yield unclaimed segments of a pixel and fields that are due, their facts and what rests.
+        """Yield unclaimed due segments of a pixel and fields: of each its facts, and its sealed bytes with its skips.
 
-        Each must be claimed at once.
+        The caller must claim each one before it takes the next.
 
-        One statement reads as many as a claim takes, unless some are damaged, as each call into SQLite gives up the
-        interpreter's lock. They are put in order by number, so that nothing sealed is sorted.
+        One statement reads as many segments as a claim takes, since each call into SQLite releases the interpreter's
+        lock; there is a further one only if some are damaged. SQLite sorts just the segments' numbers, no sealed bytes.
 
         Args:
             pixel: Its id.
             fields: Their ``keys.fields_key``.
             lane: SQL that says which of them, and in which order.
-            most: How many are claimed.
+            most: How many events are claimed at most.
         """
         free = "pixel=? AND fields=? AND not_before=0 AND id NOT IN carray(?)"
         chosen = f"SELECT id AS number FROM segment WHERE {free} AND {lane} LIMIT ?"  # noqa: S608 - our own text
@@ -63,7 +63,7 @@ class SegmentSearch:
         """Yield the facts of segments that are not claimed, for ``Segments.read``.
 
         Args:
-            condition: SQL behind the table's name.
+            condition: The SQL that follows the table's name.
             *values: What its placeholders stand for.
         """
         rows: Iterator[Any] = iter(self._db.execute(f"SELECT {FACTS} FROM segment {condition}", values))  # noqa: S608

@@ -32,7 +32,7 @@ CREATE TABLE segment(
 
 
 def insert(db: apsw.Connection, rows: Sequence[Row]) -> None:
-    """Write rows many at a time, as each step of SQLite may cost the thread its turn at the interpreter."""
+    """Write rows, many in one statement: at each step of SQLite the thread may lose the interpreter's lock."""
     for start in range(0, len(rows), _MOST_ROWS):
         some = rows[start : start + _MOST_ROWS]
         db.execute(_insert_sql(len(some)), tuple(chain.from_iterable(some)))
@@ -50,7 +50,7 @@ def packed(positions: Sequence[int]) -> bytes:
 
 
 def without(records: Sequence[Record], skip: bytes) -> tuple[Record, ...]:
-    """Return the records at other positions than those that ``packed`` wrote."""
+    """Return the records without those at the positions in ``skip``, which ``packed`` wrote."""
     left_out = frozenset(struct.unpack(f">{len(skip) // 2}H", skip))
     return tuple(record for position, record in enumerate(records) if position not in left_out)
 
@@ -74,7 +74,7 @@ def add_arrivals(db: apsw.Connection, now: int) -> None:
 
 
 def add_delay_and_skip(db: apsw.Connection) -> None:
-    """Give the table of layout 5 what layout 6 added; what waits may be claimed at once, and has no repeats."""
+    """Give the table of layout 5 what layout 6 added; waiting segments may be claimed at once, and have no repeats."""
     db.execute(
         """
         ALTER TABLE segment ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;
@@ -84,7 +84,7 @@ def add_delay_and_skip(db: apsw.Connection) -> None:
 
 
 def add_fields(db: apsw.Connection) -> None:
-    """Give the table of layout 6 what layout 7 added; what waits has no request fields."""
+    """Give the table of layout 6 what layout 7 added; waiting segments have no request fields."""
     db.execute(
         """
         ALTER TABLE segment ADD COLUMN fields BLOB NOT NULL DEFAULT x'';
@@ -95,5 +95,5 @@ def add_fields(db: apsw.Connection) -> None:
 
 
 def add_holds(db: apsw.Connection) -> None:
-    """Give the table of layout 7 the indexes of layout 8; what has a moment is held until then."""
+    """Give the table of layout 7 the indexes of layout 8; a segment with a ``not_before`` is held until then."""
     db.execute(f"DROP INDEX segment_lane; {_INDEX_LANE} {_INDEX_HELD}")

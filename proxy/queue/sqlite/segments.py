@@ -1,4 +1,4 @@
-"""The table of what waits: sealed segments, claimed by number, gone only by a settlement.
+"""The table of waiting events: sealed segments, each of which is claimed by its number.
 
 A batch that Graph refused makes its segments *suspects*: they are claimed apart from fresh ones, so that fresh events
 never wait for the search for the bad one, and the bound of the batches they may ride in shrinks with each refusal.
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Segments:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The table of segments; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection, sealer: Sealer, counts: Counts, now: Callable[[], int]) -> None:
         self._db = db
@@ -38,7 +38,7 @@ class Segments:
         self._counts = counts
         self._now = now
         self.damaged: set[int] = set()
-        """Numbers of segments that nobody can open; safe to look into from any thread."""
+        """Numbers of segments that were found damaged; safe to look into from any thread."""
         self.claims = Claims()
         self.search = SegmentSearch(db, self.claims)
         self._holds = Holds(db, counts, now)
@@ -48,7 +48,7 @@ class Segments:
         self._next = int(str(last)) + 1
 
     def insert(self, remainder: Remainder, not_before: int = 0) -> None:
-        """Store records of one pixel, held until a moment (server clock in milliseconds) if that is to come."""
+        """Store records of one pixel, held until ``not_before`` (server clock in milliseconds) if that is to come."""
         at = remainder.at or self._now()
         history = (remainder.attempts, remainder.strikes, at, remainder.suspect)
         segments = (
@@ -57,7 +57,7 @@ class Segments:
         segment_table.insert(self._db, [self._row(segment, (), history) for segment in segments])
 
     def insert_sealed(self, segments: Sequence[tuple[SealedSegment, Sequence[int]]]) -> None:
-        """Store sealed segments without the records at some positions; nothing of those where none is left."""
+        """Store sealed segments, each with the positions of records to skip; one with no other record is not stored."""
         history = (0, 0, self._now(), 0)
         rows = [self._row(segment, skip, history) for segment, skip in segments if len(skip) < segment.n]
         segment_table.insert(self._db, rows)
@@ -90,13 +90,13 @@ class Segments:
     def claim(self, pixel: str, most: int, *, newest: bool, begun: Sequence[Segment] = ()) -> tuple[Segment, ...]:
         """Claim unclaimed fresh segments of a pixel that are due, all with the fields whose turn it is.
 
-        There may be more of them if what was claimed has ``MOST_PENDING`` pending events.
+        There may be more to claim if the claimed segments have ``MOST_PENDING`` pending events.
 
         Args:
             pixel: Its id.
             most: How many events; only a single segment may hold more.
             newest: The youngest come first, otherwise the oldest.
-            begun: What was claimed of the same batch before.
+            begun: Segments that were claimed before for the same batch.
         """
         self._holds.release_due()
         way = "DESC" if newest else "ASC"
@@ -156,7 +156,7 @@ class Segments:
         return Segment(number, pixel, attempts, strikes, without(records, skip) if skip else records, at, suspect)
 
     def sealed_records(self, segment: Segment) -> tuple[Record, ...]:
-        """Return all records that rest in a segment, repeats that are left out of it too."""
+        """Return all records in the sealed bytes of a segment, including the repeats that are skipped."""
         return self._opened(segment.pixel, self._resting(segment.ref)[0])
 
     def _resting(self, number: SegmentRef) -> Resting:
@@ -174,7 +174,7 @@ class Segments:
         return unpack(self._sealer.open(sealed, pixel.encode()), pixel)
 
     def keep(self, segment: Segment, survivors: Sequence[Record]) -> Segment | None:
-        """Keep only these records of a claimed segment, or nothing of it."""
+        """Keep only these records of a claimed segment and return it; without any, remove it and return None."""
         if survivors:
             written = sealed_segment(segment.pixel, survivors, 0, self._sealer)
             row = (written.n, written.sealed, written.oldest_s, segment.ref)
@@ -183,7 +183,7 @@ class Segments:
         else:
             changed = self._db.execute("DELETE FROM segment WHERE id=? RETURNING not_before", (segment.ref,)).fetchall()
             self.release([segment])
-        # Sweeps come across what is held, a claim never does.
+        # A sweep may come across a held segment, a claim never does.
         is_held = any(not_before for (not_before,) in changed)
         self._count_segment(segment, len(survivors) - len(segment.records), is_held=is_held)
         return segment._replace(records=tuple(survivors)) if survivors else None

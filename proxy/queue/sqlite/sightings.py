@@ -1,7 +1,7 @@
 """The table of sightings: what pages left of their visitors, until the servers' events of the same orders come.
 
-Most sites have none, and then nothing is asked of the file. At most ``MOST`` are kept: beyond, the oldest go, so that a
-flood ends with itself and does not keep out what comes after it.
+Most sites have none, and then the file is not read. At most ``MOST`` are kept: beyond that the oldest are removed, so
+that a flood of sightings does not keep out those that come after it.
 """
 
 from array import array
@@ -22,8 +22,9 @@ CREATE TABLE sighting_slot(slot BLOB PRIMARY KEY, number INTEGER NOT NULL, forbi
 CREATE INDEX sighting_slot_number ON sighting_slot(number);
 """
 MOST = 1_000_000
-# Of a key so many slots from either end: they are in the order of their visitors, each of whom has at most five (an
-# event of each name), so several are never seen as one. Each more makes a claim slower whose keys strangers planted.
+# So many slots of a key are read from either end. They are in the order of their visitors, each of whom has at most
+# five (one for each event name), so several visitors are never mistaken for one. A larger number would slow down claims
+# whose keys strangers planted in many sightings.
 _EACH_END = 6
 # Sightings forbidden, erased or forgotten in one transaction.
 _SLICE = 200
@@ -32,7 +33,7 @@ _LATEST = """
 INSERT INTO sighting_slot SELECT value, ?, ? FROM carray(?) WHERE true
 ON CONFLICT(slot) DO UPDATE SET number=excluded.number, forbidden=excluded.forbidden
 """
-# A journey's first sighting stays, unless its visitor refused meanwhile, or refused before.
+# The first sighting of a journey stays, unless its visitor refuses now but did not then, or the other way round.
 _FIRST = _LATEST + "WHERE forbidden<>excluded.forbidden"
 _OF_KEY = "slot>value AND slot<CAST(value || x'ffffffffffffffffffffffffff' AS BLOB)"
 _NUMBERS = f"SELECT number FROM sighting_slot WHERE {_OF_KEY} ORDER BY slot"  # noqa: S608 - our own text
@@ -43,7 +44,7 @@ Found: TypeAlias = dict[bytes, dict[int, Sighting]]
 
 
 class SightingTable:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The table of sightings; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection, sealer: Sealer, most: int = MOST) -> None:
         """Begin with what the file holds.
@@ -62,16 +63,16 @@ class SightingTable:
         self.reload()
 
     def reload(self) -> None:
-        """Learn what there is, at start and after a rollback."""
+        """Read again the last number, and whether there are any sightings, at start and after a rollback."""
         ((last,),) = self._db.execute("SELECT coalesce(max(id), 0) FROM sighting").fetchall()
         self._last, self.has_any = int(str(last)), bool(last)
 
     def seal(self, sighting: Sighting) -> bytes:
-        """Return a sighting as it rests."""
+        """Return a sighting sealed, as it is stored."""
         return seal_sighting(sighting, self._sealer)
 
     def leave(self, brought: Iterable[tuple[Sighting, bytes]]) -> None:
-        """Store sightings, each with what ``seal`` makes of it, but those that their visitor left before."""
+        """Store sightings, each with its sealed bytes (``seal``), except those that their visitor left before."""
         for sighting, sealed in brought:
             self._leave(sighting, sealed, slots(sighting))
         if self._last > self._most:
@@ -90,16 +91,16 @@ class SightingTable:
         self._last, self.has_any = number, True
 
     def _put(self, sql: str, found_by: Sequence[bytes], fact: tuple[int, bool]) -> bool:
-        """Let slots lead to a sighting; tell whether any does now."""
+        """Let slots lead to a sighting; tell whether any slot was changed."""
         if not found_by:  # an empty array cannot be bound
             return False
         self._db.execute(sql, (*fact, _array(found_by)))
         return self._db.changes() > 0
 
     def found(self, keys: Collection[bytes]) -> Found:
-        """Return by each key the sightings that have it, each with its number.
+        """Return for each key the sightings that have it, by their numbers.
 
-        Of a key that very many have not all, but where several visitors have it, those of several.
+        If very many sightings have a key, only some are returned, but always of several visitors if several have it.
         """
         if not self.has_any or not keys:
             return {}
@@ -109,7 +110,7 @@ class SightingTable:
         return {key: {number: opened[number] for number in some if number in opened} for key, some in numbers.items()}
 
     def _opened(self, numbers: Collection[int]) -> dict[int, Sighting]:
-        """Return those that a listed secret opens: the others are lost, and no reason to keep an event back."""
+        """Return those that a listed secret opens; the others are lost, which is no reason to hold back an event."""
         if not numbers:  # an empty array cannot be bound
             return {}
         rows: Any = self._db.execute("SELECT id, sealed FROM sighting WHERE id IN carray(?)", (_integers(numbers),))
@@ -151,11 +152,11 @@ class SightingTable:
             self._db.execute("DELETE FROM sighting_slot WHERE number IN carray(?)", (_integers(numbers),))
 
     def forget(self, now: int, days: int) -> bool:
-        """Remove a slice of those whose time is over; tell whether there may be more.
+        """Remove a slice of the sightings that are too old; tell whether there may be more.
 
         Args:
             now: Server clock in milliseconds.
-            days: How long a sighting may be of use.
+            days: For how many days sightings are kept.
         """
         if not self.has_any:
             return False

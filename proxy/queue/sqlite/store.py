@@ -3,7 +3,7 @@
 Invariants
     1. ``append`` returns only after COMMIT with ``synchronous=FULL`` in WAL mode: the WAL was fsynced.
     2. A record leaves ``segment`` only in the transaction that writes its end: a ledger row, a dead letter, or a
-       remainder that still holds it.
+       remainder that still holds it. The exception is an erasure, which leaves no trace of the record.
     3. A repeat is recognised in the transaction that stores the first: the duplicate memory and ``segment`` never
        disagree.
     4. One connection writes and checkpoints, owned by one thread. A second one of this process only reads (reader.py);
@@ -41,7 +41,10 @@ log = logging.getLogger(__name__)
 
 
 class SqliteStore:
-    """The database itself; used on the writer thread, but for ``group`` and what is said to be for any."""
+    """The database itself. Call it on the writer thread; only ``group`` may be called on any thread.
+
+    Some attributes of its parts may be used on other threads, too; their docstrings say so.
+    """
 
     def __init__(  # noqa: PLR0913 - its file, its settings, its clock, and who hears of it
         self,
@@ -60,12 +63,12 @@ class SqliteStore:
         Args:
             path: The file, in data_dir.
             sealer: Seals what rests in it.
-            retention: How long what is over stays.
+            retention: How long finished events and other old data are kept.
             now: The server's clock in milliseconds.
             reserve: How many bytes of its disk are to stay free.
-            join_days: How long a sighting may be of use to any site.
-            troubles: Hear, on the writer thread, of what the store survives.
-            sieve: Is told who is suppressed; by default one of its own.
+            join_days: For how many days sightings are kept.
+            troubles: Is told, on the writer thread, of failures that the store survives.
+            sieve: Is told who is suppressed; by default the store makes one of its own.
 
         Raises:
             QueueBrokenError: when it cannot be used; the message says what to do.
@@ -90,7 +93,7 @@ class SqliteStore:
         )
 
     def group(self, appends: Sequence[Append]) -> Group:
-        """Key and seal what callers brought; safe to call from any thread."""
+        """Make a group of appends (``make_group``); safe to call from any thread."""
         return make_group(appends, self._sealer, self.tables.suppressions)
 
     def commit(self, works: Sequence[Work]) -> list[Any]:
@@ -144,7 +147,7 @@ class SqliteStore:
         return self.housekeeping.tend()
 
     def close(self, *, in_order: bool) -> None:
-        """Write the last notes and close the file, which checkpoints it; after a broken disk, just let go of it."""
+        """Write the last notes and close the file, which checkpoints it; if the disk failed, only close it."""
         db = self.tables.db
         try:
             while in_order and self.notes:

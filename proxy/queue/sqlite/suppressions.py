@@ -24,17 +24,17 @@ CREATE TABLE mark(digest BLOB, kind TEXT, at INTEGER NOT NULL, PRIMARY KEY(diges
 CREATE INDEX mark_age ON mark(kind, at);
 """
 MOST = 2_000_000
-"""Opt-outs, and as many withdrawals; beyond, the oldest are forgotten.
+"""So many opt-outs are kept, and as many withdrawals; beyond that the oldest are forgotten.
 
-About 100 bytes each. Whoever takes new visitor cookies from the proxy can suppress as many visitors that do not
-exist; a browser that opted out has its own word in its cookie besides.
+Each has about 100 bytes. There must be a bound, since somebody who takes new visitor cookies from the proxy again and
+again can suppress as many visitors that do not exist. A browser that opted out also has the decision in its cookie.
 """
 # Suppressions forgotten in one transaction.
 _SLICE = 2000
 
 
 class SuppressionTable:
-    """Works on a connection it does not own, within transactions it does not start.
+    """The table of suppressions; works on a connection it does not own, within transactions it does not start.
 
     A rollback may leave the sieve with a digest that the table lacks, which costs a look and changes no answer.
     """
@@ -44,8 +44,8 @@ class SuppressionTable:
 
         Args:
             db: The connection that writes.
-            counts: Are told how many there are.
-            sieve: Is told of everybody, so that whoever reads it needs no table.
+            counts: Is told how many there are.
+            sieve: Is told of every suppressed person, so that other processes can read it without the table.
         """
         self._db = db
         self._counts = counts
@@ -74,7 +74,7 @@ class SuppressionTable:
 
         Args:
             person_digests: 16 bytes each.
-            kind: Who asked for it.
+            kind: Why they are suppressed.
             at: Server clock in milliseconds.
         """
         for digest in person_digests:
@@ -125,13 +125,13 @@ class SuppressionTable:
 
     @staticmethod
     def after(db: apsw.Connection, digest: bytes, kind: SuppressionKind | None, limit: int) -> list[Suppression]:
-        """Return suppressions of a kind, or of any, in the order of digests; of the last digest all.
+        """Return suppressions of a kind, or of any, ordered by digest; of the last digest all.
 
         Args:
             db: Any connection to the file.
-            digest: Only of larger ones.
+            digest: Only suppressions with a larger digest than this one.
             kind: Only these; None: of all kinds.
-            limit: How many at the most, but for those of the last digest.
+            limit: How many at the most; only those of the last digest may exceed it.
         """
         last = "SELECT digest FROM mark WHERE digest>?1 AND kind GLOB ?2 ORDER BY digest LIMIT ?3"
         sql = (
@@ -152,11 +152,11 @@ class SuppressionTable:
         return permitted, [(record, reason) for record, reason in judged if reason]
 
     def refusal(self, record: Record) -> DropReason | None:
-        """Return what speaks against a record; an erasure does if the event happened before it."""
+        """Return why a record must not be sent, or None; an erasure covers only events that happened up to it."""
         return self.refusal_of(record.person_digests, record.time_s * 1000)
 
     def refusal_of(self, person_digests: Iterable[bytes], happened: int) -> DropReason | None:
-        """Return what speaks against what these people did at a moment in milliseconds."""
+        """Return why an event of these people must not be sent that happened at a moment (milliseconds), or None."""
         for digest in person_digests:
             if reason := refusal(self._found(digest), happened):
                 return reason
@@ -170,8 +170,8 @@ class SuppressionTable:
 
         Args:
             now: Server clock in milliseconds.
-            retention: How long each kind counts.
-            most: How many of a kind that visitors make are kept.
+            retention: For how many days each kind is kept.
+            most: How many of each kind are kept, except erasures, which visitors cannot make.
         """
         days = dict.fromkeys(SuppressionKind, retention.opted_out_days)
         days[SuppressionKind.ERASURE] = retention.erased_days

@@ -39,7 +39,7 @@ class Sweeps:
         return removed, last
 
     def _strike(self, segment: Segment, about: frozenset[bytes]) -> int:
-        """Remove the records about people from a segment, repeats among them too; return how many that waited."""
+        """Remove the records about people from a segment, skipped repeats too; return how many of them were waiting."""
         survivors = [record for record in segment.records if about.isdisjoint(record.person_digests)]
         sealed = self._segments.sealed_records(segment)
         if not all(about.isdisjoint(record.person_digests) for record in sealed):

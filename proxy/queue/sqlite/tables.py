@@ -26,7 +26,7 @@ from proxy.queue.sqlite.tallies import Tallies
 
 
 class Tables:
-    """Owns the connection that writes; what the tables keep in memory is taken back with a transaction."""
+    """Owns the connection that writes; a rollback also takes back what the tables keep in memory."""
 
     def __init__(self, path: Path, sealer: Sealer, now: Callable[[], int], sieve: Sieve | None = None) -> None:
         """Open or create the file.
@@ -35,7 +35,7 @@ class Tables:
             path: The file, in data_dir.
             sealer: Seals what rests in it.
             now: The server's clock in milliseconds.
-            sieve: Is told who is suppressed; by default one of its own.
+            sieve: Is told who is suppressed; by default a new one.
 
         Raises:
             QueueBrokenError: when it cannot be used; the message says what to do.
@@ -80,10 +80,10 @@ class Tables:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what the tables do meanwhile, or nothing of it.
+        """Commit what the tables do within the ``with`` block, or nothing of it.
 
         Raises:
-            QueueBrokenError: when it could not be taken back.
+            QueueBrokenError: when the changes could not be rolled back.
         """
         self.db.execute("BEGIN IMMEDIATE")
         try:
@@ -111,7 +111,7 @@ class Tables:
 
 
 def set_pragmas(db: apsw.Connection) -> None:
-    """Make commits durable, and let the write-ahead log and the cache have their sizes."""
+    """Make commits durable, and set the sizes of the write-ahead log and the cache."""
     for name, value in (("journal_mode", "wal"), ("synchronous", "full")):
         db.pragma(name, value)
     for name, size in (("cache_size", -16_384), ("journal_size_limit", 64 << 20), ("secure_delete", 0)):

@@ -1,4 +1,4 @@
-"""The table of small counts with words, by hour: a bounded number of subjects of each kind is told apart."""
+"""The table of small counts by hour, kind and subject; a bounded number of subjects of a kind is counted separately."""
 
 from collections.abc import Iterable
 
@@ -14,14 +14,14 @@ CREATE TABLE tally(
 ) WITHOUT ROWID;
 """
 SUBJECTS = 100
-"""That are told apart, of a kind and an hour."""
+"""How many subjects of a kind and an hour are counted separately; further ones are counted together."""
 _MOST_WORD = 200
 _FORGOTTEN = 1000
 _HOURS_OF_DAY = DAY_MS // HOUR_MS
 
 
 class Tallies:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The table of small counts; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db

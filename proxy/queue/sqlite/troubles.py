@@ -1,4 +1,4 @@
-"""What is wrong with the queue though it goes on, on its way from the writer thread to the board of conditions."""
+"""Brings what is wrong with the queue, while it goes on working, from the writer thread to the board of conditions."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,9 +20,10 @@ class EventLoop(Protocol):
 
 
 class Troubles:
-    """Used from the writer thread; the board, on the event loop, hears of a beginning and of an end, nothing between.
+    """Reports conditions; used from the writer thread.
 
-    Without a board nobody hears of anything.
+    The board is told on the event loop when a condition begins and when it ends, and of nothing in between. Without a
+    board nothing is reported.
     """
 
     def __init__(self, board: ConditionBoard | None, loop: EventLoop) -> None:
@@ -31,7 +32,7 @@ class Troubles:
         self._current: set[tuple[ConditionCode, str]] = set()
 
     def begin(self, code: ConditionCode, subject: str, detail: str) -> None:
-        """Report a condition, unless it was reported already and lasts.
+        """Report a condition, unless it was reported already and has not ended.
 
         Args:
             code: What is wrong.

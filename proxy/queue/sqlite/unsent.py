@@ -1,4 +1,4 @@
-"""Orders of which pages told, and no page's copy has been sent: while that is so, a server's copy takes its place."""
+"""Orders that pages brought and of which no page's copy has been sent yet: till then a server's takes its place."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _SLICE = 1000
 
 
 class UnsentOrders:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The table of unsent orders; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -22,7 +22,7 @@ class UnsentOrders:
         self.reload()
 
     def reload(self) -> None:
-        """Learn whether there are any, at start and after a rollback."""
+        """Read again whether there are any, at start and after a rollback."""
         ((has_any,),) = self._db.execute("SELECT EXISTS(SELECT 1 FROM unsent_order)").fetchall()
         self._has_any = bool(has_any)
 
@@ -33,7 +33,7 @@ class UnsentOrders:
             self._has_any = True
 
     def among(self, keys: Collection[bytes]) -> set[bytes]:
-        """Return those of some keys that are here."""
+        """Return those of the keys that are in the table."""
         if not self._has_any or not keys:  # an empty array cannot be bound
             return set()
         sql = "SELECT key FROM unsent_order WHERE key IN carray(?)"
@@ -41,7 +41,7 @@ class UnsentOrders:
         return {key for (key,) in rows}
 
     def remove(self, keys: Collection[bytes]) -> None:
-        """Forget keys whose copies are sent, or whose place was taken."""
+        """Forget the keys of copies that are sent, or whose place a server's event took."""
         if self._has_any and keys:  # an empty array cannot be bound
             self._db.execute("DELETE FROM unsent_order WHERE key IN carray(?)", (apsw.carray(tuple(sorted(keys))),))
 

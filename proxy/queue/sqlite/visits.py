@@ -1,7 +1,7 @@
-"""What the tables of the duplicate memory are asked and told: for a whole group one statement, and one row of answers.
+"""Reads and writes the tables of the duplicate memory: one statement for a whole group, and one row of answers.
 
-Between two steps of SQLite the writer thread may have to wait for the interpreter, which beside a flood takes longer
-than the step. So the number of statements does not depend on the size of the group.
+Between two steps of SQLite the writer thread may have to wait for the interpreter's lock, which under heavy load takes
+longer than the step. So the number of statements does not depend on the size of the group.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +11,9 @@ from typing import NamedTuple
 import apsw
 import orjson
 
-# A value of an array is the key of a visit, with the worth of a Purchase behind it where that is asked or written. One
-# id may have any number of visitors, so none of these reads more than one of them, but for what contradicts a Purchase.
-# Joined blobs are text in SQLite.
+# Each value of a bound array is the key of a visit, followed by the worth of a Purchase where that is looked up or
+# written. One id may have any number of visitors, so none of these reads the rows of more than one, except the search
+# for what contradicts a Purchase. SQLite makes text of concatenated blobs, hence CAST.
 _OF_EVENT = "key > substr(value, 1, 12) AND key < CAST(substr(value, 1, 12) || x'ffffffffff' AS BLOB)"
 _OF_EVENT_OLD = "key=substr(value, 1, 16)"
 _OTHER_WORTH = " AND length(worth) AND worth<>substr(value, 17)"
@@ -27,13 +27,13 @@ _BY_THIS_OLD = "EXISTS(SELECT 1 FROM {table} WHERE key=substr(value, 1, 16) AND 
 _INSERT = "INSERT INTO {table} SELECT substr(value, 1, 16), substr(value, 17) FROM carray(?1)"
 
 KNOWN = _FOUND % (_BY_THIS, _OF_EVENT)
-"""Which events anybody brought: 1 if this visitor did, 2 if a server did, 3 if both."""
+"""Which events anybody brought: 1 if this visitor did, 2 if a server did, 3 if both, 0 if only others did."""
 KNOWN_OLD = _FOUND % (_BY_THIS_OLD, _OF_EVENT_OLD)
-"""The same of a table of layout 5, which knew no servers."""
+"""The same for a table of layout 5, which knew no servers' events."""
 CONTRADICTED = _FOUND % ("1", _OF_EVENT + _OTHER_WORTH)
 """Which Purchases anybody brought with another worth."""
 CONTRADICTED_OLD = _FOUND % ("1", _OF_EVENT_OLD + _OTHER_WORTH)
-"""The same of a table of layout 5."""
+"""The same for a table of layout 5."""
 
 
 class Question(NamedTuple):
@@ -43,17 +43,17 @@ class Question(NamedTuple):
     """One of the texts above."""
     table: str
     asked: Mapping[bytes, bytes]
-    """The values of its array, each with the name that the answer gives it."""
+    """The values of its bound array, each with the name under which it is returned if it is found."""
 
 
 class Visits:
-    """Works on a connection it does not own, within transactions it does not start."""
+    """The tables of visits; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
 
     def answers(self, questions: Iterable[Question]) -> list[tuple[bytes, int]]:
-        """Ask several tables; return what is found, by its name, each with the fact that was asked for."""
+        """Ask several tables; return for each value that is found its name and the fact that was asked for."""
         asked = [question for question in questions if question.asked]  # an empty array cannot be bound
         if not asked:
             return []
@@ -69,15 +69,16 @@ class Visits:
         ]
 
     def add(self, table: str, visits: Iterable[bytes]) -> None:
-        """Remember visits that are not known: their keys, each with its worth behind it."""
+        """Remember visits that are not known yet, each given as its key followed by its worth."""
         if ordered := sorted(visits):
             self._db.execute(_INSERT.format(table=table), (_array(ordered),))
 
     def add_if_new(self, visits: Sequence[tuple[str, Sequence[bytes]]]) -> bool:
-        """Remember visits of different events if nobody has brought any of these; tell whether that is so.
+        """Remember visits of different events if none of the events was brought before; tell whether that is so.
 
-        The tables to ask, each with the visits that it may know; the first with all of them, which are remembered
-        there. In the order of their keys, so that neighbours in the table are written together.
+        Args:
+            visits: The tables to ask, each with the visits that it may know. The first is asked for all visits, and
+                they are remembered there. Visits are sorted by key, so that neighbours in a table are written together.
         """
         tables, values = zip(*visits, strict=True)
         self._db.execute(_insert_if_new(tables), tuple(map(_array, values)))

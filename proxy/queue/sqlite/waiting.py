@@ -11,18 +11,18 @@ from proxy.queue.contract import FROM_SERVER, Filter, WaitingEvent
 from proxy.queue.seal import Sealer, SealError
 from proxy.queue.sqlite.segment_table import without
 
-# What is opened from either end. A segment has up to 500 events, and of a quiet shop a single event.
+# How many events and segments are opened from either end. A segment has up to 500 events, in a quiet shop a single one.
 _EVENTS, _SEGMENTS = 3000, 1500
 _COLUMNS = "id, n, pixel, attempts, at, suspect, not_before, sealed, skip"
 
 
 def waiting(db: apsw.Connection, sealer: Sealer, wanted: Filter) -> list[WaitingEvent]:
-    """Return events that wait, those that arrived last first.
+    """Return events that wait, the latest arrivals first.
 
     Args:
         db: The connection, in a transaction.
-        sealer: Opens what rests.
-        wanted: Which; ``status``, ``reason``, ``since`` and ``below`` are no matter.
+        sealer: Opens the segments.
+        wanted: Which; ``status``, ``reason``, ``since`` and ``below`` are ignored.
     """
     found = [event for row in _segments(db, wanted) for event in _events(row, sealer) if _is_wanted(event, wanted)]
     return sorted(found, key=lambda event: event.arrived, reverse=True)[: wanted.limit]
@@ -47,7 +47,7 @@ def _events(row: Any, sealer: Sealer) -> Iterator[WaitingEvent]:
     try:
         records = without(unpack(sealer.open(sealed, pixel.encode()), pixel), skip)
     except (SealError, ValueError):
-        return  # damaged on disk, which delivery tells
+        return  # damaged on disk, which delivery reports
     for record in records:
         yield _event(record, attempts, at, held_until=not_before, is_suspect=bool(suspect))
 

@@ -6,17 +6,17 @@ from typing import Any, Protocol, TypeAlias
 from proxy.queue.group import Group
 
 Work: TypeAlias = Group | Callable[[], Any]
-"""A group is stored; its result is a value or a QueueError for each of its appends."""
+"""A group to store, whose result is a value or a QueueError for each of its appends; or a function to call."""
 
 
 class Store(Protocol):
     """What the thread drives: a database with one connection, used from this thread only."""
 
     def commit(self, works: Sequence[Work]) -> list[Any]:
-        """Do the works in one durable transaction; a result per work is a value or the QueueError it failed with.
+        """Do the works in one durable transaction; return for each its value or the QueueError it failed with.
 
         Raises:
-            QueueError: when nothing of the group was stored.
+            QueueError: when nothing of it was stored.
         """
 
     def tend(self) -> bool:

@@ -1,8 +1,8 @@
-"""One thread that owns the one database connection and commits what waits together.
+"""One thread that owns the connection that writes, and commits together what waits at the same time.
 
-Groups of appends come here made (``Grouper``), and never wait for company. Other calls share their commit, and each
-other's: a lone call is committed at once; only when the last commit had several does the thread linger for a moment,
-so that the next has more and the hand-over between threads is paid for by more callers. Reads never come here
+Groups of appends arrive ready-made (``Grouper``), and never wait for more. Other calls share a commit with groups and
+with each other. A lone call is committed at once; only if the last commit had several calls does the thread wait a
+moment, so that the next commit, and with it one hand-over between threads, serves more callers. Reads never come here
 (reader.py).
 
 Whatever goes wrong on the thread, every caller gets an answer: an error that nobody foresaw breaks the queue, and from
@@ -51,7 +51,7 @@ class _Bell:
         self._silent.acquire()
 
     def ring(self) -> None:
-        """Wake who waits, or who waits next."""
+        """Wake the thread if it waits; otherwise its next wait ends at once."""
         with suppress(RuntimeError):  # it was rung before
             self._silent.release()
 
@@ -93,7 +93,7 @@ class Writer:
         self._company = False
         self._closing = False
         self.busy_since: float | None = None
-        """When the step began that the thread is at, by the monotonic clock; None between steps."""
+        """When the thread's current step began, by the monotonic clock; None between steps."""
         self._broken: QueueBrokenError | None = None
         self._found: QueueBrokenError | None = None
         self._thread = threading.Thread(target=self._run, name="queue-writer")
@@ -105,15 +105,15 @@ class Writer:
         return self._broken
 
     def fail(self, error: QueueBrokenError) -> None:
-        """Let the thread break the queue, for what was found outside of it."""
+        """Let the thread declare the queue broken, because of an error that was found elsewhere."""
         self._found = error
         self._bell.ring()
 
     def store(self, group: Group, tell: Callable[[Outcome], None]) -> None:
-        """Begin to store a group durably; ``tell`` hears the outcome.
+        """Begin to store a group durably; ``tell`` is called with the outcome.
 
         Raises:
-            QueueError: when it is not even tried.
+            QueueError: when storing is not even begun.
         """
         self._submit(self._waiting.groups, Call(group, tell))
 
@@ -223,5 +223,5 @@ def _resolve(done: asyncio.Future[Any], result: Any) -> None:
 
 
 def _leaves_sound(error: BaseException) -> bool:
-    """Tell whether an error concerns only those it is answered to."""
+    """Tell whether an error concerns only the callers that get it, and the queue can go on."""
     return isinstance(error, QueueError) and not isinstance(error, QueueBrokenError)

@@ -1,1 +1,1 @@
-"""Webhooks of shops: whose they are, and which events their orders, refunds and subscriptions come to. Pure."""
+"""Webhooks of shops: who sent them, and which events their orders, refunds and subscriptions become. Pure."""

@@ -1,4 +1,4 @@
-"""What all webhooks have in common: what the configuration says of a shop, what comes of a hook, and careful reading.
+"""What all webhooks have in common: the settings of a shop, the result of a webhook, and careful reading of payloads.
 
 Payloads come from outside and in the versions of many years, so every member may be missing, null or of another type;
 what cannot be read counts as missing.
@@ -14,9 +14,9 @@ from proxy.rules.payload.labels import public_id
 from proxy.rules.payload.money import amount
 from proxy.rules.server_wire.values import RefusedValueError, time_of
 
-# Shops write the second where a line is of no product any more.
+# Shops write "0" if the product of a line does not exist any more.
 _NO_IDS = {"", "0"}
-# An order's number may have a word before it, as a prefix of the shop's.
+# An order's number may have one word before it: a prefix that the shop chose.
 _MOST_WORDS = 2
 
 
@@ -26,7 +26,7 @@ class Shop(NamedTuple):
     site: str
     """The name of its site."""
     domain: str
-    """Where its pages are."""
+    """The host of its pages."""
     order_id: str = "id"
     """Which member of an order the pages use as ``order_id``."""
     content_id: str = "product_id"
@@ -36,27 +36,27 @@ class Shop(NamedTuple):
 
 
 class HookEvents(NamedTuple):
-    """What comes of a webhook."""
+    """The events that a webhook becomes."""
 
     hits: tuple[ServerHit, ...] = ()
     why_not: str = ""
-    """Why nothing comes of it, in one or two words; empty when something does."""
+    """Why it becomes no event, in one or two words; empty when there are events."""
 
 
 def nothing(why_not: str) -> HookEvents:
-    """Return what comes of a webhook that does not interest."""
+    """Return the result of a webhook that becomes no event, with the reason."""
     return HookEvents(why_not=why_not)
 
 
 def purchase_id(site: str, order_id: str, told: str = "") -> str:
-    """Return the event id of an order's Purchase: the one that was told, else as the tag makes it for the page's copy.
+    """Return the event id of an order's Purchase: the one in the order, else the one that the tag gives to its copy.
 
-    Nothing where neither is an id; the event then gets one of its content.
+    Empty if neither can be an id; the event then gets an id made of its content.
 
     Args:
         site: The name of the site.
         order_id: The order's id, verbatim.
-        told: What the order brings along. Any visitor may have put that there, so it has to be an id in its form.
+        told: The event id that the order brings along. Any visitor may have put it there, so it has to look like an id.
     """
     return told_id(told) or order_event_id(site, order_id)
 
@@ -67,31 +67,31 @@ def table(value: object) -> Mapping[str, Any]:
 
 
 def rows(value: object) -> Sequence[Mapping[str, Any]]:
-    """Return the JSON objects of a list; none of anything else."""
+    """Return the JSON objects of a list; an empty list for any other value."""
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def text(value: object) -> str:
-    """Return a text, or a whole number as text, without spaces around it; nothing of anything else."""
+    """Return a text, or a whole number as text, without spaces around it; "" for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     return str(value).strip()
 
 
 def order_number(value: object) -> str:
-    """Return an order's number; nothing of free text, which may name a person: ids rest in the clear."""
+    """Return an order's number; "" for free text, which may name a person, since ids are stored in plain text."""
     found = text(value)
     return found if is_order_id(found) and _words(found) <= _MOST_WORDS else ""
 
 
 def own_id(value: object) -> str:
-    """Return an id of a program, such as of an event or a refund; nothing of free text, as with an order's number."""
+    """Return an id that a program made, such as that of an event or a refund; "" for free text, as ``order_number``."""
     found = text(value)
     return as_event_id(found) if _words(found) == 1 else ""
 
 
 def told_id(value: object) -> str:
-    """Return an event id that an order brings along; nothing of what all orders of a broken snippet would have."""
+    """Return an event id that an order brings along; "" for a placeholder of a broken snippet, and for contact data."""
     found = own_id(value)
     return "" if is_nobodys_id(found) or names_somebody(found) else found
 
@@ -106,17 +106,17 @@ def _words(found: str) -> int:
 
 
 def number(value: object) -> float | int | None:
-    """Return an amount as a number, None when it has not one meaning."""
+    """Return an amount as a number, None when its meaning is not certain."""
     found: float | int | None = amount(value)[0]
     return found
 
 
 def seconds(value: object, *, is_utc: bool = False) -> int | None:
-    """Return a time as Unix seconds; None when it says no time, or not in which zone.
+    """Return a time as Unix seconds; None when it is no time, or has no time zone.
 
     Args:
         value: ISO 8601 text, or Unix seconds.
-        is_utc: A text without a zone means UTC.
+        is_utc: Whether a text without a zone means UTC.
     """
     try:
         return time_of(value)

@@ -1,7 +1,7 @@
-"""A genuine webhook → what comes of it, whatever the kind of shop; and what is noted of events that Graph would refuse.
+"""A verified webhook → its events, for any kind of shop; and the ledger rows of events that Graph would refuse.
 
-A sender of webhooks cannot mend an event, and takes the address away that refuses too often. So what Graph would
-refuse is dropped by name here, not answered with an error.
+A shop cannot correct an event, and removes a webhook whose address answers with errors too often. So an event that
+Graph would refuse is dropped here, with its reason, and not answered with an error.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,14 @@ _DROPS = {
 def events_of(
     kind: str, topic: str, payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = frozenset()
 ) -> HookEvents:
-    """Return what a genuine webhook comes to.
+    """Return the events of a verified webhook.
 
     Args:
-        kind: Of the shop: ``shopify``, ``woocommerce`` or ``stripe``.
-        topic: What the hook says it is about; Stripe says it in the body.
+        kind: The kind of shop: ``shopify``, ``woocommerce`` or ``stripe``.
+        topic: The topic that a header names; Stripe names it in the body.
         payload: The body.
-        shop: The shop it is of.
-        remembered: Which events of ``orders_before`` were met.
+        shop: The shop that sent it.
+        remembered: Names in ``orders_before`` whose events were seen before.
     """
     match kind:
         case "shopify":
@@ -49,10 +49,10 @@ def events_of(
 
 
 def orders_before(kind: str, payload: Mapping[str, Any], site: str) -> dict[bytes, str]:
-    """Return which events have to be known to read a webhook: their names, each by the key of its order.
+    """Return which earlier events decide what a webhook means: their names, by the key of their order.
 
     Args:
-        kind: Of the shop.
+        kind: The kind of shop.
         payload: The body.
         site: The name of the site.
     """

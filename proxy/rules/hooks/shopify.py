@@ -25,18 +25,18 @@ from proxy.rules.hooks.hook import (
 from proxy.rules.identity.browser_ids import click_id
 
 _REFUND = "Refund"
-# What the snippet for the theme writes into the cart, as Shopify hands it on.
+# Attributes that the snippet for the theme writes into the cart; Shopify copies them to the order.
 _ATTRIBUTES = {"_fbp": "fbp", "_fbc": "fbc"}
 _EVENT_ID = "_event_id"
 
 
 def events(topic: str, payload: Mapping[str, Any], shop: Shop) -> HookEvents:
-    """Return what a genuine webhook comes to.
+    """Return the events of a verified webhook.
 
     Args:
-        topic: ``X-Shopify-Topic``.
+        topic: The header ``X-Shopify-Topic``.
         payload: The body.
-        shop: The shop it is of.
+        shop: The shop that sent it.
     """
     if topic == "orders/paid":
         return _order(payload, shop)
@@ -73,12 +73,12 @@ def _order(order: Mapping[str, Any], shop: Shop) -> HookEvents:
 
 
 def _placed_at(order: Mapping[str, Any]) -> int | None:
-    """Return when an order was placed; imported ones have a ``created_at`` of their import."""
+    """Return when an order was placed; in an imported order ``created_at`` is the time of the import."""
     return seconds(order.get("processed_at")) or seconds(order.get("created_at"))
 
 
 def _action_source(order: Mapping[str, Any]) -> str:
-    """Return where it happened: a sale without a browser is none of the website (Meta, server event parameters)."""
+    """Return where the order was placed: without a browser it was not the website (Meta, server event parameters)."""
     by_channel = {"pos": "physical_store", "subscription_contract": "system_generated"}
     return by_channel.get(text(order.get("source_name")), "website" if _user_agent(order) else "other")
 
@@ -88,7 +88,7 @@ def _user_agent(order: Mapping[str, Any]) -> str:
 
 
 def _buyer(order: Mapping[str, Any], attributes: Mapping[str, str], time_s: int) -> dict[str, tuple[str, ...]]:
-    """Return the match keys of an order; guests of a till share a customer, so that one says nothing."""
+    """Return the match keys of an order; at a till all guests share one customer, so its id is left out."""
     customer, billing = table(order.get("customer")), table(order.get("billing_address"))
     is_till = text(order.get("source_name")) == "pos"
     address = billing or table(order.get("shipping_address")) or table(customer.get("default_address"))
@@ -116,7 +116,7 @@ def _buyer(order: Mapping[str, Any], attributes: Mapping[str, str], time_s: int)
 
 
 def _refund(refund: Mapping[str, Any], shop: Shop) -> HookEvents:
-    """Return the event of a refund: no event of Meta's own means one, and a negative Purchase nobody explains."""
+    """Return the event of a refund, under a name of our own: Meta has none, and documents no negative Purchase."""
     paid_back = [
         row
         for row in rows(refund.get("transactions"))

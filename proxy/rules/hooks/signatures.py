@@ -2,7 +2,7 @@
 
 Sources: Shopify, "HTTPS webhooks", verification; WooCommerce, class ``WC_Webhook``; Stripe, "verify webhook
 signatures". Any of several secrets will do, so that a new secret can be set before the old one ends. Without a secret
-nothing is genuine.
+every signature is refused.
 """
 
 import base64
@@ -18,35 +18,35 @@ _MOST_PARTS = 20
 
 
 def is_shopify(body: bytes, signature: str, secrets: Sequence[str]) -> bool:
-    """Tell whether a body was signed for Shopify.
+    """Tell whether Shopify signed a body with one of the secrets.
 
     Args:
         body: The bytes as they came.
         signature: ``X-Shopify-Hmac-Sha256``: base64.
-        secrets: Any of which may have signed.
+        secrets: The secrets, any of which may be in use.
     """
     return _is_any(signature, [_base64(body, secret) for secret in secrets if secret])
 
 
 def is_woocommerce(body: bytes, signature: str, secrets: Sequence[str]) -> bool:
-    """Tell whether a body was signed for WooCommerce, which decodes the HTML entities of a secret before it signs.
+    """Tell whether WooCommerce signed a body; it decodes the HTML entities of a secret before it signs.
 
     Args:
         body: The bytes as they came.
         signature: ``X-WC-Webhook-Signature``: base64.
-        secrets: Any of which may have signed, as they were typed.
+        secrets: The secrets as they were typed, any of which may be in use.
     """
     forms = dict.fromkeys(form for secret in secrets if secret for form in (secret, unescape(secret)))
     return _is_any(signature, [_base64(body, form) for form in forms])
 
 
 def is_stripe(body: bytes, signature: str, secrets: Sequence[str], *, now_s: int) -> bool:
-    """Tell whether a body was signed for Stripe, not long ago.
+    """Tell whether Stripe signed a body with one of the secrets, and not too long ago.
 
     Args:
         body: The bytes as they came.
         signature: ``Stripe-Signature``: ``t=…,v1=…``, with several ``v1`` while a secret is exchanged.
-        secrets: Any of which may have signed.
+        secrets: The secrets, any of which may be in use.
         now_s: Server clock in seconds.
     """
     parts = [part.strip().partition("=") for part in signature.split(",", _MOST_PARTS)[:_MOST_PARTS]]

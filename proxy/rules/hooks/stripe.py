@@ -1,11 +1,11 @@
 """Stripe's webhooks: paid checkouts are Purchases, subscriptions begin with StartTrial or Subscribe, and renew.
 
-Source: Stripe API reference, objects Event, Checkout Session, Invoice, Subscription. A hook is written in the API
-version of its endpoint, so the places of before and after version 2025-03-31 are read.
+Source: Stripe API reference, objects Event, Checkout Session, Invoice, Subscription. A webhook is written in the API
+version of its endpoint, so members are looked up where versions before and after 2025-03-31 put them.
 
-A first payment and a renewal are told apart by what was remembered of the subscription: an invoice of a new period
-does not say whether a trial ended with it. Likewise the number of an order and that of a customer, either of which a
-shop may give a checkout as its reference.
+A first payment and a renewal are told apart by which events of the subscription were seen before: an invoice of a new
+period does not say whether it ends a trial. In the same way an order's number is told from a customer's: a shop may
+give either to a checkout as its reference.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,15 +35,15 @@ _SUBSCRIPTIONS = ("customer.subscription.created", "customer.subscription.update
 _FBP, _FBC, _EVENT_ID, _ORDER_ID, _ADDRESS, _AGENT = "fbp", "fbc", "event_id", "order_id", "client_ip", "user_agent"
 TRIAL, SUBSCRIBE = "StartTrial", "Subscribe"
 FIRST_EVENTS = (TRIAL, SUBSCRIBE)
-"""What a subscription comes to once."""
+"""The events that a subscription has once."""
 SESSION, REFERENCE = "checkout", "checkout reference"
-"""What a checkout comes to once, by its own id, and by the number that the shop gave it."""
+"""Names under which a checkout is counted once: by its own id, and by the number that the shop gave it."""
 _INVOICE = "invoice"
 _FIRST_INVOICE, _NEXT_INVOICE = "subscription_create", "subscription_cycle"
 
 
 def orders_before(payload: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the orders that decide what a webhook means, each by the name of an event that they have once."""
+    """Return, by event name, the ids under which earlier events are looked up to decide what a webhook means."""
     kind, subject = payload.get("type"), table(table(payload.get("data")).get("object"))
     if kind in _CHECKOUTS:
         found = {SESSION: own_id(subject.get("id")), REFERENCE: _reference(subject)}
@@ -55,12 +55,12 @@ def orders_before(payload: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def events(payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = frozenset()) -> HookEvents:
-    """Return what a genuine webhook comes to.
+    """Return the events of a verified webhook.
 
     Args:
         payload: The body: an Event.
-        shop: The shop it is of.
-        remembered: Which of ``orders_before`` were met, by their names.
+        shop: The shop that sent it.
+        remembered: Names in ``orders_before`` whose events were seen before.
     """
     if payload.get("livemode") is not True:
         return nothing("test mode")
@@ -84,7 +84,7 @@ def _checkout(session: Mapping[str, Any], shop: Shop, at: int, remembered: froze
         return nothing("not paid")
     metadata, identity, reference = table(session.get("metadata")), own_id(session.get("id")), _reference(session)
     if REFERENCE in remembered and SESSION not in remembered:
-        # Another checkout had it: it names a customer, as Stripe allows, and not an order.
+        # Another checkout had the same reference, so it names a customer, as Stripe allows, and not an order.
         reference = ""
     order_id = reference or identity
     money = _money(session.get("amount_total"), session.get("currency"))
@@ -107,14 +107,14 @@ def _checkout(session: Mapping[str, Any], shop: Shop, at: int, remembered: froze
 
 
 def _reference(session: Mapping[str, Any]) -> str:
-    """Return the number that the shop gave a checkout; nothing where it put its customer's address there."""
+    """Return the number that the shop gave a checkout; "" if there is none, or if it is contact data."""
     told = (table(session.get("metadata")).get(_ORDER_ID), session.get("client_reference_id"))
     numbers = (order_number(each) for each in told)
     return next((number for number in numbers if number and not names_somebody(number)), "")
 
 
 def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
-    """Return the begin of a trial; whatever else a subscription does, its invoices tell."""
+    """Return the event of a trial's start; everything else about a subscription comes from its invoices."""
     identity, metadata = own_id(subscription.get("id")), table(subscription.get("metadata"))
     if subscription.get("status") != "trialing" or not identity:
         return nothing("status")
@@ -131,7 +131,7 @@ def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookE
 
 
 def _invoice(invoice: Mapping[str, Any], shop: Shop, at: int, remembered: frozenset[str]) -> HookEvents:
-    """Return a first payment, or a renewal; what costs nothing, as at the begin of a trial, is neither."""
+    """Return the event of a first payment or a renewal; an invoice of 0, as at a trial's start, is neither."""
     identity, reason, subscription = own_id(invoice.get("id")), invoice.get("billing_reason"), _subscription_of(invoice)
     money = _money(invoice.get("amount_paid"), invoice.get("currency"))
     if not money or not money["value"]:
@@ -170,14 +170,14 @@ def _whom(
     customer: object = None,
     is_automatic: bool = False,
 ) -> _Whom:
-    """Return whom an event is about, and where: on the website if the snippet wrote down a browser, else elsewhere.
+    """Return whom an event is about, and where it happened: on the website if the metadata name a browser.
 
     Args:
         shop: The shop.
-        metadata: What the snippet wrote.
+        metadata: The metadata that the snippet wrote.
         details: Customer details: e-mail address, telephone, name, address.
         customer: The customer's id.
-        is_automatic: It happened with nobody there, as renewals do (Meta, server event parameters, action source).
+        is_automatic: Whether no person acted, as in renewals (Meta, server event parameters, action source).
     """
     address, (first, _, last) = table(details.get("address")), text(details.get("name")).partition(" ")
     agent = "" if is_automatic else text(metadata.get(_AGENT))
@@ -229,7 +229,7 @@ def _total(amounts: Iterable[Any], counts: Iterable[Any]) -> int:
 
 
 def _subscription_of(invoice: Mapping[str, Any]) -> str:
-    """Return the subscription of an invoice, from where this or an older API version tells it."""
+    """Return the id of an invoice's subscription, from where a newer or older API version puts it."""
     parent = table(table(invoice.get("parent")).get("subscription_details"))
     found = parent.get("subscription") or invoice.get("subscription")
     return own_id(table(found).get("id")) or own_id(found)

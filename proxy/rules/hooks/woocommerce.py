@@ -1,7 +1,7 @@
 """WooCommerce's webhooks: an order that is paid is a Purchase, whatever the topic; its refunds are events of their own.
 
-Source: WooCommerce REST API v3, "Order properties"; class ``WC_Webhook``. The body says how the order stands when the
-hook is sent, not when its cause happened, so its status decides.
+Source: WooCommerce REST API v3, "Order properties"; class ``WC_Webhook``. The body has the order's state at the time
+the webhook is sent, not at the time of its cause, so the status decides.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ from proxy.rules.hooks.hook import (
 
 TOPICS = ("order.created", "order.updated", "order.restored")
 _PAID = {"processing", "completed", "refunded"}
-"""A refunded order was paid; whether that was told already is for the memory of orders to say."""
+"""A refunded order was paid too; if its Purchase was sent before, the order memory makes this one a duplicate."""
 # Orders that a visitor of the shop made; staff and schedules make others.
 _BY_VISITORS = {"checkout", "store-api"}
 _BY_STAFF = {"admin"}
@@ -37,12 +37,12 @@ _NO_CUSTOMER = "0"
 
 
 def events(topic: str, payload: Mapping[str, Any], shop: Shop) -> HookEvents:
-    """Return what a genuine webhook comes to.
+    """Return the events of a verified webhook.
 
     Args:
-        topic: ``X-WC-Webhook-Topic``.
+        topic: The header ``X-WC-Webhook-Topic``.
         payload: The body.
-        shop: The shop it is of.
+        shop: The shop that sent it.
     """
     if topic not in TOPICS:
         return nothing("topic")
@@ -99,13 +99,13 @@ def _buyer(order: Mapping[str, Any], written: Mapping[str, str], *, is_website: 
 def _refunds(
     order: Mapping[str, Any], shop: Shop, order_id: str, buyer: Mapping[str, tuple[str, ...]]
 ) -> Iterator[ServerHit]:
-    """Yield the refunds that an order lists, each told again with every later change of the order.
+    """Yield an event for each refund that an order lists; every later webhook of the order lists it again.
 
     Args:
         order: The order.
         shop: The shop.
         order_id: The order's id.
-        buyer: Whom it is about; staff pays back, so nothing of a browser.
+        buyer: The buyer's match keys, without those of a browser, since the shop's staff makes refunds.
     """
     time_s = seconds(order.get("date_modified_gmt"), is_utc=True)
     for place, refund in enumerate(rows(order.get("refunds")), 1):

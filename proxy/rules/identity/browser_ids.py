@@ -16,15 +16,15 @@ from proxy.graph.law import CLICK_ID_MAX, CLICK_ID_NEVER, COOKIE_APPENDIX, COOKI
 from proxy.rules.request.cookies import attributes
 from proxy.rules.request.sites import CookieScope
 
-_PAYLOAD_MAX = 600  # what a dot becomes takes room
+_PAYLOAD_MAX = 600  # more than a click id has, since each dot becomes __DOT__
 
 _OCTET = r"[!#-+\--:<-\[\]-~]"  # what a cookie may hold (RFC 6265)
 _OCTET_NO_DOT = r"[!#-+\-/-:<-\[\]-~]"
 _HEAD = r"fb\.\d{1,2}\.\d{1,15}\."
-# The Pixel's own random part are digits, but it keeps whatever payload it finds.
+# The random part that the Pixel makes consists of digits, but the Pixel keeps whatever payload it finds.
 _FBP = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,100}}{COOKIE_APPENDIX}", re.ASCII)
 _FBC = re.compile(rf"{_HEAD}{_OCTET_NO_DOT}{{1,{_PAYLOAD_MAX}}}{COOKIE_APPENDIX}", re.ASCII)
-# Three characters are the most that percent-encoding makes of one.
+# Percent-encoding makes at most three characters of one.
 _FBCLID = re.compile(rf"(?:^|&)fbclid=([^&]{{1,{3 * CLICK_ID_MAX}}})(?=&|$)")
 _CLICK_ID = re.compile(rf"{_OCTET}{{1,{CLICK_ID_MAX}}}")
 
@@ -50,7 +50,7 @@ def valid_fbc(value: str) -> str:
 def click_id(url: str) -> str:
     """Return the ``fbclid`` of an address as the Pixel stores it: percent-decoded once, ``.`` as ``__DOT__``.
 
-    It is looked for in the query, then in the fragment. One that could not be read back is none.
+    It is looked for in the query, then in the fragment. "" if there is none, or if it would make no valid ``_fbc``.
     """
     if "fbclid=" not in url:
         return ""
@@ -84,20 +84,21 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
     """Choose the ids of this visitor and the cookies that keep them.
 
     Cookies win over the body where page and proxy share a registrable domain; elsewhere the body wins and nothing is
-    set, since the browser would refuse the cookie. What only the visitor cookie holds goes on the server copy and never
-    back into a cookie that somebody deleted. Missing ids are made: ``_fbp`` always, ``_fbc`` from the click id.
+    set, since the browser would refuse the cookie. An id that only the visitor cookie holds is sent with the server
+    copy, but its cookie is not set again, since somebody deleted it. Missing ids are made: ``_fbp`` always, ``_fbc``
+    from the click id.
 
     Args:
-        scope: How the proxy stands to the page.
-        cookies: Of the request, by name.
-        fbp: As the page saw it, or ""; likewise ``fbc``.
-        fbc: See ``fbp``.
+        scope: The relation of the proxy to the page.
+        cookies: The cookies of the request, by name.
+        fbp: ``_fbp`` as the page saw it, or "".
+        fbc: ``_fbc`` as the page saw it, or "".
         url: The page's address, where a click id may stand.
         referrer: The address of the page before it, likewise.
         now: Server clock in milliseconds.
         entropy: 128 random bits.
-        stored_fbp: As the visitor cookie holds it, or ""; likewise ``stored_fbc``.
-        stored_fbc: See ``stored_fbp``.
+        stored_fbp: ``_fbp`` as the visitor cookie holds it, or "".
+        stored_fbc: ``_fbc`` as the visitor cookie holds it, or "".
     """
     cookie_fbp, cookie_fbc = (cookies.get("_fbp", ""), cookies.get("_fbc", "")) if scope.at_home else ("", "")
     if cookie_fbp and cookie_fbp == stored_fbp:  # which was valid when it was sealed
@@ -120,16 +121,16 @@ def browser_ids(  # noqa: PLR0913 - the places an id can come from, and what a n
 
 
 def _stamp(scope: CookieScope, now: int) -> str:
-    """Return how an id begins that is made now."""
+    """Return the beginning of an id that is made now: ``fb.<index>.<ms>.``."""
     return f"fb.{scope.domain.count('.') if scope.at_home else 1}.{now}."
 
 
 def _newest_click(stored: tuple[str, ...], click: str, stamp: str) -> str:
-    """Return the stored value of the same click, with its first time, or a new one of another click."""
+    """Return the stored value that holds this click, so that its time stays, or else a new value."""
     return next((value for value in stored if value and click in _notations(value)), stamp + click)
 
 
 def _notations(fbc: str) -> tuple[str, str]:
-    """Return the click id of a value as it is, and as it was before a script percent-encoded its cookie."""
+    """Return the click id in a value as it stands, and percent-decoded, since scripts may have encoded the cookie."""
     payload = fbc.split(".")[3]
     return payload, unquote(payload)

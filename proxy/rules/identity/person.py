@@ -1,8 +1,9 @@
 """Whom an event is about: ``user_data``, and the digests by which its person is known to the queue.
 
-The digests say nothing without the installation's secret. A person is known by what stays the same from event to event:
+The digests reveal nothing without the installation's secret. They are made of what stays the same from event to event:
 hashed mail address, phone number and ids of the site's own (the visitor number is one of them), and the browser id
-``_fbp``. Not by the click id, which goes along when somebody shares a link, nor by an address that many use.
+``_fbp``. Not of the click id, which other people get when somebody shares a link, nor of the IP address, which many may
+share.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +20,9 @@ from proxy.rules.match.keys import HASHED, NOTHING, PLAIN, MatchKeys
 DIGEST = 16
 """Bytes of a digest."""
 PERSONAL = ("em", "ph", "external_id")
-"""The hashed match keys that are one person's."""
+"""The hashed match keys that identify one person."""
 _ALL_KEYS = frozenset({*HASHED, *PLAIN, *REQUEST_KEYS})
-# Keys that no set has, the commonest first.
+# Keys that are in no set of TOO_BROAD, the most common first: an event with one of them is never too broad.
 _TELLING = tuple(key for key in ("fbp", "external_id", *_ALL_KEYS) if not any(key in broad for broad in TOO_BROAD))
 
 
@@ -31,7 +32,7 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     user_data: Mapping[str, Any]
     digests: tuple[bytes, ...]
     is_too_broad: bool
-    """Meta would refuse an event with these keys, as they fit too many people."""
+    """Whether Meta would refuse an event with these keys, because they fit too many people."""
     findings: tuple[str, ...]
 
 
@@ -45,17 +46,17 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
     fbc: str,
     person_keys: Sequence[bytes],
 ) -> Person:
-    """Return who the visitor is, and what Graph is told; what is empty is left out, but ``fbp``.
+    """Return who the visitor is for one pixel; empty values are left out of ``user_data``, except ``fbp``.
 
     Args:
-        keys: What the page told.
-        cookie: The visitor cookie: the visitor number, and match keys of the same visit, which count where the page
-            tells no other.
-        address: The client's, or "".
-        user_agent: The client's, or "".
+        keys: The match keys that the page gave.
+        cookie: The visitor cookie: the visitor number, and match keys of the same visit, which are used where the page
+            gives none.
+        address: The client's IP address, or "".
+        user_agent: The client's user agent, or "".
         fbp: The browser's id.
-        fbc: Its click, or "".
-        person_keys: Under which people have digests.
+        fbc: The browser's click, or "".
+        person_keys: The keys of person digests, the current one first.
     """
     has_keys = keys is not NOTHING or cookie.match
     user_data: dict[str, Any] = {**keys.plain, **cookie.match, **keys.hashed} if has_keys else {}
@@ -66,13 +67,13 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
     user_data["fbp"] = fbp
     if fbc:
         user_data["fbc"] = fbc
-    # Of most visitors no more than the browser is known.
+    # For most visitors only the browser is known.
     person_digests = digests(user_data, person_keys) if has_keys else browser_digests(fbp, person_keys)
     if visitor := cookie.visitor:
         user_data["external_id"] = [*user_data.get("external_id", ()), number_hash(visitor)]
         person_digests += number_digests(visitor, person_keys)
     findings = keys.findings if keys.rejected or keys.cut else ()
-    # A browser's id says enough.
+    # With a browser's id the keys are never too broad.
     return Person(user_data, person_digests, not fbp and too_little(user_data), findings)
 
 
@@ -96,7 +97,7 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
     identifiers = []
     for name in PERSONAL:
         if values := user_data.get(name):
-            # Meta's libraries sign what they hashed with an appendix.
+            # Meta's libraries add an appendix to hashes, which does not count.
             identifiers += [f"{name}:{value.partition('.')[0]}".encode() for value in values]
     if fbp := user_data.get("fbp"):
         identifiers.append(browser_of(fbp))
@@ -104,21 +105,21 @@ def digests(user_data: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes,
 
 
 def browser_of(fbp: str) -> bytes:
-    """Return what of an id says whose it is: its time and number, not where its cookie stands or who wrote it."""
+    """Return the part of ``_fbp`` that identifies the browser: its time and number, without index and appendix."""
     return f"fbp:{'.'.join(fbp.split('.')[2:4])}".encode()
 
 
 def browser_digests(fbp: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Return the digests of the browser with this id, likewise; none where it has none."""
+    """Return the digests of the browser with this ``_fbp``, one for each key; none if it is empty."""
     return _digests_of((browser_of(fbp),), keys) if fbp else ()
 
 
 def number_digests(visitor: str, keys: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Return the digests of the browser with this visitor number, likewise."""
+    """Return the digests of the browser with this visitor number, one for each key."""
     return _number_digests(visitor, tuple(keys)) if keys else ()
 
 
-# Each request needs both twice, and a random number is no contact data.
+# Cached, like the digests below: each request needs both twice, and a random number is no contact data.
 @lru_cache(maxsize=16)
 def number_hash(visitor: str) -> str:
     """Return a visitor number as Meta gets it."""
@@ -131,10 +132,10 @@ def _number_digests(visitor: str, keys: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 
 def proven(cookie: VisitorCookie, person_keys: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Return the digests by which suppressions of this browser are known, the one to suppress it by first.
+    """Return the digests under which this browser may be suppressed; a new suppression is stored under the first.
 
-    Only the visitor number counts, which we gave and sealed: ``_fbp`` and remembered match keys are sealed too, but
-    came as claims of a page, and whoever may claim them could speak for others.
+    Only the visitor number counts, which the proxy itself made: ``_fbp`` and remembered match keys are in the sealed
+    cookie too, but came as claims of a page, and with a false claim a visitor could opt other people out.
     """
     suppressed = (bytes.fromhex(cookie.suppression),) if cookie.suppression else ()
     return (*suppressed, *number_digests(cookie.visitor, person_keys)) if cookie.visitor else suppressed

@@ -1,4 +1,4 @@
-"""People whom the owner names: by hashes, by references that the opt-out page showed, by digests."""
+"""People whom the owner names: by hashes, by references from the opt-out page, or by digests."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ ACCEPTED = f"lists of hashes under {', '.join(PERSONAL)}, of references under vi
 
 
 class UnknownPersonError(ValueError):
-    """Nobody can be found by what the owner named; the text says which member, never its value."""
+    """What the owner named identifies no person; the text says which member is wrong, never its value."""
 
 
 def people_of(person: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -24,7 +24,7 @@ def people_of(person: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes, 
         keys: Keys of the installation's secrets.
 
     Raises:
-        UnknownPersonError: when a reference or a digest is none, or nobody is named.
+        UnknownPersonError: when a reference or a digest is not valid, or no person is named.
     """
     hashes = {key: person[key] for key in PERSONAL if person.get(key)}
     found = [
@@ -51,10 +51,10 @@ def _digest(text: str) -> bytes | None:
 
 
 def identifiers(raw: Mapping[str, Sequence[str]], countries: Iterable[str]) -> dict[str, list[str]]:
-    """Return hashed match keys of a person as somebody wrote them, whatever country a phone number is of.
+    """Return the hashes of a person's raw match keys; each value is read as in each of the countries.
 
     Raises:
-        ValueError: when a value has no form to be known by; the text is its key.
+        ValueError: when a value has no normal form; the text is its key.
     """
     found: dict[str, list[str]] = {}
     for key, value in ((name, value) for name in PERSONAL for value in raw.get(name, ())):

@@ -1,7 +1,7 @@
-"""Match keys of one visit: a login or a form tells who it is, and later events of the same visit say so too.
+"""Match keys that are remembered for one visit: after a login or a form, later events of the visit carry them too.
 
-They are hashed before they get here, rest in the visitor's own sealed cookie, and end with the visit: after half an
-hour without an event, after a day in any case, or when the page names somebody else.
+They are hashed before they get here, are kept in the visitor's own sealed cookie, and are forgotten when the visit
+ends: after half an hour without an event, after a day in any case, or when the page names another person.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from proxy.rules.identity.visitor_cookie import VisitorCookie
 
 IDLE_MS = 30 * 60 * 1000
 LONGEST_MS = DAY_MS
-# Most telling first, since the last ones go when the cookie is full.
+# Most telling first, since the last ones are left out when the cookie is full.
 _KEYS = ("em", "external_id", "ph", "fn", "ln", "zp", "ct", "st", "country", "db", "ge")
 _WHO = ("em", "external_id")
 _VALUES = 4
@@ -30,7 +30,7 @@ def remembered(visitor_cookie: VisitorCookie, told: Hashed, *, now: int) -> Visi
     """Return the visitor cookie with the match keys of its visit.
 
     Args:
-        visitor_cookie: As it was before.
+        visitor_cookie: The visitor cookie as it was before.
         told: The match keys that the page gave just now.
         now: Server clock in milliseconds.
     """

@@ -15,7 +15,7 @@ from proxy.rules.people import keys_of
 
 
 def take(case: Case) -> None:
-    """Find out who the browser is; one that may not be measured gets no ids."""
+    """Find out who the browser is; a browser whose events may not leave gets no ids."""
     visitor(case)
     suppressions(case)
     if case.forbidden is None:
@@ -26,7 +26,7 @@ def take(case: Case) -> None:
 
 
 def visitor(case: Case) -> None:
-    """Tell the visitor from others by the id that it showed."""
+    """Set the bytes that tell the visitor from others, by the id that the browser showed."""
     case.visitor = visitor_of(case.visit.fbp or case.cookies.get("_fbp", ""), case.address, case.user_agent)
 
 
@@ -35,7 +35,7 @@ def visitor_of(shown: str, address: str, user_agent: str) -> bytes:
 
     Args:
         shown: The browser's id, as the page or its cookie showed it; empty when it had none.
-        address: The visitor's, by which with the user agent a visitor without an id is told.
+        address: The visitor's IP address; with the user agent it is used for a visitor without an id.
         user_agent: As sent.
     """
     name = shown or f"{address} {user_agent}"
@@ -43,7 +43,7 @@ def visitor_of(shown: str, address: str, user_agent: str) -> bytes:
 
 
 def suppressions(case: Case) -> None:
-    """Find out whose withdrawal begins here, and whose a grant ends, as far as the visitor cookie proves it."""
+    """Note who withdraws or grants consent with this request, as far as the visitor cookie proves who that is."""
     word = case.visit.consent
     if word is Consent.GRANTED and not case.forbidden:
         case.granted = proven(case.found.visitor_cookie, case.policy.person_keys)
@@ -83,7 +83,7 @@ def visitor_cookie(case: Case) -> None:
 
 
 def ended_cookies(case: Case) -> None:
-    """Say which cookies a visit ends that may not be measured: a withdrawal all; else none is touched."""
+    """Set the cookies if nothing of the visit may leave: a withdrawal ends all ids, an opt-out is stored again."""
     found, scope, request, policy = case.found.visitor_cookie, case.scope, case.request, case.policy
     case.visitor_cookie = found
     if not scope.at_home:

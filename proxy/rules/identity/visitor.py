@@ -24,11 +24,11 @@ def renew(  # noqa: PLR0913, PLR0917 - what was there, what came, and what seals
     """Return what the visitor cookie holds after another permitted visit, and its ``Set-Cookie`` value.
 
     Args:
-        found: As the request brought it.
-        ids: The browser's.
-        consent: The page's word.
-        scope: How the proxy stands to the page.
-        request: The request that it answers.
+        found: The visitor cookie as the request brought it.
+        ids: The browser's ids.
+        consent: What the page says of consent.
+        scope: The relation of the proxy to the page.
+        request: The request that is answered.
         policy: What the configuration says of its site.
         told: The match keys that the page gave just now; None where none are remembered.
     """
@@ -45,13 +45,13 @@ def renew(  # noqa: PLR0913, PLR0917 - what was there, what came, and what seals
 
 
 def renewed(cookie: VisitorCookie, visitor: str, ids: BrowserIds, *, consent: Consent, now: int) -> VisitorCookie:
-    """Return the visitor cookie after another permitted visit; the very same if nothing of it is new.
+    """Return the visitor cookie after another permitted visit; the same object if nothing changed.
 
     Args:
-        cookie: As it was before; what stays the same keeps its first time.
-        visitor: The visitor number, or "" where the site wants none.
-        ids: The browser's.
-        consent: The page's word.
+        cookie: The cookie as it was before; values that stay the same keep their first time.
+        visitor: The visitor number, or "" if the site wants none.
+        ids: The browser's ids.
+        consent: What the page says of consent.
         now: Server clock in milliseconds.
     """
     is_same = (visitor, ids.fbp, ids.fbc, "") == (cookie.visitor, cookie.fbp, cookie.fbc, cookie.suppression)
@@ -71,12 +71,12 @@ def renewed(cookie: VisitorCookie, visitor: str, ids: BrowserIds, *, consent: Co
 
 
 def forget(cookie: VisitorCookie, scope: CookieScope, request: BrowserRequest, policy: Policy) -> tuple[str, ...]:
-    """Return the cookies that end all ids; the words about consent and opt-out stay, with what can lift them.
+    """Return the cookies that end all ids; consent and opt-out stay, with the digest that is needed to lift them.
 
     Args:
         cookie: What the visitor cookie holds.
-        scope: How the proxy stands to the page.
-        request: The request that they answer.
+        scope: The relation of the proxy to the page.
+        request: The request that is answered.
         policy: What the configuration says of its site.
     """
     suppression = "".join(digest.hex() for digest in proven(cookie, policy.person_keys)[:1])
@@ -90,9 +90,9 @@ def visitor_cookie_header(cookie: VisitorCookie, scope: CookieScope, request: Br
     """Return the ``Set-Cookie`` value that keeps what we know of a browser.
 
     Args:
-        cookie: What we know.
-        scope: How the proxy stands to the page.
-        request: The request that it answers.
+        cookie: What we know of the browser.
+        scope: The relation of the proxy to the page.
+        request: The request that is answered.
         policy: What the configuration says of its site.
     """
     sealed = policy.keys.seal(cookie, policy.site.name, now=request.now, entropy=request.entropy)

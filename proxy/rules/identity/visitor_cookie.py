@@ -1,9 +1,9 @@
 """The visitor cookie: one sealed, HttpOnly first-party cookie that holds what we know of a browser between its visits.
 
 Layout of its value, in base64url: version (1 byte), id of the secret (4), time of sealing (4, seconds), nonce (12),
-ciphertext with its tag. AES-256-GCM under a key for each secret and day: a random 96-bit nonce bears 2^32 texts under
-one key (NIST SP 800-38D, 8.3), which is 49,000 requests/s for the day. Head and site are bound, so neither the time
-nor the place of a cookie can be changed. Whatever does not open counts as no cookie; nobody is told.
+ciphertext with its tag. AES-256-GCM under a key for each secret and day: random 96-bit nonces allow 2^32 texts under
+one key (NIST SP 800-38D, 8.3), which is 49,000 requests/s for the day. Head and site are authenticated, so neither the
+time nor the site of a cookie can be changed. A value that cannot be opened counts as no cookie, without an error.
 """
 
 import base64
@@ -25,7 +25,7 @@ from proxy.model.keys import derive
 from proxy.model.request import Consent
 
 MAX_AGE_S = 400 * 24 * 60 * 60
-"""Longer than this no browser keeps a cookie (RFC 6265bis), and none is believed."""
+"""No browser keeps a cookie longer than this (RFC 6265bis), and an older cookie is not accepted."""
 MAX_VALUE = 1536
 """Characters of the cookie's value; beyond, remembered match keys are left out, the last ones first."""
 
@@ -36,29 +36,29 @@ _HEAD_PARTS = struct.Struct(f">{len(_VERSION)}s{_ID}sI{_NONCE}s")
 _FROM_URLSAFE = bytes.maketrans(b"-_", b"+/")
 _MAX_PLAIN = MAX_VALUE * 3 // 4 - _HEAD - _TAG
 _DAY_S = 24 * 60 * 60
-_CIPHERS = 1024  # a day has its own, for each secret
+_CIPHERS = 1024  # each secret has one for each day
 
 
 class VisitorCookie(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What the cookie holds; an empty one is what a new visitor has. Times are server-clock milliseconds.
+    """What the cookie holds; the defaults are those of a new visitor. Times are server-clock milliseconds.
 
-    The fields are sealed as JSON in this order, which stays what it is: new ones come last.
+    The fields are sealed as a JSON list in this order, which must not change: new fields come last.
     """
 
     visitor: str = ""
     """Our own id of this browser: 128 random bits in hex."""
     since: int = 0
-    """When ``visitor`` was made; likewise below, when a value was first seen."""
+    """When ``visitor`` was made; the other ``…_since`` say when a value was first seen."""
     fbp: str = ""
     fbp_since: int = 0
     fbc: str = ""
     fbc_since: int = 0
     consent: Consent = Consent.UNKNOWN
-    """The page's last clear word."""
+    """The last consent or withdrawal that a page reported."""
     opted_out: bool = False
-    """The visitor's own word, which the page's consent does not change."""
+    """Whether the visitor opted out, which the page's consent does not change."""
     retired: Any = 0
-    """An earlier version used this place, and none reads it any more."""
+    """A place that an earlier version used; nothing reads it any more."""
     match: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Hashed match keys of this visit, most telling first; only where the site allows."""
     match_since: int = 0
@@ -72,7 +72,7 @@ class FoundCookie(msgspec.Struct, frozen=True, gc=False):
 
     visitor_cookie: VisitorCookie
     sealed: str
-    """The cookie's value, where it can be set again as it is if what it holds stays the same; else empty."""
+    """The cookie's value, if it may be set again unchanged as long as what it holds stays the same; else empty."""
 
 
 NOTHING = VisitorCookie()
@@ -82,7 +82,7 @@ _READER = msgspec.json.Decoder(VisitorCookie)
 
 
 class VisitorCookieKeys:
-    """Seals visitor cookies with the current secret; opens what any listed one sealed."""
+    """Seals visitor cookies with the current secret; opens those that the current or an old secret sealed."""
 
     def __init__(self, secret: str, old_secrets: Sequence[str] = ()) -> None:
         self._secrets = {_id(listed): listed for listed in (*reversed(old_secrets), secret)}
@@ -90,10 +90,11 @@ class VisitorCookieKeys:
         self._visitors = derive(secret, "keeper-visitor")
         self._cipher = lru_cache(maxsize=_CIPHERS)(self._cipher_of)
         self.names: Callable[[str], tuple[str, ...]] = lru_cache(maxsize=_CIPHERS)(self._names_of)
-        """By a site's name the cookie's, then those that old secrets gave it: 8 characters that no list can know."""
+        """Returns for a site's name the cookie's name, then those under old secrets: 8 characters no block list can
+        know."""
 
     def new_visitor(self, entropy: int) -> str:
-        """Return a new visitor id: 128 bits that nobody without the secret can tell from what else came of them."""
+        """Return a new visitor number: 128 bits that only the secret could link to other uses of ``entropy``."""
         return blake2b(entropy.to_bytes(16, "big"), key=self._visitors, digest_size=16).hexdigest()
 
     def seal(self, visitor_cookie: VisitorCookie, site: str, *, now: int, entropy: int) -> str:
@@ -103,7 +104,7 @@ class VisitorCookieKeys:
             visitor_cookie: What it holds.
             site: The site's name.
             now: Server clock in milliseconds.
-            entropy: 128 random bits never used for another.
+            entropy: 128 random bits never used for another cookie.
         """
         nonce = entropy.to_bytes(16, "big")[:_NONCE]
         seconds = now // 1000
@@ -144,14 +145,14 @@ class VisitorCookieKeys:
             sealed = binascii.a2b_base64(base64_text, strict_mode=True)
             version, secret_id, seconds, nonce = _HEAD_PARTS.unpack_from(sealed)
             age = now // 1000 - seconds
-            # Several proxies have several clocks.
+            # A cookie may seem to come from the future, since the clocks of several proxies differ.
             if version != _VERSION or secret_id not in self._secrets or not -_DAY_S <= age <= MAX_AGE_S:
                 return None
             cipher = self._cipher(secret_id, seconds // _DAY_S)
             plain = cipher.decrypt(nonce, sealed[_HEAD:], sealed[:_HEAD] + site.encode())
         except (InvalidTag, ValueError, struct.error):  # no base64, or shorter than a head or a tag
             return None
-        # Set again for up to a day, it is believed for up to a day less than the browser keeps it.
+        # A value that is set again keeps its time, so it is accepted for up to a day less than the browser keeps it.
         is_fresh = secret_id == self._current and 0 <= age < _DAY_S
         return FoundCookie(_opened(plain), value if is_fresh else "")
 
@@ -169,7 +170,7 @@ def _id(secret: str) -> bytes:
 
 
 def _fitting(visitor_cookie: VisitorCookie) -> bytes:
-    """Write what the cookie holds, without as many of its match keys as do not fit."""
+    """Return what the cookie holds as JSON, without the last match keys if not all of them fit."""
     plain = orjson.dumps(_packed(visitor_cookie))
     while len(plain) > _MAX_PLAIN and visitor_cookie.match:
         visitor_cookie = replace(visitor_cookie, match=dict(list(visitor_cookie.match.items())[:-1]))
@@ -184,7 +185,7 @@ def _packed(visitor_cookie: VisitorCookie) -> list[Any]:
 
 
 def _opened(plain: bytes) -> VisitorCookie:
-    """Read what we wrote; what a later version wrote besides is passed over."""
+    """Read what the cookie holds; fields that a later version added are ignored."""
     visitor_cookie = _READER.decode(plain)
     if visitor_cookie.match:
         match = {key: tuple(map(_long_hash, hashes)) for key, hashes in visitor_cookie.match.items()}

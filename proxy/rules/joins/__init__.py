@@ -1,1 +1,1 @@
-"""What joins the copies of one order: what a page leaves of its visitor, and by what a server's event finds that."""
+"""What joins a page's and a server's event of one order: sightings of visitors, and the keys that find them."""

@@ -1,6 +1,6 @@
-"""By what an event and its visitor are found: clues, and the keys that are made of them.
+"""Clues by which a server's event finds the visitor of a page, and the join keys that are made of them.
 
-A clue that many people share finds the wrong one, so what stands for nobody is none.
+A clue that many people share would find the wrong person, so placeholders are not used as clues.
 """
 
 import re
@@ -20,7 +20,7 @@ from proxy.rules.payload.secret_shapes import shape_of
 from proxy.rules.policy import Policy
 
 Clue: TypeAlias = tuple[JoinKind, str]
-"""A kind, and a value in the clear; it never rests."""
+"""A kind, and a value in plain text, which is never stored."""
 
 _PIECE = r"(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,128}"
 # "/checkouts/cn/TOKEN/thank-you", "/checkouts/TOKEN", "/12345/checkouts/TOKEN/thank_you".
@@ -34,7 +34,7 @@ def join_keys(site: str, clues: Iterable[Clue], secrets: Sequence[bytes]) -> tup
     Args:
         site: The name of the site: nothing is joined across sites.
         clues: The surest first.
-        secrets: Under which keys are made: a page's under the current one, a server asks under all.
+        secrets: The secrets that the keys are made with: for a page's event the current one, for a server's event all.
     """
     found = [(kind, _digest(f"{site}\0{kind:d}\0{value}", secret)) for kind, value in clues for secret in secrets]
     return tuple(dict.fromkeys(found))
@@ -48,9 +48,9 @@ class Claimed(NamedTuple):
     """What an event says of its order."""
 
     name: str
-    """The event's."""
+    """The event's name."""
     id: str
-    """The event's; empty where it says nothing."""
+    """The event's id; empty if no page can know it."""
     data: Mapping[str, Any]
     """Its custom data."""
     url: str
@@ -60,14 +60,14 @@ class Claimed(NamedTuple):
 
 
 def order_clues(claimed: Claimed, policy: Policy, effort: Effort) -> Iterator[Clue]:
-    """Yield what names the order itself.
+    """Yield the clues that name the order itself.
 
     Args:
-        claimed: What the event says of it.
+        claimed: What the event says of its order.
         policy: What the configuration says of the site.
         effort: What is left of the budget.
     """
-    if is_order_id(claimed.id) and claimed.id != REDACTED:  # a constant is no event's id
+    if is_order_id(claimed.id) and claimed.id != REDACTED:  # that constant replaces many ids
         yield JoinKind.EVENT, f"{claimed.name}\0{claimed.id}"
     if order := _order_in(claimed.data, effort) or (received_order(claimed.url) if policy.reads_order_pages else ""):
         yield JoinKind.ORDER, order
@@ -83,7 +83,7 @@ def _checkout_in(url: str) -> str:
 
 
 def _order_in(data: Mapping[str, Any], effort: Effort) -> str:
-    """Return the order id in custom data as text; nothing for a variable that nobody filled in, or a person's name."""
+    """Return the order id in custom data as text; "" for an unfilled template variable, and for contact data."""
     claimed = data.get("order_id")
     is_number = isinstance(claimed, int) and not isinstance(claimed, bool)
     order = str(claimed) if is_number else trim(claimed) if isinstance(claimed, str) else ""
@@ -93,12 +93,13 @@ def _order_in(data: Mapping[str, Any], effort: Effort) -> str:
 
 
 def person_clues(user_data: Mapping[str, Any], domains: tuple[str, ...], number: str | None = None) -> Iterator[Clue]:
-    """Yield what names the person, the surest first.
+    """Yield the clues that name the person, the surest first.
 
     Args:
         user_data: Clean match keys.
-        domains: The site's own, whose mail addresses of no person are known.
-        number: The hash of the visitor number among the ids; None where nobody knows which of them it is.
+        domains: The site's domains: mailboxes there such as ``info@`` are no person's.
+        number: The hash of the visitor number among the ids; None if it is not known which id that is, so that each id
+            counts both as the visitor number and as an account.
     """
     if fbp := user_data.get("fbp"):
         yield JoinKind.BROWSER, browser_of(fbp).decode()

@@ -1,6 +1,7 @@
-"""Ids, addresses and numbers that stand for nobody, known by their hashes: what is raw was hashed before it comes here.
+"""Placeholder ids, mail addresses and phone numbers that stand for no person, recognised by their hashes.
 
-A shop gives them to whoever has no account, or leaves no address; the first guest would be joined with the second.
+A shop gives them to customers without an account or an address; as clues they would join one guest with another. Raw
+values were hashed before they come here.
 """
 
 from collections.abc import Iterable
@@ -29,20 +30,20 @@ _LONGEST_NUMBER = 15
 
 
 def is_nobodys_id(digest: str) -> bool:
-    """Tell whether an id, hashed or in the form of a hash, is what a shop gives to whoever has none."""
+    """Tell whether an id, hashed or in the form of a hash, is a placeholder for customers without an account."""
     return digest in _nobodys_ids()
 
 
 def is_nobodys_mail(digest: str, domains: tuple[str, ...]) -> bool:
-    """Tell whether a hashed address is a mailbox of the site, or one that people make up; ``domains`` are the site's.
+    """Tell whether a hashed mail address is a mailbox on one of the site's ``domains``, or a made-up address.
 
-    Those that a marketplace makes for each of its buyers are somebody's.
+    Addresses that a marketplace makes for each of its buyers are not placeholders.
     """
     return digest in _made_up_mail() or digest in _mail_of(domains)
 
 
 def is_nobodys_phone(digest: str) -> bool:
-    """Tell whether a hashed number is one that nobody has."""
+    """Tell whether a hashed phone number is a placeholder, such as one digit repeated."""
     return digest in _nobodys_phones()
 
 
@@ -50,7 +51,7 @@ def is_nobodys_phone(digest: str) -> bool:
 def _nobodys_ids() -> frozenset[str]:
     words = {spelt for word in _IDS.split() for spelt in (word, word.upper(), word.title(), word.capitalize())}
     raw = words.union(_SPELT_OTHERWISE)
-    # An id of 32 hex digits goes as it is, so a hash of the old kind looks like any other.
+    # An id of 32 hex digits is sent as it is, so MD5 hashes of the words have to be in the set too.
     return frozenset(
         raw | set(map(_hash, raw)) | {md5(word.encode(), usedforsecurity=False).hexdigest() for word in raw}
     )

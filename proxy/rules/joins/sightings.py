@@ -1,6 +1,7 @@
 """What an event of a page leaves of its visitor for a server's event of the same order.
 
-Where nothing of the visitor may leave, the order alone is noted, with the reason: the server may not tell of it either.
+If nothing of the visitor may leave, only the order is noted, with the reason, so that the server's event is not sent
+either.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,12 +17,12 @@ from proxy.rules.identity.person import browser_digests, browser_of, number_dige
 from proxy.rules.joins.keys import Claimed, Clue, join_keys, order_clues, person_clues
 
 _VISITOR = 8
-# A machine is nobody who could refuse.
+# The drop reasons that are a refusal by the visitor. BOT is none of them: a machine does not refuse.
 _REFUSALS = frozenset({DropReason.GPC, DropReason.DNT, DropReason.OPTED_OUT})
 
 
 def leave(event_case: EventCase) -> None:
-    """Leave a sighting of the visitor for an event that names an order or asks for one; one for all its pixels."""
+    """Add a sighting of the visitor for an event that may be about an order; one sighting for all its pixels."""
     case = event_case.case
     if len(case.sightings) >= limits.SIGHTINGS:
         return
@@ -47,7 +48,7 @@ def leave(event_case: EventCase) -> None:
 
 
 def _digests(event_case: EventCase) -> tuple[bytes, ...]:
-    """Return by what an opt-out finds the sighting, first, and an erasure: whatever any of the pixels was told."""
+    """Return the person digests of a sighting: first those that opt-outs use, then those of all pixels' match keys."""
     case, secrets = event_case.case, event_case.case.policy.person_keys
     own = (*number_digests(case.visitor_cookie.visitor, secrets), *browser_digests(case.ids.fbp, secrets))
     told = (digest for pixel in event_case.pixels for digest in case.people[pixel.id].digests)
@@ -55,7 +56,7 @@ def _digests(event_case: EventCase) -> tuple[bytes, ...]:
 
 
 def leave_refusal(event_case: EventCase) -> None:
-    """Note of an event that is dropped as its visitor refused: the order, and the reason; nothing of the visitor."""
+    """Add a sighting with only the order and the reason, for an event that is dropped because its visitor refused."""
     case, hit = event_case.case, event_case.hit
     if len(case.sightings) >= limits.SIGHTINGS or not _is_refused(case):
         return
@@ -67,10 +68,10 @@ def leave_refusal(event_case: EventCase) -> None:
 
 
 def _is_refused(case: Case) -> bool:
-    """Tell whether the visitor said no.
+    """Tell whether the visitor refused.
 
-    A page that has no answer yet says nothing: the event comes again with a yes, and until then a server's is of
-    somebody whom no page has brought, which is not sent where consent is required.
+    A page that has no answer about consent yet is no refusal: the event comes again after a grant. Until then the
+    server's event finds no sighting, so it is not sent where consent is required.
     """
     if case.forbidden is not DropReason.NO_CONSENT:
         return case.forbidden in _REFUSALS
@@ -90,7 +91,7 @@ def _of_order(event_case: EventCase, data: Mapping[str, Any]) -> Iterator[Clue]:
 
 
 def _of_person(event_case: EventCase) -> list[Clue]:
-    """Return what names the visitor for any of the event's pixels, the surest first."""
+    """Return the clues that name the visitor for any of the event's pixels, the surest first."""
     case = event_case.case
     visitor, domains = case.visitor_cookie.visitor, case.policy.site.domains
     number = number_hash(visitor) if visitor else ""
@@ -100,5 +101,5 @@ def _of_person(event_case: EventCase) -> list[Clue]:
 
 
 def _visitor(fbp: str) -> bytes:
-    """Return what tells visitors apart, whatever secret was the current one when they came."""
+    """Return 8 bytes that tell visitors apart; they depend on no secret, so they stay the same when it is replaced."""
     return blake2b(browser_of(fbp), digest_size=_VISITOR).digest()

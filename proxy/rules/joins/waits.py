@@ -1,4 +1,4 @@
-"""What an event waits for before it is delivered, and how long: a page's for its order's server, and the other way."""
+"""How long an event of an order waits before it is delivered: a page's event for the server's, and the reverse."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal
@@ -13,7 +13,7 @@ from proxy.rules.orders import ONCE, order_event_id, order_of, received_order
 from proxy.rules.server_case import ServerEventCase
 
 _HOUR_MS = 60 * 60 * 1000
-# Where a page may have told of the same, and a server tells of it at once.
+# Action sources of events that a page may have sent too, and that a server sends at once.
 _HAS_PAGES = frozenset({"website", "other", "system_generated"})
 _TAKES: Mapping[str, Literal["all", "ids", "nothing"]] = {
     "website": "all",
@@ -23,9 +23,9 @@ _TAKES: Mapping[str, Literal["all", "ids", "nothing"]] = {
 
 
 def twin_of(event_case: EventCase) -> tuple[bytes, int, Twin | None]:
-    """Return the order of a page's event, not before when it is delivered, and what it waits for.
+    """Return the order key of a page's event, when it may be delivered (server milliseconds), and what it waits for.
 
-    An event that names no order cannot be told from others, so it waits for nothing.
+    An event that names no order cannot be matched with a server's event, so it does not wait: the time is 0.
     """
     case, name = event_case.case, event_case.hit.name
     policy, settings = case.policy, case.policy.site.orders
@@ -40,11 +40,11 @@ def twin_of(event_case: EventCase) -> tuple[bytes, int, Twin | None]:
 
 
 def join_of(event_case: ServerEventCase, event: Event) -> Join | None:
-    """Return by what a server's event finds its visitor; None where it can find none and need not.
+    """Return how a server's event finds its visitor; None if it would gain nothing and may be sent without.
 
     Args:
         event_case: The event so far.
-        event: The same as it is sent.
+        event: The same event as it is sent.
     """
     policy = event_case.case.policy
     site, takes = policy.site, _TAKES.get(event.action_source, "ids")
@@ -57,15 +57,16 @@ def join_of(event_case: ServerEventCase, event: Event) -> Join | None:
 
 
 def not_before(event_case: ServerEventCase, event: Event, join: Join | None) -> int:
-    """Return when a server's event may be delivered: later than now where its page's copy may be on its way.
+    """Return when a server's event may be delivered (server milliseconds): 0 for at once, later if it may gain by that.
 
-    Whoever gives the browser's id and an event id of its own has joined the two already. The id that anybody can make
-    of an order's is none of its own: the page may have given its copy another.
+    It may gain if its page's copy can be on its way. A sender that gives the browser's id and an event id of its own
+    has joined the two already. An id that is derived from the order's id is not its own: the page may have given its
+    copy another.
 
     Args:
         event_case: The event so far.
-        event: The same as it is sent.
-        join: What it waits for.
+        event: The same event as it is sent.
+        join: How the event finds its visitor.
     """
     case = event_case.case
     site, now = case.policy.site, case.request.now
@@ -80,7 +81,7 @@ def not_before(event_case: ServerEventCase, event: Event, join: Join | None) -> 
 def _clues(event_case: ServerEventCase, event: Event) -> Iterator[Clue]:
     hit, policy = event_case.hit, event_case.case.policy
     is_named = hit.id or event.id == order_event_id(policy.site.name, event_case.order_id)
-    identity = event.id if is_named else ""  # else of the content, which no page knows
+    identity = event.id if is_named else ""  # else it is made of the content, and no page knows it
     claimed = Claimed(hit.name, identity, event.custom_data, hit.url, hit.checkout)
     yield from order_clues(claimed, policy, event_case.effort)
     yield from person_clues(event.user_data, policy.site.domains)

@@ -19,14 +19,14 @@ from proxy.rules.effort import Effort
 from proxy.rules.match import location, phone_plans, usual_numbers
 from proxy.rules.match.text import NOTHINGS, SHORTEST_DIGEST, bare, mark_in, reading
 
-# Units of effort for a value, and for each of its characters, as measured at most; libraries of their own read some.
+# Units of effort for a value, and for each of its characters (the most measured); some keys need costly libraries.
 _USUAL_COSTS, _COSTS = (40, 2), {"ph": (600, 30), "db": (400, 20)}
 _OTHER_LETTER = 40
 _IDS = frozenset({"external_id", "app_user_id"})
 _OF_BIRTH = frozenset({"db", "doby"})
 # Names and places have fewer characters; others may have as many as any value.
 LONGEST, _LONG = 100, _IDS | {"em"}
-# A name given as a number is a mistake; a number here is one that only lost its quotes.
+# Keys whose values may be JSON numbers: here only the quotes are missing, but a name given as a number is a mistake.
 _NUMERIC = _IDS | {"ph", "zp", "db", "doby", "dobm", "dobd"}
 # Characters that only quoting or a list of several addresses would explain are not part of one plain address.
 _MAIL = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\"]+@(?:[^\s\x00-\x1f\x7f@<>()\[\]:;,\\\".]+\.)+[^\W\d_][\w-]+")
@@ -36,7 +36,7 @@ _NO_DIGITS = re.compile(r"\D+")
 _YEAR_FIRST = re.compile(
     r"(\d{4})(\d{2})(\d{2})|(\d{4})\D{1,3}(\d{1,2})\D{1,3}(\d{1,2})(?:\D.*)?", re.ASCII | re.DOTALL
 )
-# Whatever of a date the text leaves open is filled differently by each, and so seen.
+# Each completes a date differently if the text leaves a part of it open, so that this is noticed.
 _FILLERS = (dt.datetime(2000, 1, 1), dt.datetime(2001, 2, 2))  # noqa: DTZ001 - only the date is used
 # The most characters of a phone number in any notation; the fewest and most digits, with those of an extension.
 _LONGEST_PHONE = 64
@@ -210,7 +210,7 @@ def hashed(
 
 
 def _read(key: str, value: object) -> str | tuple[str, ...] | None:
-    """See ``reading``; nearly all values are short text that says something, which is seen at once."""
+    """Do the same as ``reading``, with a shortcut for short text that is not a word for nothing, as nearly all is."""
     text = value.strip() if isinstance(value, str) and value.isascii() else ""
     if 0 < len(text) < SHORTEST_DIGEST and text.lower() not in NOTHINGS and not mark_in(text):
         return text
@@ -218,7 +218,7 @@ def _read(key: str, value: object) -> str | tuple[str, ...] | None:
 
 
 def _hashes(key: str, text: str, country: str, year: int, effort: Effort) -> tuple[str, ...] | None:
-    """Return the hashes of a raw value, None for one without a form or beyond the effort, whose digests remember it."""
+    """Return the hashes of a raw value, None without a normal form or with no effort left; cached in ``effort``."""
     value = (key, text, country)
     if value in effort.digests:
         return effort.digests[value]
@@ -236,7 +236,7 @@ def _hashes(key: str, text: str, country: str, year: int, effort: Effort) -> tup
 
 
 def form(key: str, text: str, country: str, year: int) -> str | None:
-    """Return the normal form of trimmed text; None if it has none, is too long, or a birth in the future.
+    """Return the normal form of trimmed text; None if it has none, is too long, or is a birth date in the future.
 
     Args:
         key: Meta's name of a hashed key.

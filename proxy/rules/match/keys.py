@@ -60,20 +60,21 @@ _SEPARATORS = re.compile(r"[\s_-]")
 
 
 class MatchKeys(NamedTuple):
-    """What of one person's data may leave, by Meta's name for it."""
+    """The match keys of one person, by Meta's names."""
 
     hashed: Mapping[str, list[str]] = MappingProxyType({})
-    """SHA-256 in lower-case hex, as given also with a ``.`` and Meta's 2 or 8 character appendix."""
+    """SHA-256 in lower-case hex; a hash that was given hashed keeps its ``.`` and Meta's appendix of 2 or 8
+    characters."""
     plain: Mapping[str, str | int] = MappingProxyType({})
     """Ids that Meta wants as they are."""
     rejected: tuple[str, ...] = ()
-    """Keys that had a value of no use; for counting."""
+    """Keys that had an unusable value; for counting."""
     cut: tuple[str, ...] = ()
     """Keys that had more values than are read."""
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """Which keys had a value of no use, and which more than are read."""
+        """The keys that had an unusable value, and those that had more values than are read, as findings."""
         return (*(f"{key}:unusable" for key in self.rejected), *(f"{key}:cut" for key in self.cut))
 
 
@@ -101,8 +102,8 @@ def match_keys(
     """Return the match keys of customer information as a page or a server gave it.
 
     Values may be text, numbers, or lists of them; raw, or already hashed. Keys may have the names the browser Pixel
-    accepts; unknown ones and those a request itself answers (addresses, user agent, ``fbc``, ``fbp``) are passed
-    over. No input raises.
+    accepts; unknown ones are ignored, and so are those whose values come from the request itself (IP address, user
+    agent, ``fbc``, ``fbp``). No input raises.
 
     Args:
         customer_information: The members of ``user_data``, or the third argument of ``fbq('init')``.
@@ -143,7 +144,7 @@ def _key(name: str) -> str | None:
 
 
 def _country(stated: Iterable[object], default: str) -> str:
-    """Return the country to read the other values by; one that is stated but not understood is no reason to guess."""
+    """Return the country to read the other values by; "" if the stated one is not understood, rather than a guess."""
     for value in stated:
         text = trim(value)[: contact.LONGEST] if isinstance(value, str) else ""
         if not is_nothing(text):

@@ -102,7 +102,7 @@ def prepare() -> None:
 
 @lru_cache(maxsize=1)
 def hashed_countries() -> Mapping[str, str]:
-    """Return the code behind every SHA-256 of one, so that a hashed country still says how to read the rest."""
+    """Return the country codes by their SHA-256, so that a hashed country still tells how to read the other values."""
     codes = (entry.alpha_2.lower() for entry in pycountry.countries)
     return {hashlib.sha256(code.encode()).hexdigest(): code for code in codes}
 
@@ -153,7 +153,7 @@ def _foreign_countries() -> Mapping[str, str]:
     """Return names in the larger languages; a word that means two countries is left out."""
     meanings: dict[str, set[str]] = {}
     for name, codes in _translated_countries().items():
-        # Many a name is the same in several languages, and making it plain is what takes time here.
+        # ``plain_latin`` is what takes time here; many names are the same in several languages, and come only once.
         meanings.setdefault(plain_latin(bare(name)), set()).update(codes)
     return {word: codes.pop() for word, codes in meanings.items() if len(codes) == 1}
 

@@ -1,8 +1,8 @@
 """The world's numbering plans (libphonenumber), loaded and compiled once.
 
-phonenumbers loads a plan when its first number is read, and compiles a plan's patterns at each use: it relies on ``re``
-to remember them, which remembers 512, and the plans have some 1,300. Numbers of ever other countries then cost
-milliseconds each.
+phonenumbers loads a plan when its first number is read, and compiles a plan's patterns at each use: it relies on the
+cache of ``re``, which holds 512 patterns, and the plans have some 1,300. Numbers of many different countries would then
+cost milliseconds each.
 """
 
 import re
@@ -26,14 +26,14 @@ _OF_NO_COUNTRY = "NonMatch"  # what the package takes for the international pref
 
 class _Plan(NamedTuple):
     lengths: frozenset[int]
-    """Of numbers without the country's code, the short ones that are only dialled within a town too."""
+    """Lengths of numbers without the country code, including short ones that are only dialled within a town."""
     trunk: str
-    """What is dialled before a number within the country."""
+    """The trunk prefix: what is dialled before a number within the country."""
 
 
 @lru_cache(maxsize=1)
 def prepare() -> None:
-    """Load and compile everything, so that no number costs more than another, and none a file."""
+    """Load and compile everything, so that no number costs more than another, and none opens a file."""
     PhoneMetadata.load_all()
     _plans()
     usual_numbers.prepare()
@@ -57,7 +57,7 @@ def number(text: str, region: str | None) -> str | None:
 
 
 def parsed(text: str, region: str | None) -> str | None:
-    """Return the same of a number in whatever notation, as phonenumbers reads it; arguments as with ``number``."""
+    """Return the same for a number in any notation, as phonenumbers reads it; the arguments are those of ``number``."""
     try:
         found = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
@@ -68,10 +68,10 @@ def parsed(text: str, region: str | None) -> str | None:
 
 
 def is_possible(digits: str) -> bool:
-    """Tell whether digits are a country's code and as many more as numbers there have.
+    """Tell whether digits are a country's code, followed by as many digits as numbers there have.
 
-    It is what ``phonenumbers.is_possible_number`` tells at a fiftieth of its cost, and a little more: a trunk prefix
-    between code and number is always passed over.
+    The answer is that of ``phonenumbers.is_possible_number``, at a fiftieth of its cost, except that a trunk prefix
+    between code and number is always accepted.
     """
     codes = (digits[:size] for size in range(1, _LONGEST_CODE + 1))
     code = next((prefix for prefix in codes if prefix in _plans()), None)

@@ -1,17 +1,17 @@
-"""Raw values as pages and servers give them: which are text, which are nothing, which are hashed already."""
+"""Raw values as pages and servers give them: which are text, which mean nothing, which are hashed already."""
 
 import hashlib
 import re
 import unicodedata
 
 MAX_LENGTH = 512
-"""Characters of a usable value."""
+"""The most characters of a usable value."""
 
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
 NOTHINGS = frozenset({"", "null", "undefined", "none", "n/a", "nan", "[object object]"})
 """Words that say nothing, in lower case."""
 mark_in = re.compile(r"[{\[%]").search
-"""Finds the first character in a text that one left unfilled by a template or a script must have."""
+"""Finds a character that every text left unfilled by a template or a script contains."""
 _LONGEST_NOTHING = len("undefined")
 _UNFILLED = re.compile(r"\{\{|\$\{|\[object \w+\]|\A%.*%$", re.IGNORECASE | re.DOTALL)
 # The appendix of 2 or 8 characters is how Meta's own libraries sign what they hashed.
@@ -27,7 +27,7 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# Somebody hashed nothing, as it stood, and nothing is what everybody has in common. Shops number their guests 0.
+# Hashes of words for nothing, which would match everybody whose value is missing. Shops number their guests 0.
 _HASHES_OF_NOTHING = frozenset(
     sha256(text)
     for text in (*NOTHINGS, "Null", "NULL", "Undefined", "None", "NONE", "N/A", "NaN", "NAN", "[object Object]", "0")
@@ -57,14 +57,14 @@ def bare(text: str) -> str:
 
 
 def is_nothing(text: str) -> bool:
-    """Tell whether trimmed text is empty, says so in a word, or was left unfilled by a template or a script."""
+    """Tell whether trimmed text is empty, a word such as "null", or was left unfilled by a template or a script."""
     if mark_in(text):
         return _UNFILLED.search(text) is not None
     return len(text) <= _LONGEST_NOTHING and text.lower() in NOTHINGS
 
 
 def is_usable(text: str) -> bool:
-    """Tell whether trimmed text means something, has a bearable length and a UTF-8 form."""
+    """Tell whether trimmed text means something, is not too long, and can be encoded as UTF-8."""
     return len(text) <= MAX_LENGTH and (text.isascii() or not _UNENCODABLE.search(text)) and not is_nothing(text)
 
 
@@ -73,12 +73,12 @@ def reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ..
 
     Args:
         value: What the page gave.
-        numeric: It may be a number.
-        is_id: It is an id, which may look like the hash of something.
+        numeric: Whether it may be a number.
+        is_id: Whether it is an id, which may look like a hash.
 
     Returns:
-        Trimmed text that is to be hashed, a tuple with the one hash that it is, an empty tuple for an empty value, or
-        None for one of no use.
+        Trimmed text that is to be hashed; a tuple with the hash, if the value is one; an empty tuple for an empty
+        value; or None for an unusable value.
     """
     text = as_text(value, numeric=numeric)
     if not text:
@@ -90,20 +90,20 @@ def reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ..
 
 
 def is_hash(text: str) -> bool:
-    """Tell whether somebody has hashed the value already, with whatever outcome."""
+    """Tell whether the value looks like SHA-256 or MD5, so that it was hashed already."""
     return len(text) >= SHORTEST_DIGEST and (_SHA256.fullmatch(text) is not None or _MD5.fullmatch(text) is not None)
 
 
 def is_other_digest(text: str) -> bool:
-    """Tell whether a value looks hashed by what Meta does not know, and so is no name, place or number."""
+    """Tell whether a value looks like a hash of a kind that Meta does not know, so it is no name, place or number."""
     return len(text) >= 40 and _OTHER_DIGEST.fullmatch(text) is not None
 
 
 def passed_hash(text: str, *, is_id: bool) -> str | None:
-    """Return a hash in lower case, its appendix as it was, or None if it is a hash of nothing or of no use.
+    """Return a hash in lower case, its appendix as it was; None if it is the hash of a word for nothing, or unusable.
 
-    The Pixel and the SDKs pass MD5 through, but Meta documents SHA-256 alone: it is of no use for contact data. An id
-    of 32 hex digits is just an id, and passes, because the Pixel sends it as it is.
+    The Pixel and the SDKs pass MD5 through, but Meta documents only SHA-256: for contact data MD5 is unusable. An id of
+    32 hex digits is just an id, and passes, because the Pixel sends it as it is.
     """
     digest, dot, appendix = text.partition(".")
     digest = digest.lower()

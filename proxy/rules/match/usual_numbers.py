@@ -1,8 +1,8 @@
 """Telephone numbers in their usual notation, judged by the numbering plans alone.
 
 phonenumbers reads any notation: extensions, letters, several numbers in one text, all of which costs ten times what its
-plans cost. Whatever is not digits with blanks and marks between them is left to it, and so is what it reads in more
-than one way. Where this says something of a number it says what phonenumbers says of it; a test compares them.
+plans cost. Whatever is not digits with blanks and marks between them is left to phonenumbers, and so are numbers that
+it may read in more than one way. All other numbers get the same result as from phonenumbers; a test compares the two.
 """
 
 import re
@@ -17,7 +17,7 @@ _USUAL = re.compile(r"\+?\(?[0-9](?:[ ()./-]{0,3}[0-9]){4,19}")
 _MARKS = b"+ ()./-"
 _LONGEST_CODE = 3  # ITU-T E.164
 _NOTHING = "(?!)"
-# What phonenumbers asks for, the commonest first.
+# The kinds of numbers that phonenumbers knows, the most common first.
 _KINDS = (
     *("mobile", "fixed_line", "toll_free", "shared_cost", "premium_rate"),
     *("voip", "personal_number", "pager", "uan", "voicemail"),
@@ -38,7 +38,7 @@ class _RegionPlan(NamedTuple):
     """How a region numbers its telephones."""
 
     code: str
-    """Of its country."""
+    """The country code, such as ``49``."""
     abroad: re.Pattern[str]
     """What is dialled before a number of another country."""
     trunk: re.Pattern[str]
@@ -46,7 +46,7 @@ class _RegionPlan(NamedTuple):
     general: _NumberForm
     kinds: tuple[_NumberForm, ...]
     leading: re.Pattern[str] | None
-    """How the numbers begin that are this region's, of several with one code."""
+    """How this region's numbers begin, if several regions share its country code; None if nothing tells them apart."""
 
     def has(self, national: str) -> bool:
         return self.general.fits(national) and any(kind.fits(national) for kind in self.kinds)

@@ -1,1 +1,1 @@
-"""What an event says of itself: custom data, amounts, and what is taken out of them."""
+"""An event's own data (custom data, amounts, name and id) and its page's addresses, and what is taken out of them."""

@@ -1,4 +1,4 @@
-"""Addresses of pages: what of them may leave, by an allow-list of their parts, and nobody's secrets in the rest.
+"""Addresses of pages: which of their parts may leave, by an allow-list, without the secrets that those hold.
 
 No call raises, and cleaning what is clean changes nothing.
 """
@@ -18,11 +18,11 @@ REDACTED = "%5Bredacted%5D"
 """``[redacted]`` as it stands in an address."""
 
 _CLICK = "fbclid"  # the click id is read elsewhere, and goes to Meta as fbc
-# What was removed for another reason than its shape.
+# Reasons why a part is removed, other than its shape.
 USER, FRAGMENT, PARAMETER, KEY = "user", "fragment", "parameter", "key"
 
 # Not urlsplit, which keeps what it parsed in a cache of its own. As in browsers (WHATWG, URL), a backslash is a slash,
-# and tabs and line ends are not there.
+# and tabs and line ends are ignored.
 _URL = re.compile(
     r"""(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://
         (?:(?P<user>[^/?#]*)@)?
@@ -42,14 +42,14 @@ _NOT_THERE = str.maketrans("", "", "\t\r\n")
 _UNENCODABLE = re.compile(r"[\ud800-\udfff]")
 _PLUS_FOR_BLANK = re.compile(r"(?<=[A-Za-z0-9])\+")
 _POSITION = re.compile(r"/-?[0-9]{1,3}\.[0-9]{3,17}/-?[0-9]{1,3}\.[0-9]{3,17}(?=/|$)")
-# What follows one of these in a path is how somebody is let in.
+# The path segment after one of these may be a key that lets somebody in.
 _BEFORE_KEYS = frozenset({
     "activate", "activation", "auth", "confirm", "confirmation", "forgot-password", "invitation", "invitations",
     "invite", "invites", "login", "magic", "magic-link", "magiclink", "oauth", "otp", "password", "password-reset",
     "recover", "reset", "reset-password", "resetpassword", "session", "sessions", "signin", "sso", "token", "tokens",
     "unsubscribe", "verification", "verify", "verify-email",
 })  # fmt: skip
-# Characters of an address that is looked at; the wire has none that is longer.
+# The most characters of an address that is read; requests hold no longer ones.
 _LONGEST = 8192
 # Segments of a path and parameters of a query that are looked at.
 _MOST_PARTS = 100
@@ -58,11 +58,11 @@ _NAME = 30
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 REASONS = (USER, FRAGMENT, PARAMETER, KEY, *Shape)
-"""For what a removed part of an address or of custom data may be taken."""
+"""All reasons why a part of an address or of custom data may be removed."""
 
 
 class CleanAddress(NamedTuple):
-    """What of an address may leave, and for what each removed part was taken."""
+    """The part of an address that may leave, and the reason for each removed part."""
 
     url: str
     removed: tuple[str, ...] = ()
@@ -96,8 +96,8 @@ class AddressCleaner:
         Args:
             allowed: What the site lets leave.
             effort: What is left of the budget.
-            removed: Where it is noted for what each removed part was taken.
-            reads: False where no address holds any shape, so that none needs to be read.
+            removed: The list to which the reason for each removed part is added.
+            reads: False if it is known that no address holds a shape, so that none needs to be read.
         """
         self._allowed = allowed
         self._effort = effort
@@ -105,7 +105,7 @@ class AddressCleaner:
         self._reads = reads
 
     def clean(self, url: str) -> str:
-        """Return what of an address may leave; "" for what is none."""
+        """Return the part of an address that may leave; "" for a text that is no address."""
         if len(url) > _LONGEST:
             return ""
         if "?" not in url and _PLAIN_URL.fullmatch(url) and _BEFORE_KEYS.isdisjoint(url.split("/")):
@@ -113,7 +113,7 @@ class AddressCleaner:
         return self._plain(url) or self._any(url)
 
     def _plain(self, url: str) -> str:
-        """Return the same of a usual page, if it holds no shape and no key; "" for what is to be read closely."""
+        """Return the same for a usual page without shapes and keys; "" for an address that has to be read closely."""
         match = _PLAIN_PAGE.fullmatch(url)
         if match is None:
             return ""
@@ -210,7 +210,7 @@ class AddressCleaner:
 
 
 def _may_hold_shapes(text: str) -> bool:
-    """Take the usual text's look at once; see ``may_hold_shapes``."""
+    """Do the same as ``may_hold_shapes``, with a shortcut for ASCII."""
     return has_suspects(text) if text.isascii() else may_hold_shapes(text)
 
 

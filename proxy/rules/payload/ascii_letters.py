@@ -1,7 +1,7 @@
-"""Other scripts' letters, digits and marks that mean one of ASCII: full-width, mathematical, superscript ones.
+"""Letters, digits and marks that stand for ASCII characters: full-width, mathematical, superscript ones.
 
-It is what NFKC (Unicode, UAX #15) does as far as ASCII comes of it, letter by letter: NFKC itself may make 18
-characters of one, and of most letters nothing that any shape is made of.
+They are replaced as NFKC (Unicode, UAX #15) does it, but character by character, and only if the result is ASCII: NFKC
+itself may make 18 characters of one, and its other results cannot be part of a shape.
 """
 
 import re
@@ -24,14 +24,15 @@ def _meaning(code: int) -> str:
 _ASCII = {code: plain for code in chain(*_PLACES, *_ABOVE) if (plain := _meaning(code))}
 
 
-# Most texts hold none of these, and looking for them takes a fraction of the time of writing the text anew. Characters
-# beyond the basic plane are looked for as a whole: one of them in the set would make a list of the set.
+# Most texts hold none of these, and looking for them takes a fraction of the time of rewriting the text. All characters
+# beyond the basic plane are looked for as one range: with one of them in the set, ``re`` would search the set as a
+# list.
 _MEANING = re.compile(f"[{re.escape(''.join(chr(code) for code in _ASCII if code < 0x10000))}]")
 _BEYOND = re.compile("[\U00010000-\U0010ffff]")
 
 
 def in_ascii(text: str) -> str:
-    """Return the text with each character that means ASCII written in it; all others stay."""
+    """Return the text with each character that stands for ASCII replaced by it; all others stay."""
     if text.isascii() or not (_MEANING.search(text) or _BEYOND.search(text)):
         return text
     return text.translate(_ASCII)

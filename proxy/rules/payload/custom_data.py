@@ -2,10 +2,10 @@
 
 What was odd is named in *findings*: a field and one of these words, never a value.
 
-    repaired   sent in the documented form, which the page's own certainly meant
+    repaired   sent in the documented form, the only one that the page can have meant
     unusable   left out, as it has no certain meaning
-    doubtful   sent as it is, although it is hardly meant so
-    missing    required beside what is there
+    doubtful   sent as it is, although it is probably a mistake
+    missing    required with the data that are there, but absent
     misplaced  belongs elsewhere
 
 Properties that are not Meta's own stay untouched. Source: Meta, custom data parameters, and Meta Pixel reference.
@@ -32,22 +32,22 @@ _CONTENT_TYPES = frozenset(
 )
 _NUMBERS = frozenset({int, float})
 _DELIVERY_CATEGORIES = frozenset({"in_store", "curbside", "home_delivery"})
-# Beyond, a value is a mistake, and sums of a year would leave 64 bits.
+# A larger value is a mistake, and sums over a year would exceed 64 bits.
 _MOST_UNITS = 10**9
 
 
 class CheckedData(NamedTuple):
-    """Custom data that may be sent, and what is said of them."""
+    """Custom data that may be sent, the findings about them, and what the ledger sums."""
 
     data: Mapping[str, Any]
     findings: tuple[str, ...]
     value: int | None = None
-    """As the ledger sums it, see ``summed``; likewise ``currency``."""
+    """The value that the ledger sums, see ``summed``; likewise ``currency``."""
     currency: str = ""
 
 
 _NO_DATA = CheckedData(MappingProxyType({}), ())
-# Nothing is missing in these when they come without data, as most do.
+# Events that need no custom data; most come without any.
 _NEED_NO_DATA = STANDARD_EVENTS - {"Purchase"}
 
 
@@ -60,9 +60,9 @@ def read(name: str, data: Mapping[str, Any]) -> CheckedData:
 
 
 def summed(data: Mapping[str, Any]) -> tuple[int | None, str]:
-    """Return a value in ten-thousandths, and its currency, "" for a word that is none and would be a sum of its own.
+    """Return the value in ten-thousandths, and its currency: "" for an unknown one, which would be a sum of its own.
 
-    No number, or one that is too large to be meant, is no value: None, without a currency.
+    If the value is no number, or too large to be meant, the result is None, without a currency.
     """
     value, currency = data.get("value"), data.get("currency")
     if not isinstance(value, int | float) or not -_MOST_UNITS < value < _MOST_UNITS:
@@ -106,7 +106,7 @@ def _content_ids(claimed: Any) -> Checked:
     ids = [member for member in listed if _is_id(member)]
     words = FINE if len(ids) == len(listed) else (":unusable",)
     if ids and not isinstance(claimed, list):
-        # Several ids in one text, or one with a comma in it? Nobody but the page knows.
+        # Several ids in one text, or one with a comma in it? Only the page knows.
         words += DOUBTFUL if ids == [claimed] and "," in str(claimed) else REPAIRED
     return ids or None, words
 
@@ -203,7 +203,7 @@ def _amount(claimed: Any) -> Checked:
 
 
 def _count(claimed: Any) -> Checked:
-    """Return a whole number likewise."""
+    """Return a whole number as it is, and leave whatever else may be one to ``money``."""
     if type(claimed) is int and 0 <= claimed < limits.NUMBER:
         return claimed, FINE
     return money.count(claimed)

@@ -1,9 +1,9 @@
-"""Names and ids of events are a site's own words: they rest and leave in the clear, so none may name a person.
+"""Names and ids of events: they are a site's own words, stored and sent in plain text, so none may name a person.
 
-What is contact data beyond doubt (an e-mail address, a telephone number with ``+``, an IBAN, a JWT; as it stands,
-percent-encoded or in base64) is not replaced by a hash, for the browser's Pixel sends its copy with the word itself,
-and the two would be counted twice. The event is dropped, and what was found stands in no ledger. Ids of mere digits
-are orders' numbers, whatever telephone number they may be.
+A label (name or id) with contact data beyond doubt (an e-mail address, a telephone number with ``+``, an IBAN, a JWT;
+as it stands, percent-encoded or in base64) is not replaced by a hash: the browser's Pixel sends its copy with the label
+itself, so Meta would count the two copies twice. The event is dropped, and the label is not written to the ledger. Ids
+of digits only are taken for orders' numbers, though they may be telephone numbers.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ REDACTED = "[redacted]"
 
 
 def without_contact_data(hit: AnyHit, effort: Effort) -> AnyHit:
-    """Return the hit; a name or an id that names a person, or cannot be read any more, is ``[redacted]``."""
+    """Return the hit with ``[redacted]`` for a name or an id that names a person, or exceeds the effort."""
     if not may_hold_shapes(f"{hit.name} {hit.id}", is_id=True):
         return hit
     return replace(hit, name=_public(hit.name, effort), id=_public(hit.id, effort))
@@ -41,7 +41,7 @@ def findings(hit: Hit | ServerHit) -> tuple[str, ...]:
 
 
 def public_updates(copy_updates: Iterable[BrowserCopyUpdate], effort: Effort) -> tuple[BrowserCopyUpdate, ...]:
-    """Return the updates of browser copies whose names and ids may rest."""
+    """Return the updates of browser copies whose names and ids may be stored."""
     return tuple(update for update in copy_updates if _may_rest(update, effort))
 
 

@@ -1,7 +1,7 @@
 """Amounts, currencies and counts of custom data: a value that can be read in one way only, or none.
 
-Each check returns what may be sent, None for nothing, and how its findings end (see ``values``). Source: Meta, custom
-data parameters, whose samples show amounts as numbers and as text, and currencies in either case.
+Each check returns what may be sent, None for nothing, and the ends of its findings (see ``custom_data``). Source: Meta,
+custom data parameters, whose samples show amounts as numbers and as text, and currencies in either case.
 """
 
 import re
@@ -28,7 +28,7 @@ _NO_DIGITS = frozenset({
     "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF",
 })  # fmt: skip
 _THREE_DIGITS = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
-# Marks part thousands, three digits each, so what follows a comma by one or two is a fraction.
+# Thousands have three digits, so one or two digits after a comma are a fraction.
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]{1,2}")
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}([.,' \u2019\u00a0\u2009\u202f])[0-9]{3}(\1[0-9]{3})*(?:([.,])[0-9]+)?")
 # No amount is longer, and the patterns above cost the square of a text's length.
@@ -38,8 +38,8 @@ _MOST_CHARACTERS = 40
 def amount(claimed: Any) -> Checked:
     """Return a number for a number, and for text that can only be one.
 
-    ``12,50`` and ``1.299,00`` are clear; ``1,299`` is one of two numbers, and so none. Nor is what is so large that
-    readers of JSON do not agree on it.
+    ``12,50`` and ``1.299,00`` are clear; ``1,299`` may be one of two numbers, so it is unusable. So is a number so
+    large that readers of JSON do not agree on it.
     """
     if isinstance(claimed, str):
         return _amount_of(claimed.strip())
@@ -94,10 +94,10 @@ def currency(claimed: Any) -> Checked:
 
 
 def minor_units(count_of_units: int, code: str) -> float | int:
-    """Return an amount as a usual number that a payment service counts in a currency's smallest units.
+    """Return the usual number for an amount that a payment service counts in a currency's smallest units.
 
     Args:
-        count_of_units: How many of them.
+        count_of_units: How many smallest units, such as cents.
         code: The currency, in capitals (ISO 4217).
     """
     if code in _NO_DIGITS:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from proxy.rules.effort import Effort
 
-# Characters of a name whose answer is remembered; pages use a few dozen names.
+# The most characters of a name whose answer is cached beyond its request; pages use a few dozen names.
 _SHORT = 32
 # Meta, custom data parameters and the Pixel's standard events; the parts of ``contents``.
 _MEMBERS = frozenset({
@@ -24,14 +24,14 @@ class Allowed(NamedTuple):
     keep: frozenset[str]
     """Query parameters that may stay; case-sensitive, none of them blocked."""
     block: frozenset[str]
-    """Parameters and members of custom data that never stay, as ``settings.folded`` writes them."""
+    """Parameters and members of custom data that never stay, as ``field_types.folded`` writes them."""
     members: frozenset[str] = frozenset()
-    """Usual members of custom data that are not blocked; of others it is found out by and by."""
+    """Usual members of custom data that are not blocked; other names are checked when they occur."""
 
 
 @lru_cache(maxsize=256)
 def allowed_by(keep: frozenset[str], block: frozenset[str]) -> Allowed:
-    """Return what a site allows; a blocked parameter is not kept, whoever listed it."""
+    """Return what a site allows; a blocked parameter is not kept, even if ``keep`` lists it."""
     kept, members = (frozenset(name for name in names if not _is_blocked(name, block)) for names in (keep, _MEMBERS))
     return Allowed(kept, block, members)
 
@@ -49,10 +49,10 @@ _is_short_blocked = lru_cache(maxsize=1024)(_is_blocked)
 
 
 def is_blocked(name: str, block: frozenset[str], effort: Effort) -> bool:
-    """Tell the same; within one request a long name is read once.
+    """Tell whether a name or its last word is blocked; within one request a long name is read once.
 
     Args:
-        name: Of a parameter or a member.
+        name: The name of a parameter or a member.
         block: The blocked names.
         effort: Where the request's answers are remembered.
     """

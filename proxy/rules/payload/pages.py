@@ -24,7 +24,7 @@ def clean_page(visit: Visit, sensitive: str, allowed: Allowed, effort: Effort) -
 
     Args:
         visit: What the page says.
-        sensitive: The site's setting: ``"restricted"`` leaves the origin alone.
+        sensitive: The site's setting: ``"restricted"`` keeps only the origin.
         allowed: What else the site lets leave.
         effort: What is left of the request's budget.
     """

@@ -1,4 +1,4 @@
-"""Custom data: what of them may leave; blocked members go, and nobody's secrets stay in the rest.
+"""Custom data: which of them may leave; blocked members are removed, and secrets are taken out of the rest.
 
 No call raises, and cleaning what is clean changes nothing.
 """
@@ -21,7 +21,7 @@ _IDS = frozenset({
     "content_id", "content_ids", "ean", "gtin", "id", "ids", "isbn", "item_group_id", "item_id", "mpn", "order_id",
     "product_id", "product_ids", "sku", "transaction_id", "variant_id",
 })  # fmt: skip
-# Units of effort for an address, beside one for 8 characters and those for its texts.
+# Units of effort for an address, plus one for each 8 characters, plus those for the texts in it.
 _ADDRESS = 40
 _HTTP = frozenset(map("".join, product("Hh", "Tt", "Tt", "Pp")))
 # As long as the numbers of cards.
@@ -29,12 +29,12 @@ _LONG_NUMBER = 10**13
 
 
 class CleanData(NamedTuple):
-    """What may leave, and for what each removed part was taken."""
+    """The custom data that may leave, and the reason for each removed part."""
 
     data: Mapping[str, Any]
     removed: tuple[str, ...] = ()
     written: bytes = b""
-    """The data as JSON, where nothing had to be removed."""
+    """The data as JSON, if a first look showed that nothing had to be removed; else empty."""
 
 
 def clean_data(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> CleanData:
@@ -57,7 +57,7 @@ def clean_data(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> Cle
     text = written.decode()
     if _holds_names_alone(text) and _may_stay(data, allowed, effort):
         return CleanData(data, (), written)
-    # What JSON escapes has other neighbours there than in its text.
+    # An escape in JSON changes which characters are neighbours, so the coarse look proves nothing there.
     reads = "\\" in text or may_hold_shapes(text)
     has_addresses = '"http' in text.lower()
     return _cleaned(data, _DataCleaner(allowed, effort, reads=reads, has_addresses=has_addresses))
@@ -68,7 +68,7 @@ def _cleaned(data: Mapping[str, Any], cleaner: "_DataCleaner") -> CleanData:
 
 
 def _holds_names_alone(text: str) -> bool:
-    """Tell whether no value of custom data as JSON need be looked at; of most it is so."""
+    """Tell whether only the names in custom data, written as JSON, need a look, and no value does; so with most."""
     return not needs_a_look(text) and (text.isascii() or not may_hold_shapes(text))
 
 
@@ -93,7 +93,7 @@ class _DataCleaner:
     """Goes through one event's data."""
 
     def __init__(self, allowed: Allowed, effort: Effort, *, reads: bool = True, has_addresses: bool = True) -> None:
-        """Begin; ``reads`` is False where no text holds any shape, ``has_addresses`` where none is among the values."""
+        """Begin; ``reads`` is False if no text holds a shape, ``has_addresses`` is False if no value is an address."""
         self.removed: list[str] = []
         self._allowed = allowed
         self._effort = effort
@@ -151,7 +151,7 @@ class _DataCleaner:
         return _REDACTED
 
     def _address(self, text: str) -> str:
-        """Return what of an address may leave, "" for what is none; like other texts it is read once and at a cost."""
+        """Return the part of an address that may leave, "" for no address; each text is read once, and costs effort."""
         effort, found = self._effort, self._effort.addresses.get(text)
         if found is None:
             effort.left -= _ADDRESS + len(text) // 8

@@ -1,10 +1,10 @@
-"""Secrets by their shape: does a text hold what identifies or admits somebody?
+"""Secrets, recognised by their shape: does a text hold what identifies a person, or gives access to something?
 
-Everything is told from the text alone, with a bounded effort: a text that is too long, has too many candidates or comes
-when its request's budget is spent is ``unread``, which is treated like a secret. Shapes that other things have too are
-proved by their check digits (cards: Luhn, ISO/IEC 7812; accounts: mod 97, ISO 13616) or numbering plan. What is left to
-doubt: a telephone number without ``+``, ``00``, leading zero or separators is not told from other numbers, and a
-national one with leading zero (10 or 11 digits) is not told from an ISBN-10.
+Only the text itself is looked at, with a bounded effort: a text that is too long, has too many candidates or comes when
+its request's budget is spent is ``unread``, which is treated like a secret. Shapes that other things have too are
+proved by their check digits (cards: Luhn, ISO/IEC 7812; accounts: mod 97, ISO 13616) or numbering plan. Not everything
+can be decided: a telephone number without ``+``, ``00``, leading zero or separators is not told from other numbers, and
+a national one with leading zero (10 or 11 digits) is not told from an ISBN-10.
 """
 
 import re
@@ -30,21 +30,22 @@ from proxy.rules.payload.shape_patterns import (
 
 SHORTEST = 6
 """Characters of the shortest text that holds a shape: ``a@b.de``."""
-# Units of effort: for a coarse look, beside one for 8 characters; for a candidate, beside two for each of its own.
+# Units of effort: for a coarse look, plus one for each 8 characters; for a candidate, plus two for each of its
+# characters.
 _LOOK = 30
 _CANDIDATE = 40
 _TO_URLSAFE = str.maketrans("+/", "-_")
 
 
 class _TooMuchError(Exception):
-    """More cannot be read."""
+    """Reading the text would take more effort than is allowed."""
 
 
 def may_hold_shapes(text: str, *, is_id: bool = False) -> bool:
-    """Tell whether any of many texts, written one after another, may hold a shape; most do not.
+    """Tell whether a text, which may be several texts joined, may hold a shape; most do not.
 
-    It is the coarse look alone, and costs a microsecond; ``is_id`` as with ``shape_of``. Where much is not ASCII, the
-    answer is yes.
+    This is only the coarse look, and costs a microsecond; ``is_id`` as with ``shape_of``. For a long text that is not
+    ASCII the answer is always yes.
     """
     looks = has_suspects_of_ids if is_id else has_suspects
     if text.isascii():
@@ -66,7 +67,7 @@ def shape_of(text: str, effort: Effort, *, is_id: bool = False) -> Shape | None:
         is_id: The text names a product or an order, so only what is certain by itself counts: shops number and name
             their goods in ways that look like cards, telephone numbers and tokens.
     """
-    # Words and names of members are most of all texts.
+    # Most texts are single words or names of members.
     if len(text) < SHORTEST or (text.islower() and text.replace("_", "").isalpha()):
         return None
     key = (text, is_id)
@@ -105,7 +106,7 @@ def _found(text: str, effort: Effort, shapes: Collection[Suspect]) -> Shape | No
 
 
 def _decoded(text: str, effort: Effort) -> tuple[str, Collection[int]]:
-    """Return a text without percent-encoding, compatible characters as ASCII, and what it may hold."""
+    """Return a text without percent-encoding, compatible characters as ASCII, and the suspects in it."""
     if not text.isascii():
         _spend(effort, len(text))
         text = in_ascii(text)

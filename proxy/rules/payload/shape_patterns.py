@@ -1,7 +1,7 @@
-"""Patterns of secrets: what every text of a shape has at least, and what exactly proves one.
+"""Patterns of secrets: coarse ones, which every text of a shape matches, and exact ones.
 
-Most texts hold nothing, and whether one does is found out by pydantic's regular expressions (Rust's regex, an automaton
-like RE2): they cost half of what RE2's binding costs, but do not say which pattern it was.
+Most texts match nothing. Whether a text does is found out with pydantic's regular expressions (Rust's regex, an
+automaton like RE2): they cost half of what RE2's binding costs, but do not tell which pattern matched.
 """
 
 import re
@@ -15,7 +15,7 @@ from proxy.rules.payload.shape_proofs import COUNTRIES, is_account, is_called, i
 
 
 class Shape(StrEnum):
-    """What was found; also its metric label."""
+    """The kind of secret that was found; also its label in metrics."""
 
     EMAIL = "email"
     PHONE = "phone"
@@ -30,8 +30,9 @@ class Shape(StrEnum):
 # Four characters of base64 that stand for three printable ASCII characters.
 _BASE64_OF_ASCII = r"[I-Za-f][C-HS-Xi-ny-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]"
 _GAP = "[ ()./_-]{0,3}"
-# What is drawn at random has capitals, letters beside digits, or nothing but digits: most names of pages and products,
-# lower-case words and numbers with separators, are no candidates. Of 20 characters nine stand on one side of a pair.
+# A random text has capitals, letters beside digits, or nothing but digits: most names of pages and products, which are
+# lower-case words and numbers with separators, are no candidates. Of 20 characters nine stand on one side of such a
+# pair.
 _IN_KEYS = "[A-Za-z0-9+/_-]"
 _RANDOM = "(?:[A-Z]|[a-z][0-9]|[0-9][a-z])"
 
@@ -80,14 +81,15 @@ def _coarse(patterns: Collection[str]) -> re2.Set:
 
 
 def _finder(patterns: Collection[str]) -> Callable[[str], bool]:
-    """Return what tells whether a text without half characters matches any of the patterns."""
+    """Return a function that tells whether a text, which must have no half characters, matches any of the patterns."""
     return SchemaValidator(core_schema.str_schema(pattern="|".join(patterns), strict=True)).isinstance_python
 
 
 SUSPECTS = _coarse([_COARSE[suspect] for suspect in Suspect])
 has_suspects = _finder(_COARSE.values())
 needs_a_look = _finder([*_COARSE.values(), r"\\", '(?i:"http)'])
-"""Tell of custom data as JSON whether more than their names matter: they hold a suspect, an escape or an address."""
+"""Tells whether custom data, written as JSON, need more than a look at names: they hold a suspect, an escape or an
+address."""
 
 # One character before the at sign is proof enough; looking for more of them would cost time squared. Pictures for
 # dense screens are named logo@2x.png.
@@ -106,8 +108,8 @@ _CARD = re.compile(
 _ACCOUNT = re.compile(
     rf"(?<![A-Za-z0-9])(?=((?i:{'|'.join(COUNTRIES)})[0-9]{{2}}(?:[ -]?[A-Za-z0-9]){{11,30}}))", re.ASCII
 )
-_JWT = re.compile("eyJ")  # what the coarse pattern finds is one
-# Three decimals are a hundred metres.
+_JWT = re.compile("eyJ")  # whatever the coarse pattern finds is a JWT
+# Three decimals of a degree are a hundred metres.
 _COORDINATES = re.compile(
     r"(?<![0-9.])(-?[0-9]{1,3}\.[0-9]{3,17})[^0-9A-Za-z.-]{1,3}(-?[0-9]{1,3}\.[0-9]{3,17})(?!\.?[0-9])"
 )
@@ -121,7 +123,7 @@ ALL = (
 _OF_IDS = [_COARSE[suspect] for suspect in (*CERTAIN, Suspect.ENCODED, Suspect.BASE64)]
 has_suspects_of_ids = _finder(_OF_IDS)
 Proof = Callable[[re.Match[str]], bool]
-# Suspect → the shape it may be, the exact pattern, what proves a match of it.
+# Suspect → the shape that it may be, the exact pattern, and the check that proves a match of the pattern.
 EXACT: dict[Suspect, tuple[Shape, re.Pattern[str], Proof]] = {
     Suspect.MAIL: (Shape.EMAIL, _MAIL, lambda _: True),
     Suspect.JWT: (Shape.JWT, _JWT, lambda _: True),

@@ -35,19 +35,19 @@ def _account_lengths() -> dict[str, int]:
 
 _ACCOUNT_LENGTHS = _account_lengths()
 COUNTRIES = tuple(_ACCOUNT_LENGTHS)
-"""Which have IBANs; ISO 3166-1 alpha-2, and XK."""
+"""The countries that have IBANs; ISO 3166-1 alpha-2, and XK."""
 
 
 def is_account(candidate: str) -> bool:
     """Tell whether a text begins with an IBAN: length and parts of its country, and check digits (ISO 13616)."""
     text = candidate.replace(" ", "").replace("-", "").upper()
     length = _ACCOUNT_LENGTHS.get(text[:2], 0)
-    # Not the countries' own check digits: those of a test account are wrong, and it is none the less one.
+    # Countries' own check digits are not checked: they are wrong in test accounts, which are IBANs all the same.
     return 0 < length <= len(text) and iban.is_valid(text[:length], check_country=False)
 
 
 def is_called(number: str) -> bool:
-    """Tell whether digits behind ``00`` are a telephone number; zeros also fill up a GTIN."""
+    """Tell whether digits behind ``00`` are a telephone number: a GTIN may begin with zeros too."""
     return phone_plans.is_possible(_NO_DIGITS.sub("", number))
 
 

@@ -1,4 +1,4 @@
-"""Is this visit a machine's? Only what a visitor says of itself is proof; what it leaves out never is."""
+"""Whether a visitor is a machine. Only what a browser says of itself is proof; what it leaves out never is."""
 
 import re
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ _MAX_LENGTH = 512
 _MAX_HINT = 256
 _MOST_REASONS = 2048
 _REASONS: dict[int, str | None] = {}
-_UNREAD = "unread"  # of a browser that is not remembered
+_UNREAD = "unread"  # stands for a browser that is not in the cache
 
 
 def _any_of(patterns: Iterable[str], *, case_sensitive: bool) -> re2.Set:
-    """Return what finds any of many patterns in one pass (RE2); the list's 1,500 cost ``re`` 0.5 ms and more."""
+    """Return a matcher for any of many patterns in one pass (RE2); the list's 1,500 cost ``re`` 0.5 ms and more."""
     options = re2.Options()
     options.case_sensitive = case_sensitive
     found = re2.Set.SearchSet(options)

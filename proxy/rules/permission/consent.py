@@ -1,4 +1,4 @@
-"""May a visit's events leave at all, and under which data processing options?"""
+"""Whether a visit's events may leave at all, and under which data processing options."""
 
 from proxy.config.schema import Site
 from proxy.model.event import DropReason
@@ -12,16 +12,16 @@ _LDU = (("LDU",), 0, 0)
 def permission(  # noqa: PLR0913 - all that the answer hangs on
     site: Site, visit: Visit, cookie: VisitorCookie, *, gpc: bool, dnt: str, is_located: bool, is_bot: bool
 ) -> tuple[DropReason | None, Options | None]:
-    """Return why nothing of a visit may leave, and under which data processing options it may.
+    """Return why nothing of a visit may leave (None if it may), and under which data processing options it may.
 
     Args:
         site: Its settings decide which signals count.
-        visit: The page's word.
-        cookie: What the visitor cookie holds of earlier words.
-        gpc: Global Privacy Control is on.
+        visit: What the page says.
+        cookie: The visitor cookie, with consent and opt-out of earlier visits.
+        gpc: Whether Global Privacy Control is on.
         dnt: The header ``DNT``, or "".
-        is_located: A public address is known.
-        is_bot: The visitor is taken for a machine.
+        is_located: Whether a public address is known.
+        is_bot: Whether the visitor is taken for a machine.
     """
     has_signal = gpc or dnt or cookie.opted_out or is_bot or site.ldu
     if not has_signal and _is_permitted(site, visit, cookie):  # as nearly all visits
@@ -32,7 +32,7 @@ def permission(  # noqa: PLR0913 - all that the answer hangs on
 
 
 def signals_gpc(header: str, visit: Visit) -> bool:
-    """Tell whether Global Privacy Control is on: exactly ``1`` in one of the headers, or the tag's word.
+    """Tell whether Global Privacy Control is on: exactly ``1`` in one of the headers, or the tag saw it.
 
     The tag counts too, because CDNs drop headers they do not know (W3C, Global Privacy Control).
     """
@@ -40,7 +40,7 @@ def signals_gpc(header: str, visit: Visit) -> bool:
 
 
 def signals_gpc_header(header: str) -> bool:
-    """Tell whether ``Sec-GPC`` says so, alone."""
+    """Tell whether the header ``Sec-GPC`` alone says that Global Privacy Control is on."""
     return header != "" and "1" in (value.strip() for value in header.split(","))
 
 
@@ -56,12 +56,12 @@ def forbids(  # noqa: PLR0913 - all that the answer hangs on
 
     Args:
         site: Its settings decide which signals count.
-        visit: The page's word.
-        cookie: What the visitor cookie holds of earlier words.
-        gpc: Global Privacy Control is on.
-        dnt: The browser asks not to be tracked.
-        located: A public address is known. Limited Data Use leaves the choice of law to Meta, which needs one.
-        bot: The visitor is taken for a machine.
+        visit: What the page says.
+        cookie: The visitor cookie, with consent and opt-out of earlier visits.
+        gpc: Whether Global Privacy Control is on.
+        dnt: Whether the browser asks not to be tracked.
+        located: Whether a public address is known. Limited Data Use leaves the choice of law to Meta, which needs one.
+        bot: Whether the visitor is taken for a machine.
     """
     if gpc and (site.gpc == "drop" or (site.gpc == "ldu" and not located)):
         return DropReason.GPC
@@ -75,7 +75,7 @@ def forbids(  # noqa: PLR0913 - all that the answer hangs on
 
 
 def _is_permitted(site: Site, visit: Visit, cookie: VisitorCookie) -> bool:
-    """Tell whether the page's word lets events leave: a withdrawal holds until a grant, a grant on its page alone."""
+    """Tell whether consent lets events leave: a withdrawal holds until a grant, a grant only on its own page."""
     if visit.consent is Consent.GRANTED:
         return True
     is_silent = visit.consent is Consent.UNKNOWN
@@ -86,9 +86,9 @@ def options(site: Site, visit: Visit, *, gpc: bool) -> Options | None:
     """Return the data processing options of the visit's events.
 
     Args:
-        site: It may ask for Limited Data Use, always or for Global Privacy Control.
-        visit: The page's own options.
-        gpc: Global Privacy Control is on.
+        site: The site, which may want Limited Data Use always, or with Global Privacy Control.
+        visit: What the page says, with its own options.
+        gpc: Whether Global Privacy Control is on.
     """
     if gpc and site.gpc == "ldu":
         return _LDU

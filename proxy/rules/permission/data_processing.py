@@ -23,7 +23,7 @@ def options_of(value: Any) -> tuple[tuple[str, ...], int, int]:
 
 
 def _place(number: Any) -> int | None:
-    """Return the number of a place, which pages write as text too; nothing where it is none."""
+    """Return the number of a country or state, which may come as text; 0 if it is missing, None if it is not valid."""
     if number is None:
         return 0
     if isinstance(number, str) and number.isascii() and number.isdecimal() and len(number) <= len(str(_MAX_PLACE)):

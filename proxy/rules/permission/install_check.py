@@ -1,8 +1,8 @@
 """Who is shown the overlay of the install check: a browser that opened a link of the owner's, for half an hour.
 
-Link, cookie and the address that ends it are texts under a key of the installation's secret, so nothing is stored and
-every process of a proxy knows them. A text says what it is for, until when, and for which site and page; it says
-nothing about anybody. Whatever does not open counts as nothing: nobody is told.
+Link, cookie and the address that ends a check are texts signed with a key of the installation's secret, so nothing is
+stored, and every process of a proxy can verify them. A text says what it is for, until when, and for which site and
+page; it says nothing about a person. A text that is not valid is ignored, without an error.
 """
 
 import base64
@@ -19,12 +19,12 @@ SHOWN_MS: Final = 30 * 60_000
 """How long the overlay is shown in a browser that opened it."""
 _MAC = 16
 _TIME = 6
-# Of a link: the longest page that may be looked at, in base64.
+# The most characters of a signed text: a link with the longest address of a page.
 _MOST = 2000
 
 
 class CheckedPage(NamedTuple):
-    """What a link of the owner's leads to."""
+    """The page that a link of the owner leads to."""
 
     site: str
     """The name of the site."""
@@ -32,30 +32,30 @@ class CheckedPage(NamedTuple):
 
 
 class InstallChecks:
-    """Signs what shows the overlay, and knows it again."""
+    """Signs the texts that show the overlay, and verifies them."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         """Take the secrets of the installation, the current one first; older ones still open what they signed."""
         self._keys = [derive(secret, "install-check") for secret in secrets]
-        # A name of its own for each installation, so that no list knows it.
+        # Each installation has another name, so that no block list knows it.
         name = derive(secrets[0], "install-check-cookie", length=5)
         self.cookie_name = "_" + base64.b32encode(name).decode().lower()
 
     def link(self, page: CheckedPage, now: int) -> str:
-        """Return what a link to a page ends with; ``now`` is the server clock in milliseconds."""
+        """Return the last part of a link to a page; ``now`` is the server clock in milliseconds."""
         return self._signed(b"o", now + OPEN_MS, "\n".join(page))
 
     def opened(self, text: str, now: int) -> CheckedPage | None:
-        """Return what a link leads to; None when it is none of ours, or is over."""
+        """Return the page that a link leads to; None if the link is not ours, or has expired."""
         found = self._read(b"o", text, now)
         return CheckedPage(*found[1].split("\n", 1)) if found else None
 
     def cookie(self, site: str, now: int) -> str:
-        """Return the value of the cookie by which a browser is known."""
+        """Return the value of the cookie that marks a browser in which the overlay is shown."""
         return self._signed(b"c", now + SHOWN_MS, site)
 
     def shown_ms(self, cookies: str, site: str, now: int) -> int:
-        """Return for how many milliseconds yet the overlay is shown to whoever sends these cookies; 0: not at all.
+        """Return for how many more milliseconds a browser with these cookies is shown the overlay; 0: not at all.
 
         Args:
             cookies: The header as it came.
@@ -71,11 +71,11 @@ class InstallChecks:
         return 0
 
     def end(self, site: str, until: int) -> str:
-        """Return what the address ends with that ends a check; ``until`` is when that is over anyway."""
+        """Return the last part of the address that ends a check; ``until`` is when the check expires anyway."""
         return self._signed(b"e", until, site)
 
     def ended(self, text: str, now: int) -> str:
-        """Return the name of the site whose check such an address ends; empty when it is none of ours."""
+        """Return the name of the site whose check such an address ends; empty if it is not ours, or has expired."""
         found = self._read(b"e", text, now)
         return found[1] if found else ""
 
@@ -84,7 +84,7 @@ class InstallChecks:
         return base64.urlsafe_b64encode(_mac(self._keys[0], said) + said).decode().rstrip("=")
 
     def _read(self, purpose: bytes, text: str, now: int) -> tuple[int, str] | None:
-        """Return until when a text counts, and its words."""
+        """Return until when a signed text is valid, and what it says; None if it is not valid."""
         if not text.isascii() or len(text) > _MOST:
             return None
         try:

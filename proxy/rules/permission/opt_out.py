@@ -1,6 +1,6 @@
-"""The visitor's own word: opted out or not, held in the visitor cookie, which the page's consent does not change.
+"""The visitor's own choice to opt out: it is held in the visitor cookie, and the page's consent does not change it.
 
-An opt-out ends all ids of the browser and leaves that word. Taking it back gives no consent and brings no id back.
+An opt-out ends all ids of the browser and leaves only the choice. Taking it back gives no consent and restores no id.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from proxy.rules.request.sites import CookieScope, cookie_scope_of
 
 
 class Gpc(StrEnum):
-    """What becomes of the browser's Global Privacy Control here."""
+    """Whether the browser sends Global Privacy Control, and what the site makes of it."""
 
     HONOURED = "honoured"
     IGNORED = "ignored"
@@ -30,21 +30,21 @@ class Gpc(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OptOutStatus:
-    """How things stand with one browser, and what it takes to keep them so."""
+    """The opt-out state of one browser, and the cookies that keep it."""
 
     opted_out: bool
     gpc: Gpc
     consent: Consent
-    """The page's last clear word."""
+    """The last consent or withdrawal that a page reported."""
     reference: str = ""
-    """By which the owner can erase what waits about this browser; another text each time."""
+    """The reference by which the owner can erase what waits about this browser; another text each time."""
     cookies: tuple[str, ...] = ()
     person_digests: tuple[bytes, ...] = ()
     """Digests of this browser's visitor, as far as the visitor cookie proves who it is."""
 
 
 def standing(request: BrowserRequest, policy: Policy) -> OptOutStatus | None:
-    """Return how things stand; None where the browser would not send or keep our cookies: another site's page."""
+    """Return the opt-out state; None on another site's page, where the browser would not send or keep our cookies."""
     scope = _scope(request)
     if not scope.at_home:
         return None
@@ -61,12 +61,12 @@ def standing(request: BrowserRequest, policy: Policy) -> OptOutStatus | None:
 
 
 def choose(request: BrowserRequest, policy: Policy, *, opted_out: bool) -> OptOutStatus | None:
-    """Return how things stand after a choice; None as in ``standing``.
+    """Return the opt-out state after a choice; None as in ``standing``.
 
     Args:
-        request: The request that brings it.
+        request: The request that brings the choice.
         policy: What the configuration says of its site.
-        opted_out: The choice.
+        opted_out: The choice: whether the visitor opts out, or takes an opt-out back.
     """
     scope = _scope(request)
     if not scope.at_home:
@@ -81,13 +81,13 @@ def choose(request: BrowserRequest, policy: Policy, *, opted_out: bool) -> OptOu
 
 
 def _without_opt_out(cookie: VisitorCookie) -> VisitorCookie:
-    """A withdrawal of consent stays, and with it what can lift that."""
+    """Return the cookie without the opt-out; a withdrawal of consent stays, with the digest that can lift it."""
     suppression = cookie.suppression if cookie.consent is Consent.REVOKED else ""
     return replace(cookie, opted_out=False, suppression=suppression)
 
 
 def _scope(request: BrowserRequest) -> CookieScope:
-    """A visitor who follows a link brings no origin, and a Referer of anywhere; the page is then our own."""
+    """Return the cookie scope; a visitor who followed a link sends no origin and any Referer, but the page is ours."""
     return cookie_scope_of(request, own_page=not request.origin)
 
 

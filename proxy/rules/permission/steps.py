@@ -1,4 +1,4 @@
-"""What a visit may do: earlier words, what the visitor is, whether anything of it may leave."""
+"""What a visit may do: consent and opt-out of earlier visits, whether it is a machine's, whether anything may leave."""
 
 from proxy.model.request import Consent
 from proxy.rules import facts
@@ -8,7 +8,7 @@ from proxy.rules.permission import consent
 from proxy.rules.permission.bots import bot_reason
 
 VISITOR_COOKIE = "visitor_cookie"
-"""Says of consent what the page's earlier word was."""
+"""The source of a consent that the visitor cookie remembers from an earlier page."""
 
 
 def take(case: Case) -> None:
@@ -19,7 +19,7 @@ def take(case: Case) -> None:
 
 
 def earlier_words(case: Case) -> None:
-    """Find the visitor cookie, which holds them; that of another site's page is none of ours."""
+    """Find the visitor cookie, which holds earlier consent and opt-out; on a page of another site it is not used."""
     if case.scope.at_home and case.cookies:
         found = case.policy.keys.find(case.cookies, case.policy.site.name, now=case.request.now)
         case.found = found or NONE_FOUND

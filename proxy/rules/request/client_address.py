@@ -3,8 +3,8 @@
 A forwarding list is written left to right, so only its right end was written by somebody we know. ``Forwarded`` is read
 as RFC 7239 has it. A header that carries one address is overwritten by the proxy that sets it; two values in it mean
 that somebody else wrote one of them, so neither counts. Behind Cloudflare's Pseudo IPv4 the visitor has an address of
-class E, and the real one is in ``CF-Connecting-IPv6`` (Cloudflare, HTTP headers); without it that header is a
-stranger's, since Cloudflare passes unknown ones on.
+class E, and the real one is in ``CF-Connecting-IPv6`` (Cloudflare, HTTP headers); without Pseudo IPv4 that header may
+be forged, since Cloudflare passes unknown ones on.
 """
 
 import re
@@ -26,7 +26,7 @@ _CLOUDFLARE = "cf-connecting-ip"
 _WITH_PORT = "cloudfront-viewer-address"  # a port always, and no brackets around IPv6
 _ONE_ADDRESS = frozenset({_CLOUDFLARE, _WITH_PORT, "fastly-client-ip", "true-client-ip", "x-real-ip"})
 _LONGEST = 80
-# What may be a bare address, and no more (IPv4 at the end of IPv6: RFC 4291); nothing else is remembered.
+# Characters and length of a bare address (IPv4 at the end of IPv6: RFC 4291); no other text is cached.
 _IN_BARE, _LONGEST_BARE = "0123456789ABCDEFabcdef:.", 45
 _PORT = r"(?::[\w.-]+)?"
 _NODE = re.compile(rf"\[([^\]]*)\]{_PORT}|([^:]*){_PORT}|(.*)", re.ASCII)
@@ -83,16 +83,16 @@ class _Node(NamedTuple):
     version: int
     number: int
     public: bool
-    """A visitor may have it."""
+    """Whether the visitor of a public site may have it."""
 
 
 def client_of(
     peer: str, forwarded: str, trusted: Networks, *, header: str = "X-Forwarded-For", pseudo: str = ""
 ) -> Client:
-    """Return who asks: the peer, or whom a trusted proxy names; never the proxy itself.
+    """Return who sent a request: the peer, or the client that a trusted proxy names; never the proxy itself.
 
-    In a list the right-most address that is not a trusted proxy wins; an entry that cannot be read ends the walk
-    without an address, since whatever stands left of it was written by a stranger.
+    In a list the right-most address that is not a trusted proxy wins; an entry that cannot be read ends the search
+    without an address, since everything left of it may be forged.
 
     Args:
         peer: The address at the other end of the connection.
@@ -121,7 +121,7 @@ def host_asked_for(host: str, forwarded_host: str, client: Client) -> str:
     Args:
         host: The ``Host`` header.
         forwarded_host: ``X-Forwarded-Host``, or "".
-        client: Who asks.
+        client: Who sent the request.
     """
     return (forwarded_host.rpartition(",")[2].strip() or host) if client.believed and forwarded_host else host
 
@@ -130,9 +130,9 @@ def came_by_https(secure: bool, forwarded_proto: str, client: Client) -> bool:  
     """Tell whether the visitor came by https.
 
     Args:
-        secure: The connection itself is encrypted.
+        secure: Whether the connection itself is encrypted.
         forwarded_proto: ``X-Forwarded-Proto``, or "".
-        client: Who asks.
+        client: Who sent the request.
     """
     return secure or (client.believed and forwarded_proto.rpartition(",")[2].strip().lower() == "https")
 
@@ -165,10 +165,10 @@ def _hops(header: str, value: str) -> Iterator[str]:
 
 
 def _forwarded_for(value: str) -> Iterator[str]:
-    """Yield the ``for`` of each element from the right; nothing where there is none, and at what is no element.
+    """Yield the ``for`` of each element from the right; "" for an element without it, and for a malformed one.
 
-    An element is the shortest text behind a comma that is one, so a quote that a stranger left open cannot swallow
-    what a proxy wrote behind it.
+    An element is the shortest well-formed text behind a comma, so a quote that a stranger left open cannot swallow what
+    a proxy wrote behind it.
     """
     parts = value.split(",")
     while parts:
@@ -188,7 +188,7 @@ def _for(element: str) -> str:
 
 
 def _parsed(text: str) -> _Node | None:
-    """Read an address with the port, brackets or zone that proxies add; IPv4 in IPv6 clothes becomes IPv4."""
+    """Read an address with the port, brackets or zone that proxies add; IPv4-mapped IPv6 becomes IPv4."""
     if len(text) > _LONGEST:
         return None
     text = text.strip()

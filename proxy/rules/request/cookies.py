@@ -25,12 +25,12 @@ def cookies_of(header: str) -> dict[str, str]:
 
 
 def pattern_of(names: Iterable[str]) -> re.Pattern[str]:
-    """Return what finds the cookies with these names in a header behind a semicolon, for ``named_cookies``."""
+    """Return the pattern that finds the cookies with these names, each behind a semicolon, for ``named_cookies``."""
     return re.compile(rf";\s*+({'|'.join(map(re.escape, names))})=([^;]*)")
 
 
 def named_cookies(header: str, names: re.Pattern[str]) -> dict[str, str]:
-    """Return the same of the cookies with some names alone, without looking at the others, which may be many.
+    """Return name → value of the cookies with some names only, without looking at the others, which may be many.
 
     Args:
         header: The ``Cookie`` header.
@@ -51,11 +51,11 @@ def set_cookie(
     """Return a ``Set-Cookie`` value.
 
     Args:
-        name: Of the cookie.
-        value: Of the cookie, written as it may stand in one.
+        name: The cookie's name.
+        value: The cookie's value, in characters that a cookie may hold.
         scope: Where it is set.
         seconds: How long the browser keeps it; 0 ends it.
-        http_only: No script may read it.
+        http_only: Whether no script may read it.
     """
     return f"{name}={value}; {attributes(scope, seconds, http_only)}"
 
@@ -67,7 +67,7 @@ def attributes(scope: CookieScope, seconds: int, http_only: bool) -> str:  # noq
     Args:
         scope: Where it is set.
         seconds: How long the browser keeps it.
-        http_only: No script may read it.
+        http_only: Whether no script may read it.
     """
     parts = [f"Max-Age={seconds}", "Path=/", "SameSite=Lax"]
     if scope.domain:
@@ -80,5 +80,5 @@ def attributes(scope: CookieScope, seconds: int, http_only: bool) -> str:  # noq
 
 
 def forget_cookies(scope: CookieScope) -> tuple[str, ...]:
-    """Return the ``Set-Cookie`` values that end our cookies after a withdrawal of consent."""
+    """Return the ``Set-Cookie`` values that end ``_fbp`` and ``_fbc``, as after a withdrawal of consent."""
     return tuple(set_cookie(name, "", scope, seconds=0) for name in BROWSER_IDS)

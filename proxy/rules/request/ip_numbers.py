@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _FOUR = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
-# Without an IPv4 address at its end. C libraries differ in groups of more than four digits, so there are none.
+# IPv6 without an IPv4 address at its end. Groups have at most four digits: C libraries differ in how they read longer
+# ones.
 _SIX = re.compile(r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,8}")
 # IPv4-mapped addresses begin so (RFC 4291, 2.5.5).
 _MAPPED = 0xFFFF
@@ -24,7 +25,7 @@ class IpNumber(NamedTuple):
 
 
 def ip_number(text: str) -> IpNumber | None:
-    """Read an address that has no port, brackets or zone, else nothing; IPv4 in IPv6 clothes becomes IPv4."""
+    """Read an address without port, brackets or zone; None for other text. IPv4-mapped IPv6 becomes IPv4."""
     if _FOUR.fullmatch(text):
         return IpNumber(4, int.from_bytes(inet_pton(AF_INET, text)), text)
     if not _SIX.fullmatch(text):
@@ -37,12 +38,12 @@ def ip_number(text: str) -> IpNumber | None:
     front = number >> 32
     if front == _MAPPED:
         return IpNumber(4, number & 0xFFFFFFFF, inet_ntop(AF_INET, packed[12:]))
-    # After zeros alone, the C library would write the rest as IPv4.
+    # If the front is all zeros, the C library would write the rest as IPv4.
     return IpNumber(6, number, inet_ntop(AF_INET6, packed) if front else str(IPv6Address(number)))
 
 
 def _with_four_in_six(text: str) -> IpNumber | None:
-    """Read an IPv6 address whose end is written as IPv4 (RFC 4291, 2.2), else nothing."""
+    """Read an IPv6 address whose end is written as IPv4 (RFC 4291, 2.2); None for other text."""
     if "%" in text or "." not in text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Which site and which of its doors a public path is."""
+"""Which site, and which of its doors (endpoints), a public path belongs to."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from proxy.rules.request.sites import home, host_of
 
 
 class Door(StrEnum):
-    """What a path of a site is for; also its metric label."""
+    """The endpoints of a site for browsers; also their labels in metrics."""
 
     TAG = "tag"
     COLLECT = "collect"
@@ -46,7 +46,7 @@ class Routes:
                     self._by_path.setdefault(f"{prefix}/{leaf}", []).append(Entrance(door, site))
 
     def find(self, host: str, path: str) -> Entrance | None:
-        """Return the entrance at a path: the one of the site the host belongs to, else the only one."""
+        """Return the entrance at a path: the only one, or that of the site the host belongs to; else None."""
         candidates = self._by_path.get(path, [])
         if len(candidates) == 1:
             return candidates[0]
@@ -67,7 +67,7 @@ class Routes:
 
 
 def site_of(sites: Sequence[Site], host: str) -> Site | None:
-    """Return the site a host name belongs to most closely, or the only site."""
+    """Return the site a host name belongs to most closely, or the only site; None if there is neither."""
     homes = {len(home(site, host_of(host))): site for site in sites}
     closest = max(homes, default=0)
     if closest:

@@ -1,8 +1,8 @@
 """Which public paths are those of server events: at the root and under every prefix, with doubled slashes too.
 
 Meta's SDKs add ``/v26.0/{pixel}/events`` to whatever host they are given, and its Gateway class adds
-``/capi/{pixel}/events`` behind a slash of its own. Whatever else they ask there (instruments, debug_token, batches) is
-found too, since an SDK takes an answer in any other shape than Graph's for a success, or falls over it.
+``/capi/{pixel}/events`` behind a slash of its own. Their other requests (instruments, debug_token, batches) are found
+too, since an SDK takes an answer that is not in Graph's shape for a success, or fails on it.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class ServerDoor(StrEnum):
-    """Whose way of answering a path has; also its metric label."""
+    """The endpoints for servers, each with its own form of answers; also their labels in metrics."""
 
     GRAPH = "graph"
     GATEWAY = "gateway"
@@ -20,19 +20,19 @@ class ServerDoor(StrEnum):
 
 
 class ServerPath(NamedTuple):
-    """A path of a door for servers."""
+    """A path that belongs to a door (endpoint) for servers."""
 
     door: ServerDoor
     pixel: str = ""
-    """Whose events are taken there; empty where none are."""
+    """The pixel whose events are taken there; empty if none are."""
     site: str = ""
-    """Whose shop tells of its orders there, by the name of the site; empty where none does."""
+    """The name of the site whose shop sends webhooks there; empty if none does."""
     kind: str = ""
     """Which kind of shop that is."""
 
     @property
     def takes_events(self) -> bool:
-        """Whether it is the address of something."""
+        """Whether events or webhooks are taken at the path."""
         return bool(self.pixel or self.site)
 
 
@@ -46,17 +46,17 @@ _DOORS = {_GATEWAY: ServerDoor.GATEWAY, _HOOKS: ServerDoor.HOOK}
 
 
 class ServerPaths:
-    """The paths of server events, of all sites alike: whose they are, the access key says."""
+    """The paths of server events, the same for all sites: the access key tells the site."""
 
     def __init__(self, prefixes: Iterable[str]) -> None:
         """Take the prefixes of all sites."""
         self._prefixes = {prefix.strip("/") for prefix in prefixes}
 
     def find(self, path: str) -> ServerPath | None:
-        """Return the door at a path; None where the path has nothing of one.
+        """Return the door at a path; None if no segment of the path names one.
 
-        Under a prefix that no site has, a path still gets answers of a door, though it takes no events: whoever
-        mistyped the prefix shall read what is wrong.
+        Under a prefix that no site has, a path still gets a door's answers, though it takes no events, so that a sender
+        with a mistyped prefix can read what is wrong.
         """
         segments = [segment for segment in path.split("/") if segment]
         found = [_at(segments)]

@@ -1,4 +1,4 @@
-"""Which site a host belongs to, and how the proxy stands to a page: hosts, domains, public suffixes."""
+"""Which site a host belongs to, and whether proxy and page share cookies: hosts, domains, public suffixes."""
 
 import re
 from functools import lru_cache
@@ -13,25 +13,25 @@ from proxy.rules.request.client_address import is_address
 
 _SUFFIXES = PublicSuffixList()
 _AUTHORITY_MAX = 2048
-# No path, no name of a user; hardly any site's host is longer.
+# A host without path or user name; hardly any site's host is longer.
 _is_bare = re.compile(r"[^/?#@]{0,100}").fullmatch
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#\\]*@)?(?:\[([^\]/?#\\]*)\]|([^:/?#\\]*))")
 
 
 class CookieScope(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
-    """How the proxy stands to the page, as far as cookies go."""
+    """The relation of the proxy to the page, as far as cookies go."""
 
     at_home: bool
-    """Page and proxy share a registrable domain, so one's cookies reach the other."""
+    """Whether page and proxy share a registrable domain, so that the cookies of one reach the other."""
     domain: str
-    """Where the proxy sets cookies; empty for its host alone."""
+    """The domain that the proxy sets cookies for; empty for its host only."""
     secure: bool
 
 
 def host_of(authority: str) -> str:
     """Return the host of a ``Host`` header, an origin or an address as hosts are compared: no scheme, port, final dot.
 
-    Only bare hosts are remembered: a Referer may be long, and may hold what lets somebody in.
+    Only bare hosts are cached: a Referer may be long, and may hold a key that lets somebody in.
     """
     bare = authority.removeprefix("https://")
     return _remembered_host(bare) if _is_bare(bare) else _host_in(authority)
@@ -61,18 +61,18 @@ def _registrable(host: str) -> str:
 
 
 def is_public_suffix(host: str) -> bool:
-    """Tell whether strangers have sites below this name, as below ``com`` and ``co.uk`` (Public Suffix List)."""
+    """Tell whether different owners have sites below this name, as below ``com`` and ``co.uk`` (Public Suffix List)."""
     return _SUFFIXES.publicsuffix(host, accept_unknown=False) == host
 
 
 @lru_cache(maxsize=1024)
 def place(host: str, page: str, *, secure: bool) -> CookieScope:
-    """Return how the proxy stands to a page.
+    """Return the relation of the proxy to a page.
 
     Args:
-        host: The proxy's, as ``host_of`` writes it.
-        page: The page's, likewise.
-        secure: The page came by https.
+        host: The proxy's host, as ``host_of`` returns it.
+        page: The page's host, likewise.
+        secure: Whether the page came by https.
     """
     domain = registrable(host)
     return CookieScope(host == page or domain == registrable(page) != "", domain, secure)
@@ -91,9 +91,10 @@ def home(site: Site, host: str) -> str:
 
 
 def cookie_scope_of(request: BrowserRequest, *, own_page: bool = False) -> CookieScope:
-    """Return how the proxy stands to the page of a request; ``own_page``: the page is the proxy's own.
+    """Return the relation of the proxy to the page of a request; ``own_page``: the page is the proxy's own.
 
-    A browser lets an https page reach https only, so the origin's scheme tells, whatever a proxy in front says.
+    Browsers let an https page send to https only, so an https page tells that the proxy was reached by https, even if a
+    proxy in front does not say so.
     """
     page = request.host if own_page else request.origin or request.referer
     is_https = page.startswith("https://")

@@ -32,7 +32,7 @@ def decode(case: Case) -> None:
 
 
 def page_view(case: Case) -> None:
-    """Take the Referer for a visit to the page that it names."""
+    """Make a visit with one PageView, of the page that the Referer names."""
     request = case.request
     hit = Hit("PageView", f"{request.entropy:032x}", request.now, case.policy.pixel_ids, {}, BrowserCopy.PENDING)
     url, findings = wire_members.address(request.referer, "event_source_url")
@@ -50,7 +50,7 @@ def address(case: Case) -> None:
 
 
 def cookies(case: Case) -> None:
-    """Find out how the proxy stands to the page, and read the cookies that count."""
+    """Find out the relation of the proxy to the page, and read the cookies that matter."""
     request = case.request
     case.scope = cookie_scope_of(request)
     if request.cookie:

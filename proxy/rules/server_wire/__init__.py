@@ -1,1 +1,1 @@
-"""Any body in which Meta's clients send server events, in one shape: keys, request fields, events."""
+"""Readers of any body in which Meta's clients send server events, into one shape: keys, request fields, events."""

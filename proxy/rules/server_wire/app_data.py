@@ -15,7 +15,7 @@ _TEXTS = frozenset({
 
 
 def app_data_of(claimed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return flags as truths, ids as text, the 16 slots of ``extinfo``, and the rest without nulls.
+    """Return flags as booleans, ids as text, the 16 slots of ``extinfo``, and the rest without nulls.
 
     Raises:
         RefusedValueError: when a flag is neither yes nor no.

@@ -1,4 +1,4 @@
-"""How large what JSON says may be before anything goes through it level by level."""
+"""Bounds on the size and depth of parsed JSON, which are checked before other code walks through it."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
 """Body of a server's request → what it claims: access keys, request fields, and its events, still unread.
 
-This is the first look, before anybody knows whether the sender may speak at all: it costs little, whatever the body.
-What Meta's clients send is in JSON, forms and multipart bodies, and JSON under the type of a form, a text or none: the
-sample that Meta gives for its Gateway is of that kind.
+This is the first look, before the sender is authenticated, so it costs little whatever the body is. Meta's clients send
+JSON, forms and multipart bodies; some send JSON with the content type of a form, of text, or with none, as in the
+sample that Meta gives for its Gateway.
 """
 
 import re
@@ -30,16 +30,17 @@ class ServerClaim(NamedTuple):
     """What a server's request says before its events are read."""
 
     access_keys: tuple[str, ...] = ()
-    """The different keys that query and body hold, that of the query first; the header is the door's."""
+    """The different keys in query and body, those of the query first; a key in a header is read by the endpoint."""
     fields: RequestFields = NO_FIELDS
     data: tuple[Field, ...] = ()
-    """Where the events stand, but for those in ``elements``; for ``reading`` alone."""
+    """The fields that hold the events, except those in ``elements``; only ``reading`` uses them."""
     elements: tuple[msgspec.Raw, ...] = ()
-    """The first events of a long list, taken apart already."""
+    """The first events of a long list, split already."""
     number: int = 0
-    """How many those were; not all are kept when they are more than a request may have."""
+    """How many events were split; not all are kept if they are more than a request may have."""
     problem: str = ""
-    """Why the body cannot be read: the member, and what is accepted. Keys that were found all the same count."""
+    """Why the body cannot be read: the member, and what is accepted; ``access_keys`` has what was found all the
+    same."""
 
 
 class _JsonBody(msgspec.Struct, gc=False):
@@ -57,7 +58,7 @@ class _JsonBody(msgspec.Struct, gc=False):
 _JSON = msgspec.json.Decoder(_JsonBody)
 _WORDS = (*KEY_NAMES, *RequestFields._fields)
 _EVENTS = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\[')
-# Members before the list of events are not looked at for longer; it stands first or behind some words.
+# How far the list of events is looked for: it is the first member, or stands behind a few short ones.
 _MOST_BEFORE = 64 * 1024
 # Bytes from which on a body is read in parts.
 _LONG = 128 * 1024
@@ -96,7 +97,7 @@ def claim_parts(body: ServerBody) -> Parts[ServerClaim]:
 
 
 class _Found:
-    """What of a body or a query counts."""
+    """The fields of a body or a query that matter."""
 
     def __init__(self) -> None:
         self.words: dict[str, str] = {}
@@ -107,7 +108,8 @@ class _Found:
     def add_all(self, fields: Iterable[Field]) -> None:
         for field in fields:
             # Names still have their escapes: to take them out of megabytes of names would cost seconds, and no encoder
-            # escapes a letter or ``_`` (WHATWG, URL). How an event's field goes on is read when its sender is known.
+            # escapes a letter or ``_`` (WHATWG, URL). The rest of an event field's name is read when its sender is
+            # known.
             if field.name.startswith("data"):
                 self.data.append(field)
             elif field.name in _WORDS and len(field.content) <= 3 * server_limits.KEY:
@@ -138,7 +140,7 @@ def _fields_parts(body: ServerBody) -> Parts[tuple[Iterable[Field], Ahead]]:
 
 
 def _json_parts(content: bytes) -> Parts[tuple[Iterable[Field], Ahead]]:
-    """Return the members of a JSON body, and what was taken of its list of events ahead of them."""
+    """Return the members of a JSON body as fields, and the elements of its list of events that were read ahead."""
     events = _EVENTS.search(content, 0, _MOST_BEFORE) if len(content) > _LONG else None
     if events is None or not _is_outermost(content[: events.end()]):
         return _json_fields(_members(content)), NOTHING_AHEAD
@@ -146,7 +148,7 @@ def _json_parts(content: bytes) -> Parts[tuple[Iterable[Field], Ahead]]:
     ahead = yield from elements_ahead(content, start)
     rest = content[:start] + content[ahead.rest :]
     members = _members(rest, is_rest=ahead.number > 0)
-    # Of several lists of events the last counts, here as everywhere.
+    # If the body has several lists of events, the last one counts, as with any reader of JSON.
     is_last = rest.startswith(memoryview(members.data), start - 1)
     return _json_fields(members if is_last else _members(content)), ahead if is_last else NOTHING_AHEAD
 
@@ -179,7 +181,7 @@ def _json_fields(members: _JsonBody) -> Iterator[Field]:
 
 
 def _word(raw: bytes) -> bytes:
-    """Return a text, or a number as text; what is something else, or null, says nothing."""
+    """Return a text, or a number as text; empty for anything else."""
     try:
         value: Any = msgspec.json.decode(raw) if 0 < len(raw) <= 6 * server_limits.KEY else None
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Where the events of a request stand → one element for each, still unread, and each element → an object.
+"""Fields that hold the events of a request → one unread element for each event; and each element → an object.
 
 ``data`` comes as a list of objects, as a list of JSON texts (Python and Ruby SDKs), as JSON text of such a list, as one
 object, as an object with numbers for names, as repeated fields ``data`` or ``data[]``, and as PHP nests fields:
@@ -20,15 +20,15 @@ from proxy.rules.server_wire.fields import Field, content_parts, name_of, text_o
 from proxy.rules.server_wire.lists import LIST, elements_ahead, reason
 
 Element: TypeAlias = bytes | msgspec.Raw | Mapping[str, Any]
-"""One event: JSON, or what nested fields came to."""
+"""One event: as JSON, or as the object that nested form fields make."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _PLACE = re.compile(r"\[([^\[\]]{0,100})\]")
 _NAME = re.compile(r"data((?:\[[^\[\]]{0,100}\]){0,20})")
-# Bytes of a name or a content of which a hundred are unescaped at a stretch.
+# Names and contents of up to so many bytes are short: a hundred of them are unescaped without a pause.
 _SHORT = 512
-# JSON text in JSON text, as of a form in a form; more often it is no mistake of an SDK.
+# How often JSON may be wrapped in JSON text: an SDK may do it by mistake, but not more often.
 _MOST_WRAPPINGS = 3
 _DATA = "accepted: a list of events, as objects or JSON texts"
 
@@ -77,7 +77,7 @@ def event_of(element: Element) -> Mapping[str, Any]:
 
 
 def unwrapped(content: bytes) -> bytes:
-    """Return JSON that is no text: what JSON text says is JSON too.
+    """Return JSON that is not a text: a text is unwrapped, since its content is taken for JSON too.
 
     Raises:
         ValueError: when it is no JSON, or wrapped too often.
@@ -158,7 +158,7 @@ def _json(element: bytes) -> Any:
 
 
 def _nest(nested: dict[str, Any], path: Sequence[str], value: str) -> None:
-    """Put a field where its name says; a name without end appends. What stands in the way of another is replaced."""
+    """Put a field where its name says; empty brackets append. A value in the place of an inner object is replaced."""
     inner = nested
     for name in path[:-1]:
         below = inner.get(name or str(len(inner)))

@@ -1,7 +1,8 @@
 """Fields of forms, still escaped, and how they are unescaped a piece at a time.
 
-``urllib`` unescapes 7 MB in a second; browser events would wait that long. Mail has the same escapes with another mark
-(RFC 2045, 6.7), and Python reads those many times as fast. Source: WHATWG, URL, application/x-www-form-urlencoded.
+``urllib`` unescapes 7 MB in a second; browsers' events would have to wait that long. Mail has the same escapes with
+another mark (quoted-printable, RFC 2045, 6.7), and Python decodes those many times as fast. Source: WHATWG, URL,
+application/x-www-form-urlencoded.
 """
 
 from binascii import a2b_qp
@@ -14,9 +15,9 @@ from proxy.rules import server_limits
 from proxy.rules.effort import Parts
 
 _PIECE = server_limits.PART
-# So many times a piece costs what ``urllib`` must unescape.
+# How many times as much a piece costs if ``urllib`` has to unescape it.
 _LABOUR = 16
-# Bytes of a name, every character of it escaped, that leads through twenty levels of an event.
+# The most bytes of a name: one that leads through twenty levels of an event, with every character escaped.
 _MOST_NAME = 3 * 2048
 _AS_IN_MAIL = bytes.maketrans(b"%+", b"= ")
 
@@ -26,15 +27,15 @@ class Field(NamedTuple):
 
     name: str
     content: bytes | memoryview
-    """A view where a copy of megabytes would hold others up for milliseconds."""
+    """A memory view if copying megabytes would make others wait for milliseconds."""
     is_escaped: bool = False
-    """Name and content stand as they came, with their escapes."""
+    """Whether name and content still have their escapes."""
 
 
 def form_fields(content: bytes) -> Iterator[Field]:
-    """Yield the fields of a form, except those whose names are too long for any that counts.
+    """Yield the fields of a form, except those with names that are longer than any known field's.
 
-    Nothing of them is unescaped yet, since anybody may have sent them.
+    Nothing is unescaped yet, since the sender may be anybody.
 
     Raises:
         ValueError: when it has too many.
@@ -54,12 +55,12 @@ def form_fields(content: bytes) -> Iterator[Field]:
 
 
 def name_of(field: Field) -> str:
-    """Return what a field is called, without escapes; what is no UTF-8 becomes U+FFFD."""
+    """Return a field's name without escapes; bytes that are no UTF-8 become U+FFFD."""
     return _short(field.name.encode()) if field.is_escaped else field.name
 
 
 def text_of(field: Field) -> str:
-    """Return what a short field says; what is no UTF-8 becomes U+FFFD."""
+    """Return the content of a short field without escapes; bytes that are no UTF-8 become U+FFFD."""
     content = bytes(field.content)
     return _short(content) if field.is_escaped else content.decode(errors="replace")
 
@@ -69,7 +70,7 @@ def _short(content: bytes) -> str:
 
 
 def content_parts(field: Field) -> Parts[bytes]:
-    """Return what a field holds, in parts."""
+    """Return the content of a field without escapes, in parts."""
     if not field.is_escaped:
         return bytes(field.content)
     # To join megabytes of pieces at the end would take as long as many parts.
@@ -85,19 +86,19 @@ def content_parts(field: Field) -> Parts[bytes]:
 
 
 def unescaped(content: bytes) -> bytes:
-    """Return escaped bytes as they were."""
+    """Return bytes without their escapes."""
     plain = _unescaped_as_mail(content)
     return _unescaped_anyhow(content) if plain is None else plain
 
 
 def _unescaped_as_mail(content: bytes) -> bytes | None:
-    """Return escaped bytes as they were; None where a mark is no escape's, or might be taken for another thing."""
+    """Return bytes without their escapes; None if a mark begins no escape, or mail would read it as something else."""
     # In mail a mark at the end of a line joins it to the next.
     if b"\n" in content or b"\r" in content:
         return None
     marked = content.replace(b"=", b"%3D")
     plain = a2b_qp(marked.translate(_AS_IN_MAIL))
-    # An escape makes one byte of three; whatever else follows a mark, another number of bytes is lost.
+    # An escape makes one byte of three; if anything else follows a mark, another number of bytes is lost.
     return plain if len(plain) == len(marked) - 2 * marked.count(b"%") else None
 
 
@@ -106,7 +107,7 @@ def _unescaped_anyhow(content: bytes) -> bytes:
 
 
 def _pieces(content: bytes | memoryview) -> Iterator[bytes]:
-    """Yield pieces that end with no escape begun."""
+    """Yield pieces that do not end in the middle of an escape."""
     at = 0
     while at < len(content):
         piece = bytes(content[at : at + _PIECE])

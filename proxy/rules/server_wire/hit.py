@@ -1,6 +1,6 @@
 """One event as its sender wrote it → ``ServerHit``, in Meta's names and in the one form that Graph documents.
 
-Source: Meta, server event parameters; what SDKs really send beside it was seen by running them.
+Source: Meta, server event parameters; what SDKs really send was seen by running them.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from proxy.rules.server_wire.values import (
 )
 
 _OPTIONS = "data_processing_options"
-# What has a place of its own in a hit, and what clients write beside their events that is no part of one.
+# Members that have a field of their own in a hit, and those that clients add although they are no part of an event.
 _READ = frozenset({
     "event_name", "event_time", "event_id", "action_source", "user_data", "custom_data", "event_source_url",
     "referrer_url", "opt_out", _OPTIONS, f"{_OPTIONS}_country", f"{_OPTIONS}_state", "access_token", "accessKey",
@@ -117,7 +117,7 @@ def _address(event: Mapping[str, Any], field: str, findings: list[str]) -> str:
 
 
 def _options(event: Mapping[str, Any]) -> Options | None:
-    """Return the data processing options; an empty list says that none hold, which is not the same as silence."""
+    """Return the data processing options; an empty list means that none apply, None that the event does not say."""
     options = from_json_text(event.get(_OPTIONS))
     if options is None or options == "":
         return None
@@ -129,7 +129,7 @@ def _options(event: Mapping[str, Any]) -> Options | None:
 
 
 def _more(event: Mapping[str, Any], findings: list[str]) -> dict[str, Any]:
-    """Return the other members, those that Meta documents in its form."""
+    """Return the other members; those that Meta documents are brought into its form."""
     more: dict[str, Any] = {}
     for name, claimed in event.items():
         if name in _READ or claimed is None:
@@ -158,7 +158,7 @@ def _channel(claimed: Any) -> str:
 
 
 def _original(claimed: Mapping[str, Any], findings: list[str]) -> dict[str, Any]:
-    """Return what names the event that this one confirms; a time that is none is left out."""
+    """Return the members that name the event which this one confirms; a time that is not valid is left out."""
     original = without_nulls(dict(claimed))
     for name in ("event_name", "order_id", "event_id"):
         if name in original:

@@ -1,8 +1,9 @@
-"""A long list of events → its elements, taken a piece at a time: to read megabytes at a stretch keeps visitors waiting.
+"""A long list of events → its elements, read in pieces: reading megabytes without a pause would make visitors wait.
 
-Where a piece may end is guessed: before what looks like the beginning of the first element. Then it is read as a list
-of its own. If that succeeds, the guess was right: what a reader makes of JSON depends on nothing that comes later, so
-whoever reads the whole list comes past the same elements to the same comma. If it fails, the rest is left to others.
+Where a piece may end is guessed: before a text that begins like the first element. Then the piece is read as a list of
+its own. If that succeeds, the guess was right: how JSON is read depends on nothing that comes later, so a reader of the
+whole list would come to the same comma by the same elements. If it fails, the caller reads the rest of the list at
+once.
 """
 
 from typing import NamedTuple
@@ -21,24 +22,24 @@ _ENDS = (b"}", b'"')
 
 
 class Ahead(NamedTuple):
-    """What was taken of a list."""
+    """What was read ahead of a list."""
 
     elements: list[msgspec.Raw]
-    """The first ones; no more than a little over what a request may have are kept."""
+    """The first elements; only a few more than a request may have are kept."""
     number: int
-    """How many they were."""
+    """How many elements were read ahead."""
     rest: int
-    """Where the others begin."""
+    """Where the other elements begin: an index of the content."""
 
 
 NOTHING_AHEAD = Ahead([], 0, 0)
 
 
 def elements_ahead(content: bytes, start: int) -> Parts[Ahead]:
-    """Take elements of a list in parts, as far as guesses lead; never the last one.
+    """Read elements of a list in parts, as long as the guesses are right; the last element is never among them.
 
     Args:
-        content: Holds the list.
+        content: The bytes that hold the list.
         start: Where its first element begins, or blanks before it.
     """
     elements: list[msgspec.Raw] = []
@@ -58,14 +59,14 @@ def elements_ahead(content: bytes, start: int) -> Parts[Ahead]:
 
 
 def _beginning(content: bytes, start: int) -> bytes:
-    """Return how the first element begins, up to its first value; nothing where it is no object, or oddly long."""
+    """Return how the first element begins, up to its first colon; empty if that is no event, or unusually long."""
     text = content[start : start + _MOST_BEGINNING].lstrip(_BLANKS)
     name, colon, _ = text.partition(b":")
     return name if colon and name.startswith((b"{", b'"')) else b""
 
 
 def _next_cut(content: bytes, beginning: bytes, start: int) -> int:
-    """Return where an element seems to begin, about a piece further; -1 where none does."""
+    """Return where an element seems to begin, about a piece after ``start``; -1 if none is found."""
     low = start + _PIECE
     for _ in range(_MOST_GUESSES):
         at = content.find(beginning, low, low + server_limits.EVENT)
@@ -79,6 +80,6 @@ def _next_cut(content: bytes, beginning: bytes, start: int) -> int:
 
 
 def reason(error: Exception, *, is_rest: bool) -> str:
-    """Return why something is no JSON; not where, if it is a rest that nobody sent so."""
+    """Return why a text is no JSON; without the position, if the text is only the rest of what was sent."""
     why = str(error)[:80]
     return why.partition(" (byte")[0] if is_rest else why

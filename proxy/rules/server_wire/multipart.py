@@ -2,7 +2,7 @@
 
 The body is in memory already and has a limit, so cutting it at its boundary is all there is to do; parsers that stream
 are a hundred times the code. Those that read the type of each part stop at what PHP's asynchronous class sends, where
-each says ``multipart/form-data`` and names no boundary. What a part says of its type, length or file is passed over.
+each says ``multipart/form-data`` and names no boundary. What a part says of its type, length or file is ignored.
 """
 
 import re
@@ -15,7 +15,7 @@ _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,200})"|([^\s";]{1,200}))', re.
 _DISPOSITION = re.compile(rb"^content-disposition:([^\r\n]{0,2000})", re.IGNORECASE | re.MULTILINE)
 _NAME = re.compile(rb';\s*name=(?:"([^"]{0,500})"|([^\s";]{1,500}))', re.IGNORECASE)
 _MOST_HEAD = 8192
-# With the blanks behind the delimiter.
+# The head of a part, with the blanks behind the delimiter.
 _MOST_BEGINNING = 2 * _MOST_HEAD
 
 

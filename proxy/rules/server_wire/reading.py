@@ -1,4 +1,4 @@
-"""Claim of a server's request → its events, one after another: each in one shape, or why it is none."""
+"""Claim of a server's request → its events, one after another: each in one shape, or why it is refused."""
 
 from proxy.model.server_request import RefusedHit, ServerHit
 from proxy.rules import server_limits
@@ -14,10 +14,10 @@ class MalformedRequestError(ValueError):
 
 
 def elements_of(claim: ServerClaim) -> Parts[list[Element]]:
-    """Take the events of a request apart, in parts, without reading them.
+    """Split the events of a request, in parts, without reading them.
 
     Raises:
-        MalformedRequestError: when they cannot be taken apart, or are too many or none.
+        MalformedRequestError: when they cannot be split, or are too many or none.
     """
     if claim.problem:
         raise MalformedRequestError(claim.problem)

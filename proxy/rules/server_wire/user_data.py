@@ -1,4 +1,4 @@
-"""``user_data`` as backends send it: lists of texts under Meta's names; what Graph would pass over is left out here."""
+"""``user_data`` as backends send it → lists of texts under Meta's names; what Graph would ignore is left out here."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,7 +32,7 @@ def keys_of(claimed: Mapping[str, Any], findings: list[str]) -> dict[str, tuple[
 
 
 def _values(value: Any) -> Iterator[str | None]:
-    """Yield each value as text, None for one that cannot be; nulls say nothing."""
+    """Yield each value as text, None for a value that cannot be text; nulls are left out."""
     members = value if isinstance(value, list) else value.values() if isinstance(value, dict) else [value]
     for member in members:
         if member is not None:

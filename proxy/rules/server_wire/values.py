@@ -1,7 +1,8 @@
 """Single values as backends send them, in the one form that Graph documents.
 
-Languages write nulls, numbers and truths in their own ways: PHP makes ids numbers, forms make everything text, Segment
-sends times in ISO 8601 and flags as 0 and 1. What is certain is put right; what is not is refused, never guessed.
+Languages write nulls, numbers and booleans in their own ways: PHP makes ids numbers, forms make everything text,
+Segment sends times in ISO 8601 and flags as 0 and 1. What is certain is put right; what is not is refused, never
+guessed.
 """
 
 import re
@@ -16,7 +17,7 @@ from proxy.graph import law
 from proxy.rules.json_text import exactly
 from proxy.rules.server_wire.bounds import is_bounded
 
-# 1 and 0 are found as true and false are.
+# The numbers 1 and 0 are found too, since they equal True and False.
 _FLAGS: Mapping[object, bool] = {True: True, "1": True, "true": True, False: False, "0": False, "false": False}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,9})?", re.ASCII)
 _LONGEST_TIME = 40
@@ -26,7 +27,7 @@ _BLANK_BEFORE_OFFSET = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$)", re.ASCII)
 _MILLISECONDS = 10**11
 _SLOTS = {str(slot): slot for slot in range(law.EXTINFO)}
 _MOST_INTEGER, _LEAST_INTEGER = 2**64 - 1, -(2**63)
-# Builders that find their own mark add another; only so many characters at the end are looked at.
+# Meta's parameter builders may add their mark repeatedly; only so many characters at the end are looked at.
 _APPENDIX = re.compile(rf"(?:{law.APPENDIX}){{1,3}}\Z", re.ASCII)
 _ANY_APPENDIX = re.compile(rf"(?:{law.APPENDIX}|{law.OLD_APPENDIX}){{1,3}}\Z", re.ASCII)
 _LONGEST_APPENDIX = 27
@@ -41,7 +42,7 @@ class RefusedValueError(ValueError):
         Args:
             why: A message for the sender, without contact data.
             field: The member.
-            subcode: Graph's, or 0.
+            subcode: The subcode that Graph would give, or 0.
         """
         super().__init__(why)
         self.field = field
@@ -49,10 +50,10 @@ class RefusedValueError(ValueError):
 
 
 def time_of(claimed: Any, field: str = "event_time") -> int:
-    """Return a time in Unix seconds: of a number, of digits, of ISO 8601 with an offset.
+    """Return a time in Unix seconds, from a number, from digits, or from ISO 8601 with an offset.
 
     Raises:
-        RefusedValueError: when it is none, or in milliseconds.
+        RefusedValueError: when it is no time, or in milliseconds.
     """
     seconds = _seconds(claimed)
     if seconds is None:
@@ -84,7 +85,7 @@ def _seconds_of_iso(text: str) -> int | None:
 
 
 def flag_of(claimed: Any, field: str) -> bool | None:
-    """Return a truth, however a language writes it; None for none.
+    """Return a boolean, in whatever form a language writes it; None if there is no value.
 
     Raises:
         RefusedValueError: when it is neither yes nor no.
@@ -108,7 +109,7 @@ def text_or_number(claimed: Any) -> str | None:
 
 
 def object_of(claimed: Any, field: str) -> Mapping[str, Any]:
-    """Return an object, or what JSON text says of one; nothing for null and for empty lists, as PHP writes them.
+    """Return an object, given as such or as JSON text; an empty one for null, "", and empty lists, as PHP writes them.
 
     Raises:
         RefusedValueError: when it is something else.
@@ -122,7 +123,7 @@ def object_of(claimed: Any, field: str) -> Mapping[str, Any]:
 
 
 def from_json_text(claimed: Any) -> Any:
-    """Return what JSON text of an object or a list says; anything else as it is."""
+    """Return the object or list that JSON text holds; anything else as it is."""
     if isinstance(claimed, str) and claimed.lstrip()[:1] in ("{", "["):
         try:
             value = exactly(claimed.encode(errors="replace"))
@@ -143,7 +144,7 @@ def without_nulls(value: Any) -> Any:
         written = orjson.dumps(value)
     except TypeError:  # a number beyond 64 bits, for example
         return _without_nulls(value)
-    # Of most values nothing is to be taken, and to write one costs a tenth of going through it.
+    # Most values hold no nulls, and writing a value as JSON costs a tenth of walking through it.
     return _without_nulls(value) if b"null" in written or b"[]" in written else value
 
 
@@ -159,7 +160,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def slots_of(claimed: Any) -> list[str]:
-    """Return the 16 texts of ``extinfo``, of a list that may be short and have holes, or of an object with numbers."""
+    """Return the 16 texts of ``extinfo``, from a list that may be short or have nulls, or from an object."""
     value = from_json_text(claimed)
     slots = [""] * law.EXTINFO
     members: Sequence[tuple[Any, Any]] = ()
@@ -174,7 +175,7 @@ def slots_of(claimed: Any) -> list[str]:
 
 
 def _slot(member: Any) -> str:
-    """Return what a slot says; the density of a screen may be a fraction."""
+    """Return a slot as text; the density of a screen may be a fraction."""
     text = text_or_number(member)
     if text is None and isinstance(member, float):
         return repr(member)
@@ -187,7 +188,7 @@ def without_appendix(text: str) -> str:
 
 
 def ip_address_of(text: str) -> IPv4Address | IPv6Address | None:
-    """Return an IP address without such a mark, old ones too: no address ends like these; None for anything else."""
+    """Return an IP address without the marks of Meta's libraries, which no address ends with; None for other text."""
     try:
         address = ip_address(_ANY_APPENDIX.sub("", text.strip()[: _LONGEST_ADDRESS + _LONGEST_APPENDIX]))
     except ValueError:

@@ -25,9 +25,9 @@ class ApiError:
 
     Attributes:
         message: For developers.
-        code: 100 is "invalid parameter", with which most of what the Conversions API refuses comes, and a `subcode`.
+        code: 100 is "invalid parameter": most refusals of the Conversions API have it, with a `subcode`.
         subcode: None leaves `error_subcode` out.
-        status: Of HTTP.
+        status: The HTTP status.
         type: Graph's class of errors.
         user_title: `error_user_title`; None leaves it out.
         user_message: `error_user_msg`; None leaves it out.
@@ -65,7 +65,7 @@ class ApiError:
 
 
 def received(count: int, trace: str) -> Answer:
-    """Return the success: how many events were accepted, which says nothing of how many were matched."""
+    """Return the answer of success: how many events were accepted, which does not say how many were matched."""
     return Answer(200, orjson.dumps({"events_received": count, "messages": [], "fbtrace_id": trace}))
 
 

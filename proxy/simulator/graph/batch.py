@@ -21,13 +21,13 @@ HEADERS = [{"name": "Content-Type", "value": "application/json"}]
 
 
 def calls(query: str, content_type: str, authorization: str, body: bytes) -> list[Posted | ApiError]:
-    """Return the calls of a batch as requests of their own, an error in the place of each that is no events edge.
+    """Return the calls of a batch as requests of their own, with an error in place of each that posts no events.
 
     Args:
-        query: Of the address, not decoded.
+        query: The query of the address, not decoded.
         content_type: The header.
         authorization: The header.
-        body: As it came.
+        body: The body as it came.
 
     Raises:
         UnreadableError: When there is no list of at most 50 calls.

@@ -16,7 +16,7 @@ class TooDeepError(ValueError):
 
 
 def nested(pairs: list[tuple[str, Any]], name: str) -> list[Any]:
-    """Return what the bracketed text fields of a name say together, in the order of their first appearance.
+    """Return the values that the bracketed text fields of a name make up, in the order of their first appearance.
 
     Below the first brackets, keys that count up from 0 make a list.
 

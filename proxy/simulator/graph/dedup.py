@@ -40,8 +40,8 @@ class Copy:
         name: The event's name.
         id: The event's id, which both sides should share.
         event: The Conversions API object as it came, or the Pixel's parameters as a flat dict.
-        read: The event in the one shape that the rules judge; of a browser copy the same as `event`.
-        request: What a server's request says beside its events, such as `test_event_code`.
+        read: The event in the form that `reading.read` gives it; for a browser copy the same as `event`.
+        request: The fields of a server's request besides its events, such as `test_event_code`.
     """
 
     received_at: int
@@ -83,7 +83,7 @@ class Pair:
 
     @property
     def unsure(self) -> bool:
-        """Whether the count rests on a server copy being the duplicate of another, of which Meta says nothing."""
+        """Whether the count assumes that one server copy is a duplicate of another, of which Meta says nothing."""
         return any(sum(copy.source == "server" for copy in window) > 1 for window in _windows(self.copies))
 
     @property
@@ -106,7 +106,7 @@ def counted(copies: Sequence[Copy]) -> int:
 
 
 def pairs(copies: Iterable[Copy]) -> list[Pair]:
-    """Return the events behind all copies, which come oldest first, in order of first receipt.
+    """Return the events that the copies belong to, in order of first receipt.
 
     Args:
         copies: Everything accepted, oldest first.
@@ -168,7 +168,7 @@ _PairsByPerson = dict[tuple[str, str, By, str], list[Pair]]
 class _Matcher:
     """Sorts copies into pairs; browser copies with an id are kept apart from those without.
 
-    A server copy with an id never meets a browser copy with another, so it need not look at them.
+    A server copy with an id never matches a browser copy with another id, so it need not look at those with an id.
     """
 
     found: list[Pair] = field(default_factory=list)

@@ -77,7 +77,7 @@ class EventsEdge:
             return no_token()
         if self.tokens is None or token == self.tokens[pixel]:
             return None
-        # The token of a neighbour is a good token that may not see this pixel.
+        # The token of another pixel is valid, but may not see this pixel.
         return no_object(pixel) if token in self.tokens.values() else bad_token("Invalid OAuth access token.")
 
     def _wrong_proof(self, pixel: str, token: str | None, pairs: wire.Pairs) -> ApiError | None:

@@ -86,7 +86,7 @@ def _wrong(detail: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Fault:
-    """An order being followed."""
+    """A fault in force: its order, when it ends on the monotonic clock, and how many requests met it."""
 
     order: Order
     ends: float
@@ -114,7 +114,7 @@ class ActiveFaults:
         self._active: dict[str | None, Fault] = {}
 
     def follow(self, order: Order) -> None:
-        """Replace the fault of the order's pixel, or end it; an order without pixel or mode ends all."""
+        """Replace the fault of the order's pixel, or end it; an order with neither pixel nor mode ends all."""
         if order.mode in (None, "none") and order.pixel is None:
             self.clear()
             return
@@ -145,7 +145,7 @@ class ActiveFaults:
         """Wait until a fault is over, the client has left or a time has passed.
 
         Args:
-            fault: What the request met.
+            fault: The fault that holds the request up.
             waiting: Tells whether the client is still there.
             seconds: The longest wait.
         """

@@ -1,7 +1,7 @@
-"""What Graph accepts without a complaint although it will match or report badly: remarks on accepted events.
+"""Remarks on accepted events: what Graph takes without a complaint although it will match or report badly.
 
-Each remark is a problem's short name and the field it is about. Derived from Meta's parameter pages; none of
-these makes Graph refuse an event, as far as its pages and recorded answers show.
+A remark is a problem's short name and the field it is about. The remarks are derived from Meta's parameter pages; none
+of these problems makes Graph refuse an event, as far as its pages and recorded answers show.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What the simulator accepted, and what it makes of it."""
+"""What the simulator accepted, and the report on it."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator

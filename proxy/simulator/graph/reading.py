@@ -26,7 +26,7 @@ Reader = Callable[[Any], Any]
 
 
 def read(event: Any) -> Any:
-    """Return an event in the one shape; what is no object is returned as it is."""
+    """Return an event in the shape that the rules judge; a value that is no object is returned as it is."""
     return _members(event, EVENT) if isinstance(event, dict) else event
 
 
@@ -75,7 +75,7 @@ def _items(value: Any) -> Any:
 
 
 def _options(value: Any) -> Any:
-    # An empty list is a statement of its own: the use is not limited.
+    # An empty list has a meaning of its own: the use of the data is not limited.
     return _list(_decoded(value)) or []
 
 

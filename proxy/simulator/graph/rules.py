@@ -33,7 +33,7 @@ CURRENCY = re.compile(r"[A-Za-z]{3}")
 
 
 def refuse(events: Sequence[Any], now: float) -> ApiError | None:
-    """Return why the whole request is refused, or None; the first bad event takes its good neighbours down.
+    """Return why the whole request is refused, or None; one bad event is enough, and the first one is the reason.
 
     Args:
         events: The decoded `data`, each event in the shape that `read` gives it.

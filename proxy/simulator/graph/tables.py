@@ -43,7 +43,7 @@ TAKEN: Mapping[str, str] = {
     "opt_out": "true or false",
     "data_processing_options": 'a list such as ["LDU"]',
 }
-"""What is accepted where the type alone would say too little."""
+"""By field: what is accepted, in words, where the name of the type would say too little."""
 
 LEAD_ID = re.compile(r"\d{15,17}", re.ASCII)
 """Meta's conversion-leads page: 15 to 17 digits. Many lie beyond 2^53, where JavaScript and floats round them."""

@@ -32,11 +32,11 @@ def parameters(query: str, content_type: str, body: bytes) -> Pairs:
     """Return all parameters of a request, those of the address first.
 
     Args:
-        query: Of the address, not decoded.
-        content_type: The header. A body that begins as a JSON object is JSON, whatever else than multipart it is
-            declared as; otherwise one of any other type than JSON, multipart and urlencoded carries no parameters, as
-            with PHP servers.
-        body: As it came.
+        query: The query of the address, not decoded.
+        content_type: The header. A body that begins like a JSON object is read as JSON, unless it is declared as
+            multipart. Any other body carries parameters only if its type is JSON, multipart or urlencoded, as with PHP
+            servers.
+        body: The body as it came.
 
     Raises:
         UnreadableError: When a body that should be JSON is not a JSON object.
@@ -64,7 +64,7 @@ def first(pairs: Pairs, name: str) -> str | None:
 
 
 def flat(pairs: Pairs) -> dict[str, str]:
-    """Return the text values by name; of several the last."""
+    """Return the text values by name; the last one if a name comes several times."""
     return {name: value for name, value in pairs if isinstance(value, str)}
 
 

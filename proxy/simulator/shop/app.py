@@ -139,7 +139,7 @@ class _Shop:
         return response
 
     def _pixel(self, positions: dict[str, str], consent: str) -> str:
-        # Of a stored consent nothing is said: a grant that waits in the queue behind a revoke is never run.
+        # With a stored consent the page revokes nothing: a grant that waits in the queue behind a revoke is never run.
         ask = positions["consent"] == "ask" and consent != "granted"
         address = escape(self._settings.tag_url)
         tags = {

@@ -1,8 +1,8 @@
-"""Meta's Python SDK, unmodified, as a program of its own: sends cases to a host, and prints how each was answered.
+"""Meta's Python SDK, unmodified, in a program of its own: it sends cases to a host, and prints how each was answered.
 
 Arguments: the host with its path, the access token, the pixel, a mark that all event ids begin with, the time in
-seconds, and what to send: ``all``, which also prints the fields that it lacks, or names of bad cases, each behind the
-way to send it, such as ``asynchronous:too old``.
+seconds, and what to send: ``all``, which also prints the SDK's fields that the program does not set, or names of bad
+cases, each with the way to send it before it, such as ``asynchronous:too old``.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Answers = list[Mapping[str, Any]]
 
 
 class _Client(HttpServiceInterface):  # type: ignore[misc]
-    """Sends as a program might that brings its own client."""
+    """An HTTP client of the program's own, which the SDK lets a program bring."""
 
     def __init__(self, body: str) -> None:
         self._body = body
@@ -92,7 +92,7 @@ def by_pixel(sent: Sequence[Any], **fields: str) -> Answers:
 
 
 def in_graph_batch(sent: Sequence[Any]) -> Answers:
-    """Send by Graph's own batch endpoint, which Graph's edge for events does not need."""
+    """Send through Graph's general batch endpoint, which the endpoint for events does not need."""
     batch = FacebookAdsApi.get_default_api().new_batch()
     AdsPixel(PIXEL).create_event(params={"data": [event.normalize() for event in sent]}, batch=batch)
     batch.execute()
@@ -103,7 +103,7 @@ WAYS = {way.__name__: way for way in (synchronous, as_form, as_json, asynchronou
 
 
 def all_sent() -> dict[str, Answers]:
-    """Send all there is, and return how it was answered."""
+    """Send all events in all ways, and return the answers, by case and request."""
     made: dict[str, Callable[[], Answers]] = {
         "whole": lambda: synchronous([events.whole(source) for source in ActionSource], **FIELDS),
         "one person": lambda: synchronous([events.one_person()]),
@@ -125,7 +125,7 @@ def _shows_token(error: Exception) -> bool:
 
 
 def refused(case: str) -> Mapping[str, Any]:
-    """Send a case, and return what its caller sees."""
+    """Send a bad case, and return what the program sees of the error."""
     way, _, name = case.partition(":")
     try:
         {**WAYS, "in_graph_batch": in_graph_batch}[way](events.cases()[name]())

@@ -1,4 +1,4 @@
-"""Events as programs make them with Meta's Python SDK: all fields for all sources, each alone, each word and name."""
+"""Events as programs make them with Meta's Python SDK: with all fields, with single fields, and with each enum word."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
@@ -46,13 +46,13 @@ MESSAGES = (
 
 
 class Events:
-    """Makes events whose ids and orders begin with a mark."""
+    """Makes events whose ids and order ids begin with a mark."""
 
     def __init__(self, mark: str, now: int) -> None:
         self._mark, self._now, self._numbers = mark, now, count()
 
     def plain(self, name: str = "Purchase", **more: Any) -> Event:
-        """Return an event of a website with what Meta requires, and more or else where it is said."""
+        """Return a website event with the fields that Meta requires; keyword arguments add fields or replace them."""
         settings = {
             "event_name": name,
             "event_time": self._now - 60,
@@ -65,11 +65,11 @@ class Events:
         return Event(**{**settings, **more})
 
     def app_data(self) -> AppData:
-        """Return all that there is of an app."""
+        """Return app data with every field."""
         return AppData(**APP, extinfo=ExtendedDeviceInfo(**DEVICE))
 
     def whole(self, source: ActionSource = ActionSource.WEBSITE, person: UserData | None = None) -> Event:
-        """Return an event with every field that there is."""
+        """Return an event with every field."""
         number = next(self._numbers)
         attribution = AttributionData(**ATTRIBUTION, visit_time=self._now - 9000, touchpoint_ts=self._now - 8000)
         for name, value in UNWRITABLE.items():
@@ -92,11 +92,11 @@ class Events:
         )
 
     def one_person(self) -> Event:
-        """Return an event whose person is set by the names of single values."""
+        """Return an event whose person is set by the SDK's fields for single values."""
         return self.whole(person=UserData(**ONE_PERSON))
 
     def sources(self) -> Iterator[Event]:
-        """Yield every name from every source, with what each requires."""
+        """Yield an event of every name from every action source, with the fields that the source requires."""
         for source in ActionSource:
             person = UserData(email="nora.example@shop.example", client_user_agent=AGENT)
             more: dict[str, Any] = {"event_source_url": None} if source is not ActionSource.WEBSITE else {}
@@ -109,7 +109,7 @@ class Events:
                 yield self.plain(name, action_source=source, user_data=person, **more)
 
     def alone(self) -> Iterator[Event]:
-        """Yield each field of each object by itself, beside the least that Meta requires."""
+        """Yield for each field of each object an event with this field and little more than Meta requires."""
         for values in (PERSON, ONE_PERSON):
             for name, value in values.items():
                 person: dict[str, Any] = {"fbp": "fb.1.1700000000000.77", "client_user_agent": AGENT, name: value}
@@ -131,7 +131,7 @@ class Events:
             yield self.plain("Lead", attribution_data=AttributionData(**{name: value}))
 
     def words(self) -> Iterator[Event]:
-        """Yield each word of each enumeration."""
+        """Yield an event for each member of each enumeration."""
         for category in DeliveryCategory:
             item = Content(product_id="sku-1", delivery_category=category)
             yield self.plain("Lead", custom_data=CustomData(contents=[item], delivery_category=category))
@@ -150,7 +150,7 @@ class Events:
                 yield self.plain("Lead", attribution_data=attribution)
 
     def edges(self) -> Iterator[Event]:
-        """Yield values at the edge of their ranges, and empty ones."""
+        """Yield events with values at the edge of their ranges, and with empty values."""
         zeros = CustomData(value=0, net_revenue=-12.5, currency="JPY", predicted_ltv=0, num_items=0)
         yield self.plain(custom_data=zeros, opt_out=False)
         yield self.plain(data_processing_options=[])
@@ -173,7 +173,7 @@ class Events:
         )
 
     def of_request(self) -> Iterator[Event]:
-        """Yield events that take their browser's ids and addresses from a visitor's request, as the SDK offers."""
+        """Yield events whose browser ids and addresses the SDK takes from a visitor's request."""
         context = {
             "HTTP_HOST": "shop.example",
             "HTTP_COOKIE": "_fbp=fb.1.1700000000000.1116446470; _fbc=fb.1.1700000000000.AbCdEf",
@@ -190,7 +190,7 @@ class Events:
             yield event
 
     def cases(self) -> dict[str, Callable[[], Sequence[Any]]]:
-        """Return what Graph refuses, by what is wrong with it, and an event with which nothing is wrong."""
+        """Return events that Graph refuses, each by its fault, and "plain", which it accepts."""
         old: dict[str, Any] = {"event_time": self._now - 30 * 86_400}
         broad = UserData(country_code="de", client_user_agent=AGENT)
         message: dict[str, Any] = {"action_source": ActionSource.BUSINESS_MESSAGING}

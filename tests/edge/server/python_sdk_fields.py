@@ -1,4 +1,4 @@
-"""A value for every field of Meta's Python SDK; reflection says when it has a field or a class more."""
+"""A value for every field of Meta's Python SDK; ``unsent`` finds fields and classes that a newer SDK adds."""
 
 import enum
 import importlib
@@ -34,7 +34,7 @@ ONE_PERSON: Values = {
     "zip_code": "61348",
     "external_id": "customer-4711",
 }
-"""Names of single values; the same fields as the lists below."""
+"""The SDK's names for single values; they set the same fields as the lists below."""
 PERSON: Values = {
     "emails": ["nora.example@shop.example", "n.other@shop.example"],
     "phones": ["+49 30 901820", "0043 1 5880000"],
@@ -142,7 +142,7 @@ ATTRIBUTION: Values = {
     "total_credit": 1.0,
     "partner_client_id": "workspace-7",
 }
-# The SDK takes these as enumerations alone, which its own JSON writer then refuses.
+# The SDK takes these only as enumeration members, which its own JSON writer then refuses.
 UNWRITABLE: Values = {
     "attribution_method": AttributionMethod.DEEPLINK.value,
     "decline_reason": DeclineReason.DUPLICATED.value,
@@ -155,10 +155,10 @@ FIELDS: Values = {
     "upload_source": "till",
     "partner_agent": "shop-7",
 }
-# Arguments of constructors that cannot be read again; the ways to send use them.
+# Constructor arguments that cannot be read back from an object; the ways to send use them.
 _OF_WAYS = {"pixel_id", "http_client", "access_token", "appsecret"}
 _ENUMS = (ActionSource, AttributionMethod, AttributionModel, DeclineReason, DeliveryCategory, Gender, MessagingChannel)
-# What sends, or what the SDK does by itself; the cases use those of them that somebody calls.
+# Classes that send, or that the SDK uses itself; the cases use those that programs call.
 _OTHERS = {"BatchProcessor", "EventResponse", "HttpMethod", "HttpServiceInterface", "Normalize", "Preference"} | {
     "RequestOptions",
     "Util",
@@ -166,7 +166,7 @@ _OTHERS = {"BatchProcessor", "EventResponse", "HttpMethod", "HttpServiceInterfac
 
 
 def unsent(samples: Iterable[Any]) -> list[str]:
-    """Return the fields and classes of the SDK that samples do not have, which are those of a later version."""
+    """Return the fields and classes of the SDK that the samples do not use, as a later version may add."""
     found: dict[type, list[Any]] = {}
     for sample in samples:
         _collect(sample, found)
@@ -181,7 +181,7 @@ def unsent(samples: Iterable[Any]) -> list[str]:
 
 
 def _collect(sample: Any, found: dict[type, list[Any]]) -> None:
-    """Note a sample and what it is made of by class."""
+    """Add a sample and all objects in it to ``found``, by class."""
     if isinstance(sample, list):
         for member in sample:
             _collect(member, found)
@@ -192,7 +192,7 @@ def _collect(sample: Any, found: dict[type, list[Any]]) -> None:
 
 
 def _fields(owner: type) -> set[str]:
-    """Return what can be set of a class: by its constructor, as a property, or as it says itself."""
+    """Return the names of all fields of a class: constructor parameters, properties and its ``param_types``."""
     setters = {name for name, member in inspect.getmembers(owner) if isinstance(member, property) and member.fset}
     return setters | set(inspect.signature(owner).parameters) | set(getattr(owner, "param_types", ()))
 

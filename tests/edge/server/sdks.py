@@ -1,4 +1,4 @@
-"""Meta's SDKs as programs, a shop that they send to, and what of their events the proxy may change."""
+"""Meta's SDKs as programs, a shop that they send to, and the changes that the proxy may make to their events."""
 
 import asyncio
 import hashlib
@@ -28,15 +28,15 @@ OTHER_SITE = {
     "orders": AT_ONCE,
     "pixel": [{"id": OTHER_PIXEL, "access_token": TOKEN}],
 }
-"""Of another owner on the same proxy."""
+"""A site of another owner on the same proxy."""
 STARTED = int(time.time())
 _HERE = Path(__file__).parent
 _RUN_S = 300.0
-"""Ends only a program that hangs: an SDK sets no time limit of its own."""
-# Where `make bench` puts the peers, for whoever has them there already.
+"""Seconds after which a program that hangs is ended: an SDK sets no time limit of its own."""
+# The directory where `make bench` installs the peers, for machines that have them already.
 _PEERS = ROOT / "build" / "peers"
 _NUMBERS = {"lead_id", "fb_login_id"}
-# Match keys that are never hashed, and so have one value.
+# Match keys that are never hashed, and so have a single value and no list.
 _PLAIN = {
     *("client_ip_address", "client_user_agent", "fbc", "fbp", "subscription_id", "madid", "anon_id", "ctwa_clid"),
     "page_id",
@@ -47,14 +47,14 @@ _MARK_OF_A_BUILDER = re.compile(r"\.AQ[\w-]{6}$", re.ASCII)
 
 @dataclass(frozen=True)
 class Sdk:
-    """One SDK: what runs its program, and where the SDK is."""
+    """An SDK: the command that runs its program, and the environment in which the program finds the SDK."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
 
     async def run(self, base: str, token: str, mark: str, *names: str, pixel: str = PIXEL) -> dict[str, Any]:
-        """Send cases to a host, and return how each was answered."""
+        """Run the program to send cases to a host, and return the answers by case."""
         arguments = (base, token, pixel, mark, str(STARTED), *names)
         process = await asyncio.create_subprocess_exec(
             *self.command,
@@ -92,7 +92,7 @@ SDKS = {"python": _python, "node": _node}
 
 
 async def recorded(shop: Installation, mark: str, count: int) -> dict[str, dict[str, Any]]:
-    """Wait until so many events whose ids begin with a mark are at the simulator; return them without it, by id."""
+    """Wait until the simulator has ``count`` events whose ids begin with a mark; return them without it, by id."""
 
     async def look() -> dict[str, dict[str, Any]] | None:
         found = (await get_json(shop.session, f"{shop.graph}/sim/events"))["events"]
@@ -104,7 +104,7 @@ async def recorded(shop: Installation, mark: str, count: int) -> dict[str, dict[
 
 
 def enriched(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event as the proxy writes it: the documented changes of form, made independently of it."""
+    """Return an event as the proxy should write it: this repeats the documented changes of form independently."""
     written = {name: _without_nulls(value) for name, value in event.items()}
     written["user_data"] = {name: _key(name, value) for name, value in written.get("user_data", {}).items()}
     for name in {"event_source_url", "referrer_url"}.intersection(written):

@@ -1,4 +1,4 @@
-"""The bytes of server bodies in memory: bounded in all, and shared by whoever holds some."""
+"""The memory for server request bodies: bounded in all, and shared fairly by the clients that use it."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from proxy.edge.server.body import BodyRoom, NoRoomError
 
 
 def test_half_of_it_is_anybodys() -> None:
-    """A single client takes half, and no more."""
+    """A single client gets half of the room, and no more."""
     room = BodyRoom(100)
     room.take("a", 50)
 
@@ -17,7 +17,7 @@ def test_half_of_it_is_anybodys() -> None:
 
 
 def test_who_comes_last_still_gets_in() -> None:
-    """Beyond the half each client has its part, so a flood of one leaves room for others."""
+    """Beyond the half each client gets only a part, so that one client's flood leaves room for others."""
     room = BodyRoom(100)
     room.take("flood", 50)
     room.take("b", 20)
@@ -29,7 +29,7 @@ def test_who_comes_last_still_gets_in() -> None:
 
 
 def test_what_was_refused_was_not_counted() -> None:
-    """A refusal takes no room."""
+    """A refused body takes no room."""
     room = BodyRoom(100)
     for _ in range(1000):
         with pytest.raises(NoRoomError):
@@ -39,7 +39,7 @@ def test_what_was_refused_was_not_counted() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 60)), max_size=60))
 def test_what_is_freed_can_be_taken_again(steps: list[tuple[str, int]]) -> None:
-    """Whatever was taken and freed, an empty room is as large as before, and never held more than its bytes."""
+    """After any sequence of bodies an empty room is as large as before, and it never held more than its bytes."""
     room, held = BodyRoom(100), list[tuple[str, int]]()
     for network, size in steps:
         try:

@@ -1,4 +1,4 @@
-"""Webhooks over real sockets: who may send them, what is answered, and what arrives at Graph."""
+"""Webhooks over real sockets: who may send them, how they are answered, and what arrives at Graph."""
 
 import base64
 import gzip
@@ -60,7 +60,7 @@ def stripe(name: str, **members: Any) -> dict[str, Any]:
 
 
 def signed(kind: str, body: bytes, topic: str = "", secret: str = "") -> dict[str, str]:
-    """Return the headers of a genuine webhook."""
+    """Return the headers of a correctly signed webhook."""
     key = (secret or SECRETS[kind]).encode()
     if kind == "stripe":
         now = int(time.time())
@@ -79,7 +79,7 @@ async def post(
 
 
 async def send(shop: Installation, kind: str, body: Mapping[str, Any], topic: str = "") -> dict[str, Any]:
-    """Send a genuine webhook; fail unless it is answered 200."""
+    """Send a correctly signed webhook; fail unless it is answered 200."""
     data = orjson.dumps(body)
     status, _, answer = await post(shop, f"/hooks/shop/{kind}", data, signed(kind, data, topic))
     assert status == 200, answer
@@ -87,7 +87,7 @@ async def send(shop: Installation, kind: str, body: Mapping[str, Any], topic: st
 
 
 async def delivered(shop: Installation, count: int) -> list[dict[str, Any]]:
-    """Wait until so many events arrived at Graph; return them by time of arrival."""
+    """Wait until ``count`` events have arrived at Graph; return them in the order of arrival."""
     await shop.counted(count)
     found = await get_json(shop.session, f"{shop.graph}/sim/events")
     return [entry["event"] for entry in reversed(found["events"])]
@@ -101,7 +101,7 @@ async def ledger(shop: Installation, **wanted: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("path", ["/hooks/shop/shopify", "//hooks/shop/shopify/", "/shop-tools/hooks/shop/shopify"])
 async def test_a_paid_order_arrives_at_graph(shop: Installation, path: str) -> None:
-    """At the root, with doubled slashes and under the prefix; hashed, with the buyer's address and not the shop's."""
+    """A paid order arrives from every path, with hashed contact data, and with the buyer's address, not the shop's."""
     data = orjson.dumps(golden("shopify_order_paid", email=PLANTED))
     status, headers, answer = await post(shop, path, data, signed("shopify", data, "orders/paid"))
     (event,) = await delivered(shop, 1)
@@ -117,7 +117,7 @@ async def test_a_paid_order_arrives_at_graph(shop: Installation, path: str) -> N
 
 @pytest.mark.parametrize("kind", SECRETS)
 async def test_a_webhook_that_nobody_signed_is_refused(shop: Installation, kind: str) -> None:
-    """401 in Graph's shape, and nothing of it is stored: another secret, another body, no signature at all."""
+    """A webhook with another secret, another body or no signature gets 401 in Graph's shape, and nothing is stored."""
     data = orjson.dumps(golden("shopify_order_paid"))
     for headers, body in (
         ({}, data),
@@ -130,7 +130,7 @@ async def test_a_webhook_that_nobody_signed_is_refused(shop: Installation, kind:
 
 
 async def test_an_older_secret_may_still_sign(shop: Installation) -> None:
-    """While a secret is exchanged, webhooks come signed with either."""
+    """While a secret is being replaced, webhooks signed with the older one are accepted too."""
     data = orjson.dumps(golden("shopify_order_paid"))
     headers = signed("shopify", data, "orders/paid", "an older secret")
 
@@ -150,13 +150,13 @@ async def test_an_older_secret_may_still_sign(shop: Installation) -> None:
 async def test_other_addresses_are_answered_in_graphs_shape(
     shop: Installation, method: str, path: str, status: int
 ) -> None:
-    """A mistyped name of the site says so at once, in JSON."""
+    """A mistyped site name or address is answered at once with an error in JSON."""
     async with shop.session.request(method, f"{shop.public}{path}", data=b"{}") as answer:
         assert (answer.status, sorted(await answer.json())) == (status, ["error"])
 
 
 async def test_the_ping_of_woocommerce_is_answered_200(shop: Installation) -> None:
-    """It is unsigned; the same from the other shops is not."""
+    """WooCommerce's unsigned ping is answered 200; an unsigned request of another shop system is not."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
 
     assert (await post(shop, "/hooks/shop/woocommerce", b"webhook_id=5", form))[0] == 200
@@ -165,7 +165,7 @@ async def test_the_ping_of_woocommerce_is_answered_200(shop: Installation) -> No
 
 
 async def test_what_is_no_sale_is_answered_200(shop: Installation) -> None:
-    """A shop takes the address away that refuses too often, so it hears why and nothing more happens."""
+    """A webhook that is no sale is answered 200 with the reason, since shops drop addresses that refuse too often."""
     pending = await send(shop, "woocommerce", golden("woocommerce_order", status="on-hold"), "order.updated")
     other = await send(shop, "shopify", {"id": 1}, "products/update")
     test_mode = await send(shop, "stripe", golden("stripe_checkout", livemode=False))
@@ -175,7 +175,7 @@ async def test_what_is_no_sale_is_answered_200(shop: Installation) -> None:
 
 
 async def test_a_packed_webhook_is_refused_unread(shop: Installation) -> None:
-    """No shop packs what it signs; a stranger's bomb is not unpacked to be hashed."""
+    """A compressed webhook is refused without unpacking: shops send none, and it could be a bomb."""
     data = gzip.compress(orjson.dumps(golden("shopify_order_paid")))
     headers = signed("shopify", data, "orders/paid") | {"Content-Encoding": "gzip"}
 
@@ -183,7 +183,7 @@ async def test_a_packed_webhook_is_refused_unread(shop: Installation) -> None:
 
 
 async def test_a_signed_body_that_is_no_json_is_refused(shop: Installation) -> None:
-    """400 names it; numbers, lists and deep nesting are none either."""
+    """A signed body that is not a JSON object, or too deep, gets 400 with a message."""
     for body in (b"", b"{", b"[]", b"1", b"[" * 100_000):
         status, _, answer = await post(shop, "/hooks/shop/shopify", body, signed("shopify", body, "orders/paid"))
         assert (status, sorted(answer)) == (400, ["error"])
@@ -193,7 +193,7 @@ async def test_a_signed_body_that_is_no_json_is_refused(shop: Installation) -> N
 async def test_what_cannot_be_stored_is_asked_for_again(
     shop: Installation, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """503 with a time, so that the shop tries again: a queue that fails is no fault of the webhook."""
+    """If the queue fails, the answer is 503 with a time, so that the shop tries again."""
 
     async def fail(*_arguments: object, **_more: object) -> object:
         raise QueueError("the disk is full")
@@ -206,7 +206,7 @@ async def test_what_cannot_be_stored_is_asked_for_again(
 
 
 async def test_an_order_that_is_told_again_is_sent_once(shop: Installation) -> None:
-    """WooCommerce tells of an order with each edit; of a refund once, whatever id the copies have."""
+    """WooCommerce reports an order at each edit, and a refund; the order is sent once, whatever ids the copies have."""
     order = golden("woocommerce_order")
     await send(shop, "woocommerce", order, "order.created")
     meta = [{"key": "_event_id", "value": "another-id"}]
@@ -222,7 +222,7 @@ async def test_an_order_that_is_told_again_is_sent_once(shop: Installation) -> N
 
 
 async def test_a_refund_without_a_person_stands_in_the_ledger(shop: Installation) -> None:
-    """Shopify's refund names nobody, so Meta would refuse it; it is dropped with its reason, and answered 200."""
+    """Shopify's refund names no person, so Meta would refuse it; it is dropped with its reason, and answered 200."""
     await send(shop, "shopify", golden("shopify_refund"), "refunds/create")
     rows = await until(lambda: ledger(shop, reason="little_identity"))
 
@@ -230,7 +230,7 @@ async def test_a_refund_without_a_person_stands_in_the_ledger(shop: Installation
 
 
 async def test_a_trial_subscribes_once_and_renews(shop: Installation) -> None:
-    """Trial, its update, its first payment told twice, a renewal: one StartTrial, one Subscribe, one Renewal."""
+    """A trial, its update, its first payment twice and a renewal give one StartTrial, one Subscribe, one Renewal."""
     begin = stripe("stripe_trial")
     await send(shop, "stripe", begin)
     await send(shop, "stripe", begin | {"type": "customer.subscription.updated"})
@@ -245,7 +245,7 @@ async def test_a_trial_subscribes_once_and_renews(shop: Installation) -> None:
 
 
 async def test_a_trial_that_began_on_a_page_keeps_its_click(shop: Installation) -> None:
-    """Stripe knows the page's event id and the address: one trial, one Subscribe, renewals, all of one browser."""
+    """If Stripe has the event id of the page's StartTrial, the trial is one event, and all have the page's click id."""
     click, whom = "fb.1.1763600000000.IwAR9", {PIXEL: {"em": "sam@mail.example"}}
     told = {"event_id": "trial-7"}
     paying = {"type": "subscription_details", "subscription_details": {"subscription": "sub_1", "metadata": told}}
@@ -265,7 +265,7 @@ async def test_a_trial_that_began_on_a_page_keeps_its_click(shop: Installation) 
 
 
 async def test_a_customers_number_as_a_reference_costs_no_order(shop: Installation) -> None:
-    """Three checkouts of one customer, one of them told twice: three Purchases, each under an id of its own."""
+    """Three checkouts with a customer number as reference, one sent twice, are three Purchases with different ids."""
     for session in ("cs_1", "cs_2", "cs_2", "cs_3"):
         about: dict[str, Any] = {"id": session, "client_reference_id": "customer-9", "metadata": {}}
         await send(shop, "stripe", stripe("stripe_checkout", **about))
@@ -279,7 +279,7 @@ async def test_a_customers_number_as_a_reference_costs_no_order(shop: Installati
 async def test_a_first_payment_reaches_all_pixels_or_is_asked_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the queue fails, no pixel remembers a payment that another never got: the repeat is the first for both."""
+    """If the queue fails, no pixel remembers the payment, so its repeat is a Subscribe for both pixels."""
     pixels = [{"id": pixel, "access_token": TOKEN} for pixel in (PIXEL, "2222222222")]
     webhook = [{"kind": "stripe", "secret": SECRETS["stripe"]}]
     async with installation(tmp_path, webhook=webhook, pixel=pixels, orders=AT_ONCE) as shop:
@@ -308,7 +308,7 @@ def _files(directory: Path) -> list[bytes]:
 async def test_no_contact_data_of_a_webhook_is_logged_or_stored(
     shop: Installation, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither of one that is sent nor of one that is refused: not in the log, in no file, in no answer."""
+    """Contact data of an accepted or refused webhook is in no log line, no file and no answer."""
     caplog.set_level(logging.DEBUG)
     data = orjson.dumps(golden("shopify_order_paid", email=PLANTED))
     answers = [

@@ -1,4 +1,4 @@
-"""An order told by its page and by the shop's webhook, over real sockets, as it arrives at Graph."""
+"""Orders that both the page and the shop's webhook report, over real sockets, as they arrive at Graph."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ SECRET = "shopify-secret"
 TOKEN = "0c6bd3f0a1b24c8f9d11"
 GOLDEN = Path(__file__).parents[2] / "golden" / "hooks" / "shopify_order_paid.hook.json"
 TOGETHER_S = 5
-"""Seconds within which a busy machine takes all that is told of an order."""
+"""Seconds within which even a busy machine receives both reports of an order."""
 FBP, FBC = "fb.1.1700000000000.123456", "fb.1.1700000000000.IwAR2"
 
 
@@ -29,7 +29,7 @@ async def shop_with(directory: Path, **orders: Any) -> AsyncIterator[Installatio
 
 
 async def paid(shop: Installation, order_id: int, **members: Any) -> None:
-    """Let the shop tell of a paid order of which it knows no browser."""
+    """Send the shop's webhook for a paid order, which does not name the browser."""
     now = datetime.now(UTC).replace(microsecond=0).isoformat()
     order: dict[str, Any] = orjson.loads(GOLDEN.read_bytes())["body"]
     order |= {"id": order_id, "processed_at": now, "created_at": now, "note_attributes": [], "landing_site": "/"}
@@ -43,7 +43,7 @@ async def paid(shop: Installation, order_id: int, **members: Any) -> None:
 async def bought(
     shop: Installation, order_id: int | None, *, url: str = "https://shop.example/", **headers: str
 ) -> None:
-    """Let a page tell of its order, under an id of its own."""
+    """Send the page's Purchase for its order, with an id of its own."""
     event = purchase(order_id) if order_id else {"name": "InitiateCheckout", "id": "checkout-1"}
     status, *_ = await shop.post(wire(event, fbc=FBC, url=url), **headers)
     assert status == 204
@@ -55,7 +55,7 @@ def purchase(order_id: int) -> dict[str, Any]:
 
 
 async def rows(shop: Installation, count: int) -> list[Mapping[str, Any]]:
-    """Wait for so many rows of the ledger."""
+    """Wait for ``count`` rows of the ledger."""
 
     async def look() -> list[Mapping[str, Any]] | None:
         found: list[Mapping[str, Any]] = (await get_json(shop.session, f"{shop.operator}/api/events"))["events"]
@@ -73,7 +73,7 @@ async def purchases(shop: Installation) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("first", ["page", "server"])
 async def test_two_copies_become_one_event(tmp_path: Path, first: str) -> None:
-    """It has the shop's buyer, the page's id and its browser, whichever copy comes first."""
+    """Whichever report comes first, one event arrives, with the shop's buyer, the page's id and its browser."""
     async with shop_with(tmp_path, wait_seconds=TOGETHER_S) as shop:
         tellers = [bought, paid] if first == "page" else [paid, bought]
         for tell in tellers:
@@ -87,7 +87,7 @@ async def test_two_copies_become_one_event(tmp_path: Path, first: str) -> None:
 
 
 async def test_a_checkout_finds_the_order_that_no_page_told(tmp_path: Path) -> None:
-    """The token in the address of the checkout is the one that Shopify tells; the page's own Purchase never came."""
+    """An order without a page's Purchase gets its browser by the checkout token, which is in the page's address."""
     async with shop_with(tmp_path) as shop:
         await bought(shop, None, url=f"https://shop.example/checkouts/cn/{TOKEN}/information")
         await paid(shop, 1002)
@@ -98,7 +98,7 @@ async def test_a_checkout_finds_the_order_that_no_page_told(tmp_path: Path) -> N
 
 
 async def test_a_refusal_of_the_page_binds_the_shop(tmp_path: Path) -> None:
-    """The order of a browser with Global Privacy Control does not leave by the other way."""
+    """The shop's event of an order is dropped if its browser sent Global Privacy Control."""
     async with shop_with(tmp_path) as shop:
         await bought(shop, 1003, **{"Sec-GPC": "1"})
         await paid(shop, 1003)
@@ -110,7 +110,7 @@ async def test_a_refusal_of_the_page_binds_the_shop(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", ["refusal", "server"])
 async def test_an_opt_out_reaches_the_order_of_before(tmp_path: Path, first: str) -> None:
-    """Whoever opts out behind the purchase takes the browser's data, and the shop's event, with it."""
+    """An opt-out after the purchase stops the shop's event too, with the browser's data."""
     async with shop_with(tmp_path, wait_seconds=TOGETHER_S) as shop:
         _, headers, _ = await shop.post(wire(purchase(1006)))
         cookies = "; ".join(cookie.partition(";")[0] for cookie in headers.getall("Set-Cookie"))  # type: ignore[attr-defined]
@@ -130,7 +130,7 @@ async def opted_out(shop: Installation, cookies: str) -> None:
 
 
 async def test_a_held_purchase_leaves_when_it_is_paid(tmp_path: Path) -> None:
-    """A day's hold ends with the shop's word, and what leaves is the shop's event."""
+    """A Purchase that is held for a day is sent when the shop reports the payment, as the shop's event."""
     async with shop_with(tmp_path, hold_until_paid=True) as shop:
         await bought(shop, 1004)
         await paid(shop, 1004)
@@ -142,7 +142,7 @@ async def test_a_held_purchase_leaves_when_it_is_paid(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("settings", "reason"), [({"unknown_people": "drop"}, "no_consent"), ({}, "")])
 async def test_people_never_seen(tmp_path: Path, settings: dict[str, str], reason: str) -> None:
-    """An order by telephone is sent or not as the site says, once nobody was found."""
+    """An order without any known browser, as by telephone, is sent or dropped as the site's setting says."""
     async with shop_with(tmp_path, **settings) as shop:
         await paid(shop, 1005)
         (row,) = await rows(shop, 1)

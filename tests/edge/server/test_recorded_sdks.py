@@ -1,4 +1,4 @@
-"""Bytes that clients of Meta's API send, recorded or after their source: what they mean arrives at Graph."""
+"""Requests of clients of Meta's API, recorded or rebuilt from their source: their events arrive at Graph."""
 
 import json
 import re
@@ -29,7 +29,7 @@ GOLDEN_S = 1764000000
 
 
 def moved(payload: dict[str, Any], seconds: int) -> dict[str, Any]:
-    """Return a golden payload with its times so much later, the one in a click id made at that time among them."""
+    """Return a golden payload without its event time, with a click id made at that time moved by ``seconds``."""
     text = json.dumps({name: value for name, value in payload.items() if name != "event_time"})
     made_at = payload["event_time"]
     moved: dict[str, Any] = json.loads(text.replace(f"fb.1.{made_at}000", f"fb.1.{made_at + seconds}000"))
@@ -37,7 +37,7 @@ def moved(payload: dict[str, Any], seconds: int) -> dict[str, Any]:
 
 
 def of_now(text: str, seconds: int) -> str:
-    """Return a recorded body or query with the key of the test, and with times that lie so much later."""
+    """Return a recorded body or query with the test's key, and with its times moved by ``seconds``."""
     text = re.sub(r"(?<![.\d])17[56]\d{7}(?!\d)", lambda found: str(int(found[0]) + seconds), text)
     later = datetime.fromtimestamp(STARTED - 60, UTC)
     text = re.sub(r"\b2025-\d\d-\d\dT[\d:.]+Z", later.strftime("%Y-%m-%dT%H:%M:%SZ"), text)
@@ -53,8 +53,8 @@ async def has_arrived(shop: Installation, wanted: dict[str, Any], without: set[s
 
 @pytest.mark.parametrize("name", CLIENTS)
 async def test_recorded_bytes_arrive(shop: Installation, name: str) -> None:
-    """The bytes that other clients of Meta's API send, PHP's two classes among them, are stored and arrive."""
-    # An id of its own for each, where it has any, since the same order of two clients is one event.
+    """Recorded requests of other clients, PHP's two classes among them, are accepted, and their events arrive."""
+    # Each client's order gets an id of its own, since the same order of two clients would be one event.
     own = str(6000 + CLIENTS.index(name))
     request, events = (
         json.loads((GOLDEN / f"{name}.{part}.json").read_text().replace("5001", own).replace("view-1", f"view-{own}"))
@@ -94,7 +94,7 @@ async def _whole(shop: Installation) -> dict[str, Event]:
 
 
 def by_php(event: Event) -> Event:
-    """Return an event with PHP's values: digits as numbers, and nulls for objects that were not set."""
+    """Return an event with values as PHP writes them: digits as numbers, and null for unset objects."""
     ids = event.get("user_data", {}).get("external_id", [])
     user = event.get("user_data", {}) | ({"external_id": [int(i) if i.isdigit() else i for i in ids]} if ids else {})
     return {"app_data": None, "original_event_data": None, "attribution_data": None} | event | {"user_data": user}
@@ -105,7 +105,7 @@ def php_text(events: list[Event]) -> str:
 
 
 def multipart(fields: Mapping[str, str], *, is_labelled: bool) -> Written:
-    """Return a multipart body; where each part is labelled it says what PHP's asynchronous class says."""
+    """Return a multipart body; with ``is_labelled`` each part has the headers that PHP's asynchronous class writes."""
     parts = []
     for name, value in fields.items():
         labels = f"Content-Type: multipart/form-data\r\nContent-Length: {len(value)}\r\n" if is_labelled else ""
@@ -125,7 +125,7 @@ def gateway(events: list[Event]) -> Written:
 
 
 def by_segment(event: Event) -> Event:
-    """Return an event with Segment's values: single ones bare, the time in ISO 8601, flags as 0 and 1."""
+    """Return an event with values as Segment writes them: single values bare, ISO 8601 times, flags as 0 and 1."""
     user = {
         name: value[0] if isinstance(value, list) and len(value) == 1 else value
         for name, value in event.get("user_data", {}).items()
@@ -141,7 +141,7 @@ def segment(events: list[Event]) -> Written:
 
 
 def by_rivercode(event: Event) -> Event:
-    """Return an event with the values of SDK 13: empty ids, and a device with holes."""
+    """Return an event with values as SDK 13 writes them: empty ids, and device data with gaps."""
     app_data = dict(event.get("app_data", {}))
     if "extinfo" in app_data:
         app_data["extinfo"] = {str(slot): value for slot, value in enumerate(app_data["extinfo"]) if value}
@@ -165,7 +165,7 @@ SHAPES: dict[str, Callable[[list[Event]], Written]] = {
 
 
 def marked(event: Event, mark: str) -> Event:
-    """Return an event with ids of its own, for itself and its order."""
+    """Return an event with a mark before its event id and its order id."""
     data = event.get("custom_data", {})
     order = {"custom_data": data | {"order_id": mark + data["order_id"]}} if "order_id" in data else {}
     return event | order | {"event_id": mark + event["event_id"]}
@@ -173,7 +173,7 @@ def marked(event: Event, mark: str) -> Event:
 
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_every_field_arrives_in_every_shape(shop: Installation, whole: dict[str, Event], shape: str) -> None:
-    """All events of an SDK, as PHP's classes, Segment and rivercode would write them, arrive as if sent directly."""
+    """All events of an SDK, in the form of PHP's classes, Segment or rivercode, arrive as if sent directly."""
     events = [marked(event, f"{shape}-") for event in whole.values()]
     path, headers, body = SHAPES[shape](events)
     async with shop.session.post(shop.public + path, data=body, headers=headers) as answer:

@@ -1,4 +1,4 @@
-"""What a program sees of an error through Meta's SDKs: the exception, codes and texts that Graph itself would raise."""
+"""Errors as a program sees them through Meta's SDKs: exceptions, codes and texts are those of Graph itself."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -14,7 +14,7 @@ from proxy.edge.server import keys
 WRONG = "not-the-key-of-any-site-0123456789"
 TRACE = re.compile(r"A[\w-]{22}")
 INVALID, OBJECT, DOWN = "OAuthException", "GraphMethodException", "ApiException"
-# How each SDK sends at once, and its other classes; those that bring a client of their own see what that returns.
+# How each SDK sends synchronously, and its other classes; a program's own HTTP client sees what it returned itself.
 WAYS = {
     "python": ("synchronous", "as_form", "as_json", "asynchronous", "in_batches", "in_requests", "by_pixel"),
     "node": ("synchronous", "byService", "byClient", "inBatches", "inRequests", "byPixel"),
@@ -25,23 +25,23 @@ LARGE = {"1,001 events", "too large"}
 
 
 class Seen(NamedTuple):
-    """What a program sees."""
+    """What a program sees of an error."""
 
     status: int
     code: int
     subcode: int | None
     type: str
     message: str
-    """A pattern."""
+    """A regular expression."""
     title: str = ""
     message_to_people: str = ""
-    """A pattern."""
+    """A regular expression."""
     blame: list[Any] | None = None
     is_transient: bool = False
 
 
 def of_event(subcode: int | None, title: str, why: str, *blame: str, place: int = 0) -> Seen:
-    """Return what is seen of an event that Graph would not take."""
+    """Return what a program sees when Graph refuses an event."""
     people = rf"data\[{place}\]: {why}"
     return Seen(400, 100, subcode, INVALID, "Invalid parameter", title, people, [["data", place, *blame]])
 
@@ -97,18 +97,18 @@ UNAVAILABLE = Seen(503, 2, None, DOWN, "Service temporarily unavailable: .*", is
 
 
 class Opening(NamedTuple):
-    """Where a request is sent with which key, and what is seen of it."""
+    """A path and key that are refused, and what a program sees of that."""
 
     seen: Seen
     path: str = ""
     key: str = KEY
     pixel: str = PIXEL
     is_of_graph: bool = True
-    """Graph can be asked the same, with its token for our key."""
+    """Whether Graph answers the same to such a request, with its token in place of our key."""
 
 
 OPENINGS = {
-    # The Node SDK sends nothing without a token; blanks are a wrong one to the simulator.
+    # The Node SDK sends nothing without a token; to the simulator a blank one is a wrong one.
     "no key": Opening(NO_KEY, key=" ", is_of_graph=False),
     "wrong key": Opening(WRONG_KEY, key=WRONG),
     "nobody's pixel": Opening(of_object("4444444444"), pixel="4444444444", is_of_graph=False),
@@ -134,13 +134,13 @@ async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Insta
 
 @pytest.fixture(name="told", scope="module")
 async def _told(shop: Installation, sdk: Sdk) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what programs see of bad events, by case: of Graph, and of the proxy."""
+    """Return what programs see of bad events, by case: from Graph, and from the proxy."""
     cases = [f"{way}:{case}" for way in WAYS[sdk.name] for case in EVENTS if way == "synchronous" or case not in LARGE]
     return await sdk.run(shop.graph, TOKEN, "direct-", *cases), await sdk.run(shop.public, KEY, "proxied-", *cases)
 
 
 def check(found: Mapping[str, Any], seen: Seen) -> None:
-    """Check what a program sees, of its exception and of the body in it."""
+    """Check the exception that a program sees, and the error body in it."""
     error = found["error"]
     assert found["class"] == "FacebookRequestError"
     assert (found["status"], found["code"], found["subcode"], found["type"]) == seen[:4]
@@ -154,7 +154,7 @@ def check(found: Mapping[str, Any], seen: Seen) -> None:
 
 
 def as_graphs(direct: Mapping[str, Any], proxied: Mapping[str, Any]) -> None:
-    """Check that what a program acts on is the same."""
+    """Check that both errors are the same in all that a program acts on."""
     alike = ("class", "status", "code", "subcode")
     assert {key: proxied.get(key) for key in alike} == {key: direct.get(key) for key in alike}
     assert bool(proxied.get("is_transient")) == bool(direct.get("is_transient"))
@@ -162,7 +162,7 @@ def as_graphs(direct: Mapping[str, Any], proxied: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", EVENTS)
 def test_bad_events_raise_what_graph_would(told: tuple[dict[str, Any], dict[str, Any]], case: str) -> None:
-    """What Graph refuses, the proxy refuses at once: an event is named by its place and its member."""
+    """The proxy refuses the same events as Graph, at once, and names each by its index and member."""
     direct, proxied = (of_whom[f"synchronous:{case}"] for of_whom in told)
 
     check(proxied, EVENTS[case])
@@ -173,7 +173,7 @@ def test_bad_events_raise_what_graph_would(told: tuple[dict[str, Any], dict[str,
 
 
 def test_other_classes_raise_what_graph_would_make_them_raise(told: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    """Asynchronous classes, batches and clients of the program's own behave at the proxy as they do at Graph."""
+    """Asynchronous classes, batches and a program's own HTTP client behave with the proxy as with Graph."""
     direct, proxied = told
 
     assert {found["class"] for found in direct.values()} >= {"FacebookRequestError"}
@@ -184,7 +184,7 @@ def test_other_classes_raise_what_graph_would_make_them_raise(told: tuple[dict[s
 
 @pytest.mark.parametrize("opening", OPENINGS.values(), ids=OPENINGS)
 async def test_closed_doors_raise_what_graph_would(shop: Installation, sdk: Sdk, opening: Opening) -> None:
-    """Without a key, with a wrong one, for a pixel that is another's or nobody's, and at a mistyped address."""
+    """A missing or wrong key, a pixel of another site or of none, and a mistyped address give Graph's errors."""
     case = "synchronous:too old"
     found = (await sdk.run(shop.public + opening.path, opening.key, "closed-", case, pixel=opening.pixel))[case]
 
@@ -194,7 +194,7 @@ async def test_closed_doors_raise_what_graph_would(shop: Installation, sdk: Sdk,
 
 
 async def test_graphs_batch_endpoint_raises_an_error_with_a_code(shop: Installation, sdk: Sdk) -> None:
-    """It takes no events here; a program that uses it hears so, and nothing is stored."""
+    """The proxy has no batch endpoint; a program that uses it gets an error with a code, and nothing is stored."""
     case = {"python": "in_graph_batch:plain", "node": "inGraphBatch:plain"}[sdk.name]
     found = (await sdk.run(shop.public, KEY, f"{sdk.name}-batch-", case))[case]
 
@@ -206,8 +206,8 @@ async def test_graphs_batch_endpoint_raises_an_error_with_a_code(shop: Installat
 async def test_who_tries_many_wrong_keys_is_throttled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sdk: Sdk
 ) -> None:
-    """429 with code 4, as Graph says it, and not for the right key."""
-    # Or a wrong key would be permitted again while the program starts.
+    """After many wrong keys the answer is 429 with code 4, as Graph's, but not for the right key."""
+    # Otherwise a wrong key would be allowed again by the time the program has started.
     monkeypatch.setattr(keys, "_PER_SECOND", 1e-6)
     async with installation(tmp_path, access_keys=[KEY]) as shop:
         address = f"{shop.public}/v26.0/{PIXEL}/events?access_token={WRONG}"
@@ -228,7 +228,7 @@ async def test_who_tries_many_wrong_keys_is_throttled(
 
 
 async def test_what_cannot_be_stored_is_refused_for_now(tmp_path: Path, sdk: Sdk) -> None:
-    """503 with code 2, as Graph says it when it is down, so that a program's own queue tries again."""
+    """If nothing can be stored, the answer is 503 with code 2, as Graph's when it is down, so that programs retry."""
     more = {"queue": {"min_free_bytes": 1 << 60}}
     async with installation(tmp_path, more=more, access_keys=[KEY]) as shop:
         case = "synchronous:plain"

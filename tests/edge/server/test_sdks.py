@@ -1,4 +1,4 @@
-"""Meta's SDKs, unmodified, pointed at the proxy: everything that they can build arrives as if sent directly."""
+"""Meta's SDKs, unmodified, sending to the proxy: every event that they can build arrives as if sent directly."""
 
 import re
 from collections.abc import AsyncIterator
@@ -14,18 +14,18 @@ from proxy import __version__
 
 @dataclass(frozen=True)
 class Sent:
-    """What an SDK sent to Graph and, with nothing but its host and key changed, to the proxy."""
+    """The events that an SDK sent to Graph and, with only host and key changed, to the proxy."""
 
     unsent: list[str]
     """Fields and classes of the SDK that its program does not know."""
     direct: dict[str, list[dict[str, Any]]]
-    """How Graph answered, by case and request."""
+    """Graph's answers, by case and request."""
     proxied: dict[str, list[dict[str, Any]]]
-    """How the proxy answered."""
+    """The proxy's answers, by case and request."""
     at_graph: dict[str, dict[str, Any]]
-    """What arrived directly, by the event's id."""
+    """Events that arrived directly, by event id."""
     by_proxy: dict[str, dict[str, Any]]
-    """What arrived by way of the proxy."""
+    """Events that arrived through the proxy, by event id."""
 
 
 @pytest.fixture(name="shop", scope="module")
@@ -50,12 +50,12 @@ async def _sent(request: pytest.FixtureRequest, shop: Installation) -> Sent:
 
 
 def test_no_field_is_forgotten(sent: Sent) -> None:
-    """The program sets every field of every class that its SDK has, by reflection; a new version's are noticed here."""
+    """The program sets every field of every class in its SDK; reflection would find those of a new version."""
     assert sent.unsent == []
 
 
 def test_every_event_arrives_as_if_sent_directly(sent: Sent) -> None:
-    """All fields, names, words and sources arrive at Graph equal, but for the form where the documentation says so."""
+    """All fields, names, enum words and sources arrive at Graph unchanged, except for documented changes of form."""
     assert len(sent.at_graph) > 300
     assert {name: in_order(entry["event"]) for name, entry in sent.by_proxy.items()} == {
         name: in_order(enriched(entry["event"])) for name, entry in sent.at_graph.items()
@@ -63,8 +63,8 @@ def test_every_event_arrives_as_if_sent_directly(sent: Sent) -> None:
 
 
 def test_what_stands_beside_events_arrives_with_them_alone(sent: Sent) -> None:
-    """A test code, an upload's tags and the like come with the events of their request, each set with its own."""
-    # None, each alone, all; a class of the Python SDK leaves one of them out.
+    """Request fields such as test code and upload tag arrive with the events of their own request only."""
+    # None, each alone, all; a class of the Python SDK cannot send one of them.
     own = {"partner_agent": f"capi-proxy-{__version__}"}
 
     assert (
@@ -76,7 +76,7 @@ def test_what_stands_beside_events_arrives_with_them_alone(sent: Sent) -> None:
 
 
 def test_programs_see_the_same_success(sent: Sent) -> None:
-    """Every class that sends, at once, later, in batches or by a client of the program, tells of the same success."""
+    """Every way to send, synchronous, asynchronous, in batches or by an own HTTP client, reports the same success."""
     told = [
         {
             case: [

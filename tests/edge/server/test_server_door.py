@@ -1,4 +1,4 @@
-"""The doors for servers over real sockets: keys, refusals of every layer in Graph's shape, and what is stored."""
+"""The endpoints for servers over real sockets: keys, refusals in Graph's shape at every layer, and what is stored."""
 
 import asyncio
 import gzip
@@ -39,7 +39,7 @@ _ERROR = {
 
 @pytest.fixture(name="shop", scope="module")
 async def _shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    """Run a proxy with two keys, and a site of another owner on the same proxy."""
+    """Run a proxy with a site that has two keys, and with a site of another owner."""
     limits = {"body_seconds": 1.0, "header_seconds": 1.0}
     more: dict[str, Mapping[str, Any]] = {"limits": limits}
     async with installation(
@@ -68,7 +68,7 @@ def wrong(identity: str) -> dict[str, Any]:
 
 @dataclass
 class Answered:
-    """An answer; what is wrong with its shape fails the test at once."""
+    """An answer; a wrong shape of it fails the test at once."""
 
     status: int
     headers: Mapping[str, str]
@@ -101,7 +101,7 @@ class Answered:
 async def ask(
     shop: Installation, path: str, body: Any = None, *, method: str = "POST", key: str = KEY, **headers: str
 ) -> Answered:
-    """Ask at a door; the key goes into the query unless it is empty."""
+    """Send a request to a server endpoint; the key is in the query unless it is empty."""
     address = f"{shop.public}{path}" + (f"?access_token={key}" if key else "")
     sent = body if isinstance(body, bytes | None) else orjson.dumps(body)
     data = io.BytesIO(sent) if sent and len(sent) > 1 << 20 else sent  # aiohttp warns of longer bytes
@@ -120,7 +120,7 @@ async def arrived(shop: Installation, identity: str) -> list[dict[str, Any]]:
 
 
 async def nothing_arrived(shop: Installation, refused: str) -> None:
-    """Wait until a later event arrived, and look whether this one did not."""
+    """Wait until a later event has arrived, and check that this one has not."""
     later = f"after-{refused}"
     assert (await ask(shop, GRAPH, {"data": [purchase(later)]})).status == 200
     await arrived(shop, later)
@@ -144,7 +144,7 @@ PLACES = [
 
 @pytest.mark.parametrize("path", PLACES)
 async def test_events_are_taken_at_every_place(shop: Installation, path: str) -> None:
-    """At the root, under a prefix and with doubled slashes, an event is acknowledged and arrives."""
+    """An event is accepted and arrives at the root, under a prefix and with doubled slashes."""
     identity = f"place-{PLACES.index(path)}"
     answer = await ask(shop, path.format(PIXEL), {"data": [purchase(identity)]})
     (event,) = await arrived(shop, identity)
@@ -159,7 +159,7 @@ async def test_events_are_taken_at_every_place(shop: Installation, path: str) ->
 @pytest.mark.parametrize("key", [KEY, NEXT_KEY])
 @pytest.mark.parametrize("place", ["query", "body", "accessKey", "header", "all"])
 async def test_a_key_opens_the_door_from_every_place(shop: Installation, key: str, place: str) -> None:
-    """Each of a site's keys is taken from the query, the body and the header, so that a key can be changed at ease."""
+    """Each of a site's keys is accepted in query, body and header, so that keys can be replaced step by step."""
     body: dict[str, Any] = {"data": [purchase(f"key-{place}-{key[:4]}")]}
     body |= {"access_token": key} if place in ("body", "all") else {}
     body |= {"accessKey": key} if place == "accessKey" else {}
@@ -171,7 +171,7 @@ async def test_a_key_opens_the_door_from_every_place(shop: Installation, key: st
 
 @pytest.mark.parametrize("path", [GRAPH, GATEWAY])
 async def test_different_keys_are_refused(shop: Installation, path: str) -> None:
-    """Whoever gives two keys is told so, and neither counts, wherever they stand; a wrong one ends it before that."""
+    """Two different keys in a request are refused, wherever they are; a wrong one in the query is refused first."""
     body = {"data": [purchase("two-keys")], "access_token": NEXT_KEY}
 
     assert (await ask(shop, path, body)).code == (400, 100, 0)
@@ -193,7 +193,7 @@ async def test_different_keys_are_refused(shop: Installation, path: str) -> None
 async def test_a_key_opens_its_own_site_alone(
     shop: Installation, path: str, key: str, code: tuple[int, int, int]
 ) -> None:
-    """Without a key, or with that of another site, nothing is stored; a foreign pixel and none at all look alike."""
+    """Without a key, or with another site's, nothing is stored; a foreign pixel and an unknown one look alike."""
     answer = await ask(shop, path, {"data": [purchase("closed")]}, key=key)
 
     assert answer.code == code
@@ -201,7 +201,7 @@ async def test_a_key_opens_its_own_site_alone(
 
 
 async def test_a_pixel_of_another_and_none_look_alike(shop: Installation) -> None:
-    """The answers differ in the id that was asked for, and in nothing else."""
+    """The answers for a foreign and an unknown pixel differ only in the requested id."""
     foreign, none = [
         (await ask(shop, f"/v26.0/{pixel}/events", {"data": []})).body.replace(pixel.encode(), b"")
         for pixel in (OTHER_PIXEL, "3333333333")
@@ -242,20 +242,20 @@ REFUSED: dict[str, Refused] = {
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 async def test_a_refusal_has_graphs_shape(shop: Installation, case: Refused) -> None:
-    """Whatever is wrong, the answer is an error that an SDK can act on, and no page can read."""
+    """Every refusal is an error that an SDK can handle, and that no web page can read."""
     method, path, body, headers, code = case
 
     assert (await ask(shop, path, body, method=method, **headers)).code == code
 
 
 async def test_1001_events_store_none(shop: Installation) -> None:
-    """A request that is too long is refused whole."""
+    """A request with more than 1,000 events is refused as a whole."""
     await ask(shop, GATEWAY, {"data": [purchase(f"too-many-{number}") for number in range(1001)]})
     await nothing_arrived(shop, "too-many-0")
 
 
 async def test_graph_stores_none_and_names_the_first(shop: Installation) -> None:
-    """Of 1,000 events, 3 of them bad, the Graph door stores none, and blames the first by its index and member."""
+    """With 3 bad events among 1,000, the Graph endpoint stores none, and names the first by its index and member."""
     events = [(wrong if number in (41, 7, 900) else purchase)(f"mixed-{number}") for number in range(1000)]
     answer = await ask(shop, GRAPH, {"data": events})
 
@@ -266,7 +266,7 @@ async def test_graph_stores_none_and_names_the_first(shop: Installation) -> None
 
 
 async def test_the_gateway_stores_the_good_ones(shop: Installation) -> None:
-    """Of 1,000 events, 3 of them bad, the Gateway's door stores 997 and names 3."""
+    """With 3 bad events among 1,000, the Gateway endpoint stores 997 and names 3."""
     events = [(wrong if number in (41, 7, 900) else purchase)(f"gate-{number}") for number in range(1000)]
     answer = await ask(shop, GATEWAY, {"data": events, "accessKey": KEY}, key="")
     await arrived(shop, "gate-999")
@@ -277,7 +277,7 @@ async def test_the_gateway_stores_the_good_ones(shop: Installation) -> None:
 
 
 async def test_a_large_request_is_stored_in_parts(shop: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No commit holds visitors up for a thousand events; if one fails, the request is 503, and its repeat no double."""
+    """1,000 events are stored in small commits; if one fails, the answer is 503, and a repeat sends nothing twice."""
     append, sizes = shop.proxy.queue.append, list[int]()
 
     async def failing_once(records: Sequence[Record], **options: Any) -> Stored:
@@ -304,7 +304,7 @@ async def test_a_large_request_is_stored_in_parts(shop: Installation, monkeypatc
 async def test_what_was_stored_before_a_failure_is_delivered(
     shop: Installation, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """Whatever ends a large request, its first part does not wait in the queue for somebody else's event."""
+    """Whatever error ends a large request, its part that was stored is delivered without waiting for another event."""
     append, sizes = shop.proxy.queue.append, list[int]()
 
     async def failing(records: Sequence[Record], **options: Any) -> Stored:
@@ -322,13 +322,13 @@ async def test_what_was_stored_before_a_failure_is_delivered(
 
 
 async def test_a_gateway_request_of_bad_events_alone_is_an_error(shop: Installation) -> None:
-    """When nothing of it is taken, the Gateway's door says so as Graph would."""
+    """If the Gateway endpoint accepts no event of a request, it answers with an error as Graph does."""
     assert (await ask(shop, GATEWAY, {"data": [wrong("bad-1"), wrong("bad-2")]})).code == (400, 100, 2804003)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 async def test_a_packed_body_is_read(shop: Installation, coding: str) -> None:
-    """A server may pack what it sends."""
+    """A compressed body is accepted."""
     body = orjson.dumps({"data": [purchase(f"packed-{coding}")]})
     packed = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
 
@@ -337,7 +337,7 @@ async def test_a_packed_body_is_read(shop: Installation, coding: str) -> None:
 
 
 async def raw(shop: Installation, *pieces: bytes) -> Answered:
-    """Send bytes, and return the last answer that came until the connection ended."""
+    """Send bytes, and return the last answer before the connection ended."""
     reader, writer = await asyncio.open_connection(shop.proxy.public.host, shop.proxy.public.port)
     try:
         for piece in pieces:
@@ -379,14 +379,14 @@ BROKEN = {
 async def test_connections_end_in_graphs_shape(
     shop: Installation, pieces: tuple[bytes, ...], code: tuple[int, int]
 ) -> None:
-    """What HTTP itself refuses, before any door is known, has the same shape; bodies go unread where they can."""
+    """Errors of HTTP itself, before any endpoint is reached, have Graph's shape; bodies stay unread where possible."""
     answer = await raw(shop, *pieces)
 
     assert answer.code[:2] == code
 
 
 async def test_wrong_keys_are_slowed_and_right_ones_never(shop: Installation) -> None:
-    """After some wrong keys of one address the answer is 429, while the same address goes on with the right key."""
+    """After some wrong keys from an address the answer is 429, but the right key from that address still works."""
     client = {"X_Forwarded_For": "198.51.100.7"}
     body = {"data": [purchase("slowed")]}
     codes = [(await ask(shop, GRAPH, body, key=f"wrong-{number}", **client)).code for number in range(40)]
@@ -404,7 +404,7 @@ async def test_wrong_keys_are_slowed_and_right_ones_never(shop: Installation) ->
 
 
 async def test_a_stranger_has_few_bytes_searched(shop: Installation) -> None:
-    """Small packed bodies that are large to search end in 429, while the same address goes on with the right key."""
+    """Small compressed bodies that are large once unpacked lead to 429 without a key; the right key still works."""
     client = {"X_Forwarded_For": "198.51.100.9"}
     bomb = gzip.compress(b"{" + b" " * ((16 << 20) - 2) + b"}")
     codes = [(await ask(shop, GRAPH, bomb, key="", Content_Encoding="gzip", **client)).code for _ in range(6)]
@@ -418,7 +418,7 @@ async def test_a_stranger_has_few_bytes_searched(shop: Installation) -> None:
 
 
 async def test_large_bodies_with_their_key_are_no_strangers(shop: Installation) -> None:
-    """A key in the body opens the door to as many bytes as come."""
+    """With the right key in their bodies, large requests are not limited."""
     client = {"X_Forwarded_For": "198.51.100.11"}
     blank = b" " * ((16 << 20) - 2000)
     for number in range(4):
@@ -428,7 +428,7 @@ async def test_large_bodies_with_their_key_are_no_strangers(shop: Installation) 
 
 
 async def test_no_key_is_told_to_anybody(shop: Installation, caplog: pytest.LogCaptureFixture) -> None:
-    """Keys, right or wrong, stand in no answer, log, metric, ledger row or file."""
+    """Keys, right or wrong, are in no answer, log line, metric, ledger row or file."""
     caplog.set_level(logging.DEBUG)
     tried = "a-wrong-key-that-somebody-tried-KEEP-OUT"
     body = {"data": [purchase("quiet", custom_data={"value": 1, "currency": "EUR", "note": "x"})]}
@@ -449,7 +449,7 @@ async def test_no_key_is_told_to_anybody(shop: Installation, caplog: pytest.LogC
 
 
 async def test_a_body_that_finds_no_room_is_refused_for_now(shop: Installation) -> None:
-    """Bodies that one client never ends fill its part of the room; then one of them is told to come again."""
+    """Unfinished bodies of one client fill its share of the room; then one of them gets 503 with Retry-After."""
     size = 15 << 20
     head = HEAD + b"Content-Length: %d\r\n\r\n" % (size + 1)
     unended = [
@@ -468,7 +468,7 @@ async def test_a_body_that_finds_no_room_is_refused_for_now(shop: Installation) 
 
 
 async def test_a_site_without_keys_is_closed(tmp_path: Path) -> None:
-    """Where no site has a key, no key opens anything, an empty one neither; the answer has the shape all the same."""
+    """If no site has keys, no key works, not even an empty one; the answer has Graph's shape all the same."""
     async with installation(tmp_path) as shop:
         for key, code in (("", (400, 104, 0)), (KEY, (401, 190, 0)), ("%00", (401, 190, 0))):
             assert (await ask(shop, GRAPH, {"data": [purchase("closed")]}, key=key)).code == code
@@ -479,7 +479,7 @@ async def test_a_site_without_keys_is_closed(tmp_path: Path) -> None:
 
 
 async def test_what_cannot_be_stored_is_refused_for_now(tmp_path: Path) -> None:
-    """While the queue takes nothing, the door says when to come again, and nothing arrives."""
+    """If the queue stores nothing, the answer says when to retry, and nothing arrives."""
     more = {"queue": {"min_free_bytes": 1 << 60}}
     async with installation(tmp_path, more=more, access_keys=[KEY], orders=AT_ONCE) as shop:
         for path in (GRAPH, GATEWAY):
@@ -496,7 +496,7 @@ def contents(directory: Path) -> list[bytes]:
 
 
 async def test_no_key_reaches_a_file(tmp_path: Path) -> None:
-    """After events with a right and a wrong key, no file of the proxy holds either."""
+    """After events with a right and a wrong key, no file of the proxy contains either key."""
     tried = "a-wrong-key-that-somebody-tried-KEEP-OUT"
     async with installation(tmp_path, access_keys=[KEY], orders=AT_ONCE) as shop:
         assert (await ask(shop, GRAPH, {"data": [purchase("on-disk")], "access_token": KEY})).status == 200
@@ -509,7 +509,7 @@ async def test_no_key_reaches_a_file(tmp_path: Path) -> None:
 
 
 async def test_who_hangs_up_leaves_no_trace(shop: Installation) -> None:
-    """A connection that is cut within a body stores nothing, and the next request is answered."""
+    """A connection that ends within a body stores nothing, and the next request is answered."""
     body = orjson.dumps({"data": [purchase("cut")]})
     reader, writer = await asyncio.open_connection(shop.proxy.public.host, shop.proxy.public.port)
     writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body)

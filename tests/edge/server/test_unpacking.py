@@ -1,4 +1,4 @@
-"""Packed bodies: what gzip and deflate hold comes out whole, and what is no such thing, or a bomb, is refused."""
+"""Compressed bodies: gzip and deflate are unpacked completely; malformed data and bombs are refused."""
 
 import gzip
 import zlib
@@ -13,7 +13,7 @@ from proxy.rules.effort import whole
 
 
 def raw_deflate(content: bytes) -> bytes:
-    """Return what some clients call deflate: without zlib's head."""
+    """Return content as some clients write "deflate": without the zlib header."""
     engine = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return engine.compress(content) + engine.flush()
 
@@ -27,13 +27,13 @@ PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 def nothing(_size: int) -> None:
-    """Take note of no size."""
+    """Ignore the size of a part."""
 
 
 @pytest.mark.parametrize(("coding", "pack"), PACKERS.values(), ids=PACKERS)
 @given(st.one_of(st.binary(max_size=2000), st.binary(min_size=1, max_size=9).map(lambda text: text * 200_000)))
 def test_what_was_packed_comes_out(coding: str, pack: Callable[[bytes], bytes], content: bytes) -> None:
-    """Any content survives each coding, whatever its size is to that of a part."""
+    """Any content is the same after packing and unpacking, whatever its size is relative to a part."""
     sizes: list[int] = []
 
     assert whole(unpacked(pack(content), coding, sizes.append)) == content
@@ -43,7 +43,7 @@ def test_what_was_packed_comes_out(coding: str, pack: Callable[[bytes], bytes], 
 @pytest.mark.parametrize(("coding", "pack"), PACKERS.values(), ids=PACKERS)
 @given(st.data())
 def test_what_is_cut_is_refused(coding: str, pack: Callable[[bytes], bytes], data: st.DataObject) -> None:
-    """A body that ended too early is never taken for a whole one, unless a whole member ends there."""
+    """A truncated body is never taken for a whole one, unless the cut is at the end of a gzip member."""
     packed = pack(b"what a server sends" * 100)
     at = data.draw(st.integers(0, len(packed) - 1))
     try:
@@ -58,7 +58,7 @@ def test_what_is_cut_is_refused(coding: str, pack: Callable[[bytes], bytes], dat
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 @given(st.binary(min_size=1, max_size=300))
 def test_other_bytes_are_refused_or_read(coding: str, content: bytes) -> None:
-    """No bytes lead to another error than the one that says they cannot be unpacked."""
+    """Any bytes are either unpacked or refused by the one error for that."""
     try:
         whole(unpacked(content, coding, nothing))
     except UnpackableError:
@@ -66,17 +66,17 @@ def test_other_bytes_are_refused_or_read(coding: str, content: bytes) -> None:
 
 
 def test_bytes_behind_a_deflated_body_are_refused() -> None:
-    """Only gzip may have a second member."""
+    """Bytes after a deflated body are refused; only gzip may have a second member."""
     with pytest.raises(UnpackableError):
         whole(unpacked(zlib.compress(b"a") + b"more", "deflate", nothing))
 
 
 class TooMuchError(Exception):
-    """The bound of the test."""
+    """Raised when a test's bound is exceeded."""
 
 
 def test_a_bomb_ends_at_the_bound() -> None:
-    """Of 200 MB in 200 KB no more is unpacked than the bound and one part."""
+    """A bomb of 200 MB in 200 KB is unpacked only up to the bound and one part more."""
     bomb, size = gzip.compress(bytes(200_000_000), 9), 0
 
     def bound(grown: int) -> None:
@@ -91,7 +91,7 @@ def test_a_bomb_ends_at_the_bound() -> None:
 
 
 def test_a_bomb_is_unpacked_in_parts() -> None:
-    """Others have their turn between parts of a quarter of a megabyte."""
+    """A bomb is unpacked in parts of a quarter of a megabyte, between which other tasks can run."""
     sizes: list[int] = []
     parts = unpacked(gzip.compress(bytes(10_000_000), 9), "gzip", sizes.append)
 
@@ -100,7 +100,7 @@ def test_a_bomb_is_unpacked_in_parts() -> None:
 
 
 def test_empty_members_are_not_a_part_each() -> None:
-    """A turn costs ten times an empty member, so 50,000 of them share some hundred turns."""
+    """50,000 empty gzip members share fewer than 200 parts, since a turn costs ten times as much as a member."""
     parts = unpacked(gzip.compress(b"") * 50_000, "gzip", nothing)
 
     assert sum(1 for _ in parts) < 200

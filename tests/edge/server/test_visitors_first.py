@@ -1,4 +1,4 @@
-"""Visitors come first: large requests of servers go on while no visitor waits, in parts, and yet come to an end."""
+"""Visitors come first: large server requests proceed in parts while no visitor waits, and still finish."""
 
 import asyncio
 import time
@@ -49,7 +49,7 @@ async def test_a_part_waits_until_no_visitor_is_left(monkeypatch: pytest.MonkeyP
 
 
 async def test_one_part_goes_on_when_visitors_have_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several servers' requests the one that waited longest goes on, so the next visitor waits for one part."""
+    """Of several waiting server requests only the oldest proceeds, so that the next visitor waits for one part."""
     monkeypatch.setattr(turns, "PATIENCE_S", 3600.0)
     circle, order = Turns(), list[str]()
     circle.visitors = 1
@@ -65,7 +65,7 @@ async def test_one_part_goes_on_when_visitors_have_left(monkeypatch: pytest.Monk
 
 
 async def test_visitors_without_end_do_not_stop_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is always a visitor, a part goes on after some milliseconds all the same."""
+    """If there is always a visitor, a part runs after some milliseconds all the same."""
     monkeypatch.setattr(turns, "PATIENCE_S", 0.0)
     circle, order = Turns(), list[str]()
     circle.visitors = 1
@@ -75,7 +75,7 @@ async def test_visitors_without_end_do_not_stop_a_server(monkeypatch: pytest.Mon
 
 
 async def test_who_gives_up_waits_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that ends while a part of it waits is not woken in another's place."""
+    """If a request ends while its part waits, another waiting part is woken in its place."""
     monkeypatch.setattr(turns, "PATIENCE_S", 3600.0)
     circle = Turns()
     circle.visitors = 1
@@ -110,7 +110,7 @@ async def _sent(shop: Installation, events: list[dict[str, Any]]) -> int:
 
 
 async def test_a_server_stores_nothing_while_a_visitor_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a page's event is on its way to the disk a large request waits; then both are answered."""
+    """While a page's event is being written to the disk a large request waits; then both are answered."""
     monkeypatch.setattr(turns, "PATIENCE_S", 3600.0)
     circles, begin = list[Turns](), Turns.__init__
 
@@ -143,7 +143,7 @@ async def test_a_server_stores_nothing_while_a_visitor_waits(tmp_path: Path, mon
 
 
 async def test_large_events_are_stored_fewer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A commit holds visitors up by the bytes that it writes, so 40 events of 20 KB take more of them than two."""
+    """Commits are bounded in bytes, which delay visitors: 40 events of 20 KB take more commits than two small ones."""
     async with installation(tmp_path, access_keys=[KEY], orders=AT_ONCE) as shop:
         append, sizes = shop.proxy.queue.append, list[int]()
 
