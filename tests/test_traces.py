@@ -236,7 +236,7 @@ def test_the_run_was_real(traces: Traces) -> None:
         assert [word for word in words if word not in traces.places[where]] == [], where
 
 
-def test_the_keeper_shows_nothing() -> None:
+def test_the_visitor_cookie_shows_nothing() -> None:
     """The visitor cookie, which holds the ids, shows none of them."""
     keys = VisitorCookieKeys(SECRET)
     value = keys.seal(VisitorCookie("ab" * 16, fbp=FBP, fbc=FBC), "shop", now=1_764_000_000_000, entropy=1)

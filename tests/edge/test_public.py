@@ -74,9 +74,9 @@ async def test_the_answer_lengthens_the_life_of_the_cookies(shop: Installation) 
     async with shop.session.post(
         f"{shop.public}/shop-tools/e", data=orjson.dumps(page_views(["c1"])), headers=browser_headers(Cookie=cookies)
     ) as answer:
-        *found, keeper = answer.headers.getall("Set-Cookie")
+        *found, visitor_cookie = answer.headers.getall("Set-Cookie")
 
-    assert keeper.endswith("; Max-Age=34560000; Path=/; SameSite=Lax; Domain=shop.example; Secure; HttpOnly")
+    assert visitor_cookie.endswith("; Max-Age=34560000; Path=/; SameSite=Lax; Domain=shop.example; Secure; HttpOnly")
     assert found == [
         "_fbp=fb.1.1700000000000.1116446470; Max-Age=7776000; Path=/; SameSite=Lax; Domain=shop.example; Secure",
         "_fbc=fb.1.1700000000001.AbC; Max-Age=7776000; Path=/; SameSite=Lax; Domain=shop.example; Secure",

@@ -34,7 +34,7 @@ from proxy.rules.identity.visitor_cookie import VisitorCookie, VisitorCookieKeys
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 NAMES = sorted(path.name.removesuffix(".hit.json") for path in GOLDEN.glob("*.hit.json"))
-(KEEPER,) = KEYS.names("shop")
+(COOKIE_NAME,) = KEYS.names("shop")
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def written(record: Record) -> dict[str, Any]:
 def opened(cookie: str) -> str:
     """Return a ``Set-Cookie`` value; a visitor cookie's shows its content in place of the ciphertext."""
     name, _, value = cookie.partition("; ")[0].partition("=")
-    if name != KEEPER or not value:
+    if name != COOKIE_NAME or not value:
         return cookie
     visitor_cookie = KEYS.open(value, "shop", now=NOW)
     assert visitor_cookie
@@ -227,10 +227,10 @@ def test_the_host_a_trusted_proxy_saw_is_believed(peer: str, host: str, cookies:
     assert len(ingest(request, policy(), ("10.0.0.0/8",)).cookies) == cookies
 
 
-def keeper_of(outcome: Decision) -> tuple[VisitorCookie | None, str]:
+def visitor_cookie_of(outcome: Decision) -> tuple[VisitorCookie | None, str]:
     """Return the content of the visitor cookie that an answer sets, and the next request's ``Cookie`` header."""
     jar = dict(cookie.partition("; ")[0].split("=", 1) for cookie in outcome.cookies)
-    return KEYS.open(jar.get(KEEPER, ""), "shop", now=NOW), f"{KEEPER}={jar.get(KEEPER, '')}"
+    return KEYS.open(jar.get(COOKIE_NAME, ""), "shop", now=NOW), f"{COOKIE_NAME}={jar.get(COOKIE_NAME, '')}"
 
 
 def user_data_of(outcome: Decision) -> dict[str, Any]:
@@ -245,26 +245,26 @@ FBP, FBC = "fb.1.1700000000000.1", "fb.1.1700000000000.abc"
 def returning(body: bytes, *, cookie: str = "", **changes: Any) -> Decision:
     """Visit once with ids and a grant, then again a second later with only the visitor cookie and ``cookie``."""
     first = take(body_with(event(), fbp=FBP, fbc=FBC, consent="granted"), **changes)
-    later = FACTS._replace(now=NOW + 1000, entropy=43, cookie=f"{keeper_of(first)[1]}; {cookie}")
+    later = FACTS._replace(now=NOW + 1000, entropy=43, cookie=f"{visitor_cookie_of(first)[1]}; {cookie}")
     return take(body, request=later, **changes)
 
 
-def test_ids_only_the_keeper_knows_go_on_the_server_copy_alone() -> None:
+def test_ids_only_the_visitor_cookie_knows_go_on_the_server_copy_alone() -> None:
     """When the script's cookies are gone, the event still has both ids from the visitor cookie; none is set again."""
     outcome = returning(body_with(event()))
 
     sent = user_data_of(outcome)
     assert (sent["fbp"], sent["fbc"]) == (FBP, FBC)
-    assert [cookie.partition("=")[0] for cookie in outcome.cookies] == [KEEPER]
+    assert [cookie.partition("=")[0] for cookie in outcome.cookies] == [COOKIE_NAME]
 
 
 def values_of_visits(*bodies: bytes, pause_ms: int = 1000, **changes: Any) -> list[str]:
-    """What one browser's keeper cookie is after each of its visits."""
+    """Return the values of one browser's visitor cookie after each of its visits."""
     values: list[str] = []
     for number, body in enumerate(bodies):
         cookie = "; ".join([f"_fbp={FBP}", *values[-1:]])
         request = FACTS._replace(now=NOW + number * pause_ms, entropy=43 + number, cookie=cookie)
-        values.append(keeper_of(take(body, request=request, **changes))[1])
+        values.append(visitor_cookie_of(take(body, request=request, **changes))[1])
     return values
 
 
@@ -293,7 +293,7 @@ def test_what_a_visit_changes_is_sealed_at_once(second: bytes, changes: dict[str
     first, changed, *_ = values_of_visits(GRANT, second, **changes)
     again = values_of_visits(second, second, **changes) if changes else []
 
-    assert changed not in {first, f"{KEEPER}="}
+    assert changed not in {first, f"{COOKIE_NAME}="}
     assert len(set(again)) == len(again)
 
 
@@ -305,16 +305,16 @@ def test_what_an_old_secret_sealed_is_sealed_with_the_current_one() -> None:
     found = ingest(request, replace(policy(), keys=keys)).cookies[-1].partition(";")[0]
 
     name, _, value = found.partition("=")
-    assert name == keys.names("shop")[0] != KEEPER
+    assert name == keys.names("shop")[0] != COOKIE_NAME
     assert VisitorCookieKeys("another secret that is long enough").open(value, "shop", now=NOW) is not None
 
 
-def test_what_the_browser_shows_beats_the_keeper() -> None:
+def test_what_the_browser_shows_beats_the_visitor_cookie() -> None:
     """A new _fbp of the page and a new click replace what was kept, and get their first time."""
     outcome = returning(body_with(event(), fbp="fb.1.1.2", url="https://shop.example/?fbclid=def"))
 
     clicked = f"fb.1.{NOW + 1000}.def"
-    visitor_cookie, _ = keeper_of(outcome)
+    visitor_cookie, _ = visitor_cookie_of(outcome)
     assert visitor_cookie
     assert (user_data_of(outcome)["fbp"], user_data_of(outcome)["fbc"]) == ("fb.1.1.2", clicked)
     assert (visitor_cookie.fbp, visitor_cookie.fbc, visitor_cookie.fbp_since, visitor_cookie.since) == (
@@ -326,12 +326,12 @@ def test_what_the_browser_shows_beats_the_keeper() -> None:
     assert [cookie.partition(";")[0] for cookie in outcome.cookies[:2]] == ["_fbp=fb.1.1.2", f"_fbc={clicked}"]
 
 
-def test_the_same_click_keeps_the_time_the_keeper_knows() -> None:
+def test_the_same_click_keeps_the_time_the_visitor_cookie_knows() -> None:
     """A click that comes again in the address keeps its first time on the server copy; no cookie comes back."""
     outcome = returning(body_with(event(), fbp=FBP, url="https://shop.example/?fbclid=abc"))
 
     assert user_data_of(outcome)["fbc"] == FBC
-    assert [cookie.partition("=")[0] for cookie in outcome.cookies] == ["_fbp", KEEPER]
+    assert [cookie.partition("=")[0] for cookie in outcome.cookies] == ["_fbp", COOKIE_NAME]
 
 
 def test_the_visitor_id_stays_and_stands_beside_the_pages_own() -> None:
@@ -340,7 +340,7 @@ def test_the_visitor_id_stays_and_stands_beside_the_pages_own() -> None:
     second = returning(body_with(event(), match={PIXEL: {"external_id": "7"}}))
 
     (own,) = user_data_of(first)["external_id"]
-    visitor_cookie, _ = keeper_of(first)
+    visitor_cookie, _ = visitor_cookie_of(first)
     assert visitor_cookie
     assert own == sha256(visitor_cookie.visitor.encode()).hexdigest()
     assert user_data_of(second)["external_id"] == [sha256(b"7").hexdigest(), own]
@@ -350,10 +350,10 @@ def test_a_site_can_do_without_visitor_ids() -> None:
     """Without them nothing is sent, and an id made before is forgotten."""
     outcome = returning(body_with(event()), visitor_id=False)
     before = take(body_with(event()))
-    after = take(body_with(event()), request=FACTS._replace(cookie=keeper_of(before)[1]), visitor_id=False)
+    after = take(body_with(event()), request=FACTS._replace(cookie=visitor_cookie_of(before)[1]), visitor_id=False)
 
     assert ["external_id" in user_data_of(decision) for decision in (outcome, after)] == [False, False]
-    assert [(keeper_of(decision)[0] or VisitorCookie("?")).visitor for decision in (outcome, after)] == ["", ""]
+    assert [(visitor_cookie_of(decision)[0] or VisitorCookie("?")).visitor for decision in (outcome, after)] == ["", ""]
 
 
 @pytest.mark.parametrize(
@@ -365,11 +365,11 @@ def test_a_site_can_do_without_visitor_ids() -> None:
     ],
 )
 def test_match_keys_last_for_the_visit_where_the_site_allows(changes: dict[str, Any], *, remembered: bool) -> None:
-    """A login goes with the next event too, for all pixels of the site, beside the visitor's id."""
+    """The match keys of a login are sent with the next event too, for all pixels of the site."""
     pixels: dict[str, Any] = {"pixel": [{"id": PIXEL, "access_token": "t"}, {"id": "9", "access_token": "t"}]}
     login = body_with(event(), match={PIXEL: {"em": "anna@shop.example", "external_id": "7"}}, consent="granted")
     first = take(login, **changes, **pixels)
-    later = FACTS._replace(now=NOW + 1000, entropy=43, cookie=keeper_of(first)[1])
+    later = FACTS._replace(now=NOW + 1000, entropy=43, cookie=visitor_cookie_of(first)[1])
     found = user_data_of(take(body_with(event(pixels=["9"])), request=later, **changes, **pixels))
 
     mail = sha256(b"anna@shop.example").hexdigest()
@@ -378,10 +378,10 @@ def test_match_keys_last_for_the_visit_where_the_site_allows(changes: dict[str, 
 
 
 def test_the_pages_word_beats_the_memory() -> None:
-    """Another e-mail address ends what was known of the first one."""
+    """Another e-mail address replaces everything that was remembered with the first."""
     allowed: dict[str, Any] = {"remember_match": True}
     first = take(body_with(event(), match={PIXEL: {"em": "anna@shop.example", "ph": "+4915112345678"}}), **allowed)
-    later = FACTS._replace(now=NOW + 1000, entropy=43, cookie=keeper_of(first)[1])
+    later = FACTS._replace(now=NOW + 1000, entropy=43, cookie=visitor_cookie_of(first)[1])
     second = take(body_with(event(), match={PIXEL: {"em": "berta@shop.example"}}), request=later, **allowed)
 
     assert "ph" in user_data_of(first)
@@ -389,9 +389,9 @@ def test_the_pages_word_beats_the_memory() -> None:
     assert "ph" not in user_data_of(second)
 
 
-def test_the_keeper_remembers_the_last_clear_word() -> None:
+def test_the_visitor_cookie_remembers_the_last_clear_word() -> None:
     """A page that says nothing of consent leaves the earlier grant as it is."""
-    visitor_cookie, _ = keeper_of(returning(body_with(event(), consent="unknown")))
+    visitor_cookie, _ = visitor_cookie_of(returning(body_with(event(), consent="unknown")))
 
     assert visitor_cookie
     assert visitor_cookie.consent == "granted"
@@ -401,33 +401,33 @@ def test_the_keeper_remembers_the_last_clear_word() -> None:
     ("members", "changes"),
     [({"gpc": True}, {}), ({}, {"consent": "required"}), ({"webdriver": True}, {})],
 )
-def test_a_dropped_visit_sets_no_keeper(members: dict[str, Any], changes: dict[str, Any]) -> None:
-    """What may not be measured gets no id from us."""
+def test_a_dropped_visit_sets_no_visitor_cookie(members: dict[str, Any], changes: dict[str, Any]) -> None:
+    """A visit that may not be measured gets no id from the proxy."""
     assert take(body_with(event(), **members), **changes).cookies == ()
 
 
 def sealed(visitor_cookie: VisitorCookie) -> str:
-    """The ``Cookie`` header of a browser with this keeper."""
-    return f"{KEEPER}={KEYS.seal(visitor_cookie, 'shop', now=NOW, entropy=1)}"
+    """Return the ``Cookie`` header of a browser with this visitor cookie."""
+    return f"{COOKIE_NAME}={KEYS.seal(visitor_cookie, 'shop', now=NOW, entropy=1)}"
 
 
 @pytest.mark.parametrize("opted_out", [False, True])
 def test_a_withdrawal_ends_the_ids_and_keeps_the_word(*, opted_out: bool) -> None:
-    """Of the keeper the withdrawal and an opt-out stay, and no id."""
+    """A withdrawal empties the visitor cookie; only the withdrawal itself and an opt-out stay in it."""
     visitor_cookie = VisitorCookie("ab", NOW, FBP, NOW, FBC, NOW, match={"em": ("c" * 64,)}, opted_out=opted_out)
     outcome = take(body_with(consent="revoked"), request=FACTS._replace(cookie=sealed(visitor_cookie)))
 
     assert [cookie.partition(";")[0] for cookie in outcome.cookies[:2]] == ["_fbp=", "_fbc="]
-    assert keeper_of(outcome)[0] == VisitorCookie(consent=Consent.REVOKED, opted_out=opted_out)
+    assert visitor_cookie_of(outcome)[0] == VisitorCookie(consent=Consent.REVOKED, opted_out=opted_out)
 
 
 def test_a_withdrawal_ends_old_names() -> None:
-    """A keeper under the name that an old secret gave it goes too."""
+    """A withdrawal also deletes the visitor cookie under the name that an old secret gave it."""
     keys = VisitorCookieKeys("another secret that is long enough", ["a secret for tests that is long enough"])
     request = FACTS._replace(cookie=sealed(VisitorCookie("ab")), body=body_with(consent="revoked"))
     cookies = ingest(request, replace(policy(), keys=keys)).cookies
 
-    assert cookies[3:] == (f"{KEEPER}=; Max-Age=0; Path=/; SameSite=Lax; Domain=shop.example; Secure; HttpOnly",)
+    assert cookies[3:] == (f"{COOKIE_NAME}=; Max-Age=0; Path=/; SameSite=Lax; Domain=shop.example; Secure; HttpOnly",)
 
 
 def test_after_a_withdrawal_nothing_leaves_until_a_grant() -> None:
@@ -438,7 +438,7 @@ def test_after_a_withdrawal_nothing_leaves_until_a_grant() -> None:
 
     assert ([row.reason for row in silent.dropped], silent.cookies) == ([DropReason.NO_CONSENT], ())
     (record,) = granted.records
-    visitor_cookie, _ = keeper_of(granted)
+    visitor_cookie, _ = visitor_cookie_of(granted)
     assert visitor_cookie
     assert (visitor_cookie.consent, visitor_cookie.suppression, record.id) == (Consent.GRANTED, "", "id-1")
 
@@ -449,7 +449,7 @@ def test_an_opt_out_holds_against_the_page() -> None:
     outcome = take(body_with(event(), consent="granted"), request=FACTS._replace(cookie=sealed(opted_out)))
 
     assert [row.reason for row in outcome.dropped] == [DropReason.OPTED_OUT]
-    assert (len(outcome.cookies), keeper_of(outcome)[0]) == (1, opted_out)
+    assert (len(outcome.cookies), visitor_cookie_of(outcome)[0]) == (1, opted_out)
 
 
 PEOPLE = (b"k" * 32, b"o" * 32)
@@ -470,7 +470,9 @@ def test_a_withdrawal_suppresses_what_the_cookie_proves() -> None:
     assert len(withdrawal.withdrawn) == 1
     assert set(withdrawal.withdrawn) & set(claimed.person_digests) == set()
     assert set(withdrawal.withdrawn) <= set(returned.person_digests)
-    assert keeper_of(withdrawal)[0] == VisitorCookie(consent=Consent.REVOKED, suppression=withdrawal.withdrawn[0].hex())
+    assert visitor_cookie_of(withdrawal)[0] == VisitorCookie(
+        consent=Consent.REVOKED, suppression=withdrawal.withdrawn[0].hex()
+    )
 
 
 def test_a_grant_lifts_what_the_same_cookie_withdrew() -> None:
@@ -514,9 +516,9 @@ def test_a_page_suppresses_nobody_by_its_claims() -> None:
 
 
 @pytest.mark.parametrize("host", ["t.agency.example", "shop.example.agency.example"])
-def test_across_sites_there_is_no_keeper(host: str) -> None:
-    """A proxy on another domain than the page reads no keeper, sets none and has no visitor id."""
-    (_, cookie) = keeper_of(take(body_with(event())))
+def test_across_sites_there_is_no_visitor_cookie(host: str) -> None:
+    """A proxy on another domain than the page reads no visitor cookie, sets none and has no visitor id."""
+    (_, cookie) = visitor_cookie_of(take(body_with(event())))
     outcome = take(body_with(event()), request=FACTS._replace(host=host, cookie=cookie))
 
     assert (outcome.cookies, "external_id" in user_data_of(outcome)) == ((), False)
@@ -524,9 +526,9 @@ def test_across_sites_there_is_no_keeper(host: str) -> None:
 
 @given(st.text(max_size=60) | st.sampled_from(["", "AA", "A" * 1600, "="]))
 @settings(max_examples=100, deadline=None)
-def test_a_forged_keeper_is_as_none(value: str) -> None:
-    """Any text under the keeper's name gives the outcome of a visit without one."""
-    header = f"{KEEPER}={value.replace(';', '')}"
+def test_a_forged_visitor_cookie_is_as_none(value: str) -> None:
+    """Any text under the visitor cookie's name gives the outcome of a visit without one."""
+    header = f"{COOKIE_NAME}={value.replace(';', '')}"
 
     assert take(body_with(event()), request=FACTS._replace(cookie=header)) == take(body_with(event()))
 
@@ -638,7 +640,7 @@ SITES = st.fixed_dictionaries(
 
 
 def judged_hits(body: bytes) -> int:
-    """How many pairs of event and pixel a body has."""
+    """Return how many pairs of event and pixel a body has."""
     try:
         return sum(len(hit.pixels) for hit in wire.visit(body).hits)
     except wire_members.Malformed:

@@ -517,7 +517,9 @@ def test_two_images_at_once_end_with_one_fbp() -> None:
         ({"fbc": f"fb.1.{NOW}.abc", "url": f"{PAGE}?fbclid=abc"}, (FBP, f"fb.1.{NOW}.abc"), [f"_fbc=fb.1.{NOW}.abc"]),
     ],
 )
-def test_nothing_comes_back_from_the_keeper(changes: dict[str, str], sent: tuple[str, str], cookies: list[str]) -> None:
+def test_nothing_comes_back_from_the_visitor_cookie(
+    changes: dict[str, str], sent: tuple[str, str], cookies: list[str]
+) -> None:
     """The visitor cookie's ids are used where cookies and address name none, and are never set as cookies."""
     found = ids(stored_fbp=FBP, stored_fbc=OLD, **changes)
 

@@ -120,7 +120,7 @@ def test_the_first_reason_forbids_the_visit(
 
 
 @pytest.mark.parametrize(("visitor_cookie", "changes", "consent", "dnt", "expected"), WORDS)
-def test_the_keeper_and_the_browser_have_a_word(
+def test_the_visitor_cookie_and_the_browser_have_a_word(
     visitor_cookie: VisitorCookie, changes: dict[str, str], consent: Consent, *, dnt: bool, expected: DropReason | None
 ) -> None:
     """An opt-out overrules the page, a withdrawal lasts until the page reports a grant, and a stored grant is none."""

@@ -10,7 +10,7 @@ from proxy.rules.identity.visitor_cookie import VisitorCookie
 
 NOW = 1_764_000_000_000
 KNOWN = {"em": ("m1", "m2"), "ph": ("p",)}
-KEEPER = VisitorCookie("ab", match=KNOWN, match_since=NOW - 1000, match_seen=NOW - 10)
+REMEMBERED = VisitorCookie("ab", match=KNOWN, match_since=NOW - 1000, match_seen=NOW - 10)
 NEW: dict[str, Any] = {"match": {}, "match_since": 0, "match_seen": 0}
 
 # Case, changes of the visitor cookie, keys of the event; the keys known then, whether it is still the same visit.
@@ -54,7 +54,7 @@ def test_a_visit_is_one_person_for_a_while(
     changes: dict[str, Any], match: dict[str, list[str]], expected: dict[str, tuple[str, ...]], *, same: bool
 ) -> None:
     """Keys are added up until another person is named, half an hour passes without one, or a day is over."""
-    before = replace(KEEPER, **changes)
+    before = replace(REMEMBERED, **changes)
     after = remembered(before, match, now=NOW)
 
     since = before.match_since if same else NOW
@@ -74,7 +74,7 @@ def test_the_most_telling_key_comes_first() -> None:
 
 def test_a_site_that_stops_remembering_forgets() -> None:
     """Everything remembered of match keys is deleted; the rest of the cookie is kept."""
-    assert forgotten(KEEPER) == VisitorCookie("ab")
+    assert forgotten(REMEMBERED) == VisitorCookie("ab")
 
 
 def test_several_pixels_speak_of_one_person() -> None:

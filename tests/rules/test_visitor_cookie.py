@@ -50,7 +50,7 @@ def seal(
     return keys.seal(content, site, now=now, entropy=entropy)
 
 
-def test_a_keeper_comes_back_whole() -> None:
+def test_a_visitor_cookie_comes_back_whole() -> None:
     """Every member survives, an empty cookie does too, and the value fits a cookie of 1.5 KB."""
     values = [seal(content) for content in (FULL, VisitorCookie())]
 
@@ -74,7 +74,7 @@ def test_nothing_of_it_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("days", "found"), [(0, True), (399, True), (400, True), (400 + 1 / 86400, False), (-1, True), (-1.1, False)]
 )
-def test_a_keeper_lasts_400_days(days: float, *, found: bool) -> None:
+def test_a_visitor_cookie_lasts_400_days(days: float, *, found: bool) -> None:
     """An older cookie is ignored; so is one from the future, unless clocks of several proxies explain it."""
     value = seal(FULL)
 
@@ -82,13 +82,13 @@ def test_a_keeper_lasts_400_days(days: float, *, found: bool) -> None:
     assert MAX_AGE_S * 1000 == 400 * DAY_MS
 
 
-def test_a_keeper_of_another_site_is_none() -> None:
+def test_a_visitor_cookie_of_another_site_is_none() -> None:
     """A value is bound to its site, and each site's cookie has a name of its own."""
     assert KEYS.open(seal(FULL), "blog", now=NOW) is None
     assert KEYS.names("shop") != KEYS.names("blog")
 
 
-def test_a_keeper_of_another_installation_is_none() -> None:
+def test_a_visitor_cookie_of_another_installation_is_none() -> None:
     """Nothing opens without the secret that sealed it."""
     assert KEYS.open(seal(FULL, keys=VisitorCookieKeys(OLD)), "shop", now=NOW) is None
 
@@ -144,7 +144,7 @@ def test_every_day_has_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.data())
-def test_a_changed_keeper_is_none(data: st.DataObject) -> None:
+def test_a_changed_visitor_cookie_is_none(data: st.DataObject) -> None:
     """A value with any byte changed, or cut anywhere, does not open."""
     raw = bytearray(base64.urlsafe_b64decode(seal(FULL) + "==="))
     place = data.draw(st.integers(0, len(raw) - 1))
@@ -188,7 +188,7 @@ def test_another_version_gives_what_both_know(
     assert replace(opened, suppression=FULL.suppression) == FULL
 
 
-def test_a_keeper_from_before_there_were_suppressions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_visitor_cookie_from_before_there_were_suppressions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The previous layout, with the time of an agreement before the match keys, opens with every other member."""
     plain = replace(FULL, suppression="")
     packed = visitor_cookie._packed(plain)
