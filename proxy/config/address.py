@@ -1,9 +1,11 @@
 """The address of a listener: ``host:port`` as a configuration writes it."""
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 _EVERY_INTERFACE = {"0.0.0.0", "::"}
+_IPV6_SIGNS = frozenset(":[]")
+_DIGITS = 5
 
 
 class Address(NamedTuple):
@@ -46,7 +48,12 @@ def address_of(value: object) -> Address:
     Raises:
         ValueError: when it is something else.
     """
-    host, colon, port = str(value).rpartition(":")
-    if not (colon and host and port.isdecimal() and int(port) < 65536):
+    host, _, port = str(value).rpartition(":")
+    is_number = port.isascii() and port.isdecimal() and len(port) <= _DIGITS and int(port) < 65536
+    if not host or not is_number:
         raise ValueError("not an address")
-    return Address(host.strip("[]"), int(port))
+    if not _IPV6_SIGNS.isdisjoint(host):
+        host = str(IPv6Address(host.removeprefix("[").removesuffix("]"))) if host[0] + host[-1] == "[]" else ""
+    if not host:
+        raise ValueError("not an address")
+    return Address(host, int(port))

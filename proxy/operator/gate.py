@@ -72,7 +72,7 @@ class Gate:
 
     def too_many(self, request: web.Request) -> web.Response | None:
         """Return the answer that refuses a request while many wrong passwords or checks wait; None if it may go on."""
-        if self._wrong_passwords.too_many(request.remote or "") or (self._password and self._password.is_busy):
+        if self._wrong_passwords.too_many(request.remote or "", self._password.checking if self._password else 0):
             return json_response(
                 {"error": "password: too many wrong ones; try again later"}, 429, {hdrs.RETRY_AFTER: _RETRY_SECONDS}
             )

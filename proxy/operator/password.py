@@ -12,7 +12,6 @@ from aiohttp import hdrs, web
 from proxy.config.password_hash import is_hash, read_hash
 
 USER = "operator"
-_MOST_CHECKING = 8
 
 
 class OperatorPassword:
@@ -24,26 +23,22 @@ class OperatorPassword:
         self._hash = read_hash(configured) if is_hash(configured) else None
         # A keyed digest of the right password, as soon as it is known: checking the hash takes a core for a while.
         self._right = b"" if self._hash else self._digest(configured)
-        self._checking = 0
+        self.checking = 0
+        """Passwords that wait for the check of the hash, or are being checked."""
         # One at a time, so that guesses take one core at most.
         self._turn = asyncio.Semaphore(1)
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether so many passwords wait to be checked that another one would wait long."""
-        return self._checking >= _MOST_CHECKING
 
     async def is_right(self, password: str) -> bool:
         """Tell whether this is the password."""
         digest = self._digest(password)
         if hmac.compare_digest(digest, self._right) or self._hash is None:
             return hmac.compare_digest(digest, self._right)
-        self._checking += 1
+        self.checking += 1
         try:
             async with self._turn:
                 is_right = await asyncio.to_thread(self._hash.matches, password)
         finally:
-            self._checking -= 1
+            self.checking -= 1
         if is_right:
             self._right = digest
         return is_right

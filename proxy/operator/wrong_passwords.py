@@ -21,7 +21,8 @@ FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 4.0
 _LONGEST_FROM = 20
 # From so many on, the condition ``operator_password`` is reported.
 _REPORTED_FROM = 5
-# So many wrong ones may wait for their answer before a request is refused unread; more if its address was right before.
+# So many wrong ones may wait for their answer, and so many for their check, before a request is refused unread; more if
+# its address was right before.
 _MOST_LATE, _MOST_LATE_IF_RIGHT_BEFORE = 8, 32
 _MOST_PARTIES = 1024
 _REMEMBERED_MS = 60 * 60_000
@@ -52,10 +53,15 @@ class WrongPasswords:
         self._last_at = 0
         self._late = 0
 
-    def too_many(self, address: str) -> bool:
-        """Tell whether a request is refused unread, since so many wrong ones wait for their answer."""
+    def too_many(self, address: str, checking: int) -> bool:
+        """Tell whether a request is refused unread, since so many wrong ones wait for their answer or their check.
+
+        Args:
+            address: Where the request comes from.
+            checking: How many passwords wait for their check.
+        """
         was_right = client_network(address) in self._right_before
-        return self._late >= (_MOST_LATE_IF_RIGHT_BEFORE if was_right else _MOST_LATE)
+        return max(self._late, checking) >= (_MOST_LATE_IF_RIGHT_BEFORE if was_right else _MOST_LATE)
 
     def right(self, address: str) -> None:
         """Remember that an address gave the right password."""

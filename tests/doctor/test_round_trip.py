@@ -14,7 +14,7 @@ from proxy.config.schema import Settings
 from proxy.doctor.web import round_trip
 from proxy.doctor.web.place import PublicPlace
 from proxy.doctor.web.round_trip import FORGED_ADDRESS, FORGED_HOST, Passage
-from proxy.doctor.web.visitor import WebAnswer
+from proxy.doctor.web.visitor import Unreached, WebAnswer
 from proxy.installation import now_ms
 from proxy.model.probe import ProbeKeys
 
@@ -135,7 +135,7 @@ HOST = "https://t.shop.example"
         (200, b"<!doctype html>", {"Content-Type": "text/html"}, HOST, ["collect_not_proxied"]),
         (404, b'{"error":"nothing here"}', OURS, HOST, ["collect_not_proxied"]),
         (400, b"[1]", OURS, HOST, ["collect_not_proxied"]),
-        (403, b"Just a moment...", {}, HOST, []),
+        (403, b"Just a moment...", {}, HOST, ["collect_not_proxied"]),
     ],
 )
 def test_what_happens_to_events_is_told(
@@ -145,6 +145,14 @@ def test_what_happens_to_events_is_told(
     answer = WebAnswer(f"{base}/shop-tools/e", status, CIMultiDictProxy(CIMultiDict(headers)), body)
 
     assert [finding.code for finding in round_trip.collect_findings(place(base), answer)] == expected
+
+
+def test_events_that_get_no_answer_are_told() -> None:
+    """A firewall that drops only what is posted loses every event, while the tag and the doctor's question pass."""
+    unreached = Unreached(f"{HOST}/shop-tools/e", "no answer within 10 seconds")
+    (finding,) = round_trip.collect_findings(place(HOST), unreached)
+
+    assert (finding.code, finding.seen) == ("collect_not_proxied", "POST: no answer within 10 seconds")
 
 
 KEYS = ProbeKeys(SECRET)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support import Installation, installation, until
 
+from proxy.config.password_hash import hash_of
 from proxy.operator import wrong_passwords
 from proxy.operator.wrong_passwords import FIRST_DELAY_S, LONGEST_DELAY_S, WrongPasswords
 from proxy.telemetry.conditions import Conditions
@@ -19,8 +20,8 @@ WRONG = {"Authorization": "Basic " + base64.b64encode(b"operator:a guess").decod
 
 
 @asynccontextmanager
-async def closed_shop(directory: Path) -> AsyncIterator[Installation]:
-    async with installation(directory, more={"server": {"operator_password": PASSWORD}}) as shop:
+async def closed_shop(directory: Path, password: str = PASSWORD) -> AsyncIterator[Installation]:
+    async with installation(directory, more={"server": {"operator_password": password}}) as shop:
         yield shop
 
 
@@ -45,11 +46,14 @@ async def test_wrong_passwords_are_told_once(
     assert not any(word in caplog.text for word in ("127.0.0.1", "guess:", base64.b64encode(b"operator").decode()))
 
 
-async def test_the_owner_gets_in_while_somebody_guesses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("configured", [PASSWORD, str(hash_of(PASSWORD, b"0123456789abcdef"))], ids=["clear", "hash"])
+async def test_the_owner_gets_in_while_somebody_guesses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configured: str
+) -> None:
     """While the most guesses wait, a new address gets 429 unread, and one that logged in before is served."""
     gate = asyncio.Event()
     monkeypatch.setattr(WrongPasswords.__init__, "__defaults__", (lambda _: gate.wait(),))
-    async with closed_shop(tmp_path) as shop:
+    async with closed_shop(tmp_path, configured) as shop:
         guessing = [asyncio.create_task(asked(shop, WRONG)) for _ in range(wrong_passwords._MOST_LATE)]
 
         async def full() -> bool:
@@ -69,6 +73,16 @@ async def test_the_owner_gets_in_while_somebody_guesses(tmp_path: Path, monkeypa
 
     assert late == [401] * wrong_passwords._MOST_LATE
     assert (unread, before, with_password) == (429, 200, 200)
+
+
+@pytest.mark.parametrize(("waiting", "refused"), [(0, []), (8, ["new"]), (31, ["new"]), (32, ["new", "owner's"])])
+def test_checks_that_wait_lock_no_owner_out(waiting: int, refused: list[str]) -> None:
+    """Guesses that wait for the check of a hash turn new addresses away, and only many of them the owner's."""
+    guard = WrongPasswords(Conditions(lambda: 0), lambda: 0)
+    guard.right("192.0.2.1")
+    addresses = {"new": "192.0.2.99", "owner's": "192.0.2.1"}
+
+    assert [name for name, address in addresses.items() if guard.too_many(address, waiting)] == refused
 
 
 async def test_asking_without_a_password_is_no_guess(tmp_path: Path) -> None:

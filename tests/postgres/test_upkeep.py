@@ -1,10 +1,11 @@
-"""Background tasks of a queue end with it."""
+"""Background tasks of a queue go on despite errors, and end with the queue."""
 
 import asyncio
 
 import pytest
 from clock import Clock
-from postgres_server import Cluster
+from polling import until
+from postgres_server import Cluster, psql
 from queues import open_shared
 
 from proxy.queue.postgres import upkeep
@@ -21,3 +22,19 @@ async def test_an_end_waits_for_nothing_that_goes_on_for_ever(
         await queue.close()
 
     assert asyncio.all_tasks() <= before
+
+
+async def test_counting_goes_on_after_an_error_of_ours(
+    postgres: Cluster, schema: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A suppression of a kind that only a newer version knows is logged at each count, and ends no task."""
+    monkeypatch.setattr(upkeep, "_COUNT_S", 0.01)
+    queue = await open_shared(postgres, schema, clock)
+    psql(postgres, f"INSERT INTO \"{schema}\".mark VALUES ('\\x00', 'later', 1, 0)", database="capi")
+
+    async def is_logged_again() -> bool:
+        return caplog.text.count("while dead letters and suppressions were counted") > 1
+
+    await until(is_logged_again, what="a second count")
+    caplog.clear()
+    await queue.close()

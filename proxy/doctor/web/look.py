@@ -171,7 +171,9 @@ class SiteLook:
         came = await self.visitor.get(place.tag, _ENCODINGS)
         passage = None
         if isinstance(came, WebAnswer):
-            for finding in round_trip.collect_findings(place, await round_trip.post(self.visitor, place)):
+            posted = await round_trip.post(self.visitor, place)
+            # Where the tag is challenged as well, one finding says so.
+            for finding in round_trip.collect_findings(place, posted) if not tag.is_challenge(came) else ():
                 yield finding
             passage = await round_trip.ask(self.visitor, place, self.keys, {})
         running = str(passage.seen.get("tag", "")) if isinstance(passage, round_trip.Passage) else ""

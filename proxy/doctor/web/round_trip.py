@@ -79,9 +79,11 @@ async def post(visitor: Visitor, place: PublicPlace) -> WebAnswer | Unreached:
 
 def collect_findings(place: PublicPlace, answer: WebAnswer | Unreached) -> Iterator[Finding]:
     """Yield what is wrong with the way of posted events to the proxy, judged by the answer to ``post``."""
-    if isinstance(answer, Unreached) or is_challenge(answer):
-        return  # the tag or the doctor's question will have met the same, which is a finding of its own
-    if answer.redirect:
+    if isinstance(answer, Unreached):
+        yield Finding("collect_not_proxied", place.collect, f"POST: {answer.why}")
+    elif is_challenge(answer):
+        yield Finding("collect_not_proxied", place.collect, f"POST: {answer.status} with a challenge for browsers")
+    elif answer.redirect:
         yield Finding(
             "collect_redirected", place.collect, f"{answer.status} to {answer.redirect.partition('?')[0][:200]}"
         )

@@ -147,6 +147,8 @@ class Upkeep:
                 await self.count()
             except QueueError as error:
                 log.debug("not counted: %s", error)
+            except Exception:
+                log.exception("a fault of ours while dead letters and suppressions were counted")
 
     async def close(self, before: Callable[[], Awaitable[None]]) -> None:
         """Stop: let the last notes be written, and the slice of tending end, but wait for nothing else.
