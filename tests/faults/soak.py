@@ -51,7 +51,7 @@ async def soak(minutes: float, seed: int) -> bool:
                 number += 1
                 sent, lost, memory = await one_round(machine, session, chance, number)
                 acknowledged, missing = acknowledged + sent, missing + lost
-                click.echo(f"round {number}: {acknowledged} acknowledged, {missing} missing, {memory} MiB")
+                click.echo(f"round {number}: {acknowledged} acknowledged, {missing} missing, {memory} MB")
     return missing == 0
 
 
