@@ -13,23 +13,23 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import click
 import rig
-from server_events import KEY, MOST_RATIO, beside, visitors
+from apart import apart
+from server_events import KEY, MOST_RATIO, visitors
 
 _SECRET = "whsec-bench"  # noqa: S105 - of a proxy that lives for a minute
 _SITE = f'[[site]]\naccess_keys = ["{KEY}"]\nwebhook = [{{kind = "stripe", secret = "{_SECRET}"}}]\n'
 _EVENTS, _HOOK = "/v26.0/1001/events", "/hooks/shop/stripe"
 _PIECE = 1 << 20
+_SLOW = "slow bodies"
 _REFUSED = ("400", "401", "408", "413", "429", "503", "cut")
 Request: TypeAlias = Callable[[], Iterator[bytes]]
 """Makes one request, in the pieces in which it is written."""
-Work: TypeAlias = Callable[[int, Counter[str]], Awaitable[None]]
-"""Sends requests to a port and counts their answers by status, until it is cancelled."""
 
 
 class Beside(NamedTuple):
@@ -124,14 +124,13 @@ async def _at_once(request: Request) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def ask_again(request: Request, port: int, answers: Counter[str]) -> None:
-    """Send a request again and again, without a pause."""
+async def _again(request: Request, port: int, answers: Counter[str]) -> None:
     while True:
         await _exchange(port, _at_once(request), answers)
 
 
-async def dripping(port: int, answers: Counter[str]) -> None:
-    """Hold fifty connections on which a body arrives a byte at a time; replace each that the proxy closes."""
+async def _dripping(port: int, answers: Counter[str]) -> None:
+    """Hold fifty connections whose bodies come a byte at a time, and open another for each that ends."""
 
     async def drops() -> AsyncIterator[bytes]:
         yield _head(f"{_EVENTS}?access_token={KEY}", 1_000_000)
@@ -146,28 +145,43 @@ async def dripping(port: int, answers: Counter[str]) -> None:
     await asyncio.gather(*(drip() for _ in range(50)))
 
 
-async def _nothing(_port: int, _answers: Counter[str]) -> None:
-    """Send nothing: the slice without bad requests."""
-
-
-async def measured(
-    tag: str,
-    *,
-    machine: rig.PinnedMachine,
-    work: Work,
-    seconds: float,
-) -> Beside:
-    """Measure the visitors' latencies while bad requests are sent.
+async def attack(ready: Callable[[], None], end: asyncio.Event, port: int, kind: str) -> Counter[str]:
+    """Send bad requests of a kind again and again; return how many were answered with each status.
 
     Args:
-        tag: The beginning of the visitors' event ids.
-        machine: The proxy.
-        work: Sends the bad requests.
-        seconds: The length of the slice.
+        ready: Called when the first one can be sent.
+        end: Set when no more shall be sent.
+        port: The proxy's.
+        kind: What is bad about them.
     """
     answers = Counter[str]()
-    async with beside(work(machine.port, answers)):
-        latencies = await visitors(machine, tag, seconds)
+    work = _dripping(port, answers) if kind == _SLOW else _again(kinds()[kind], port, answers)
+    ready()
+    task = asyncio.ensure_future(work)
+    ended = asyncio.ensure_future(end.wait())
+    await asyncio.wait([task, ended], return_when=asyncio.FIRST_COMPLETED)
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+    return answers
+
+
+async def measured(tag: str, *, machine: rig.PinnedMachine, kind: str, seconds: float) -> Beside:
+    """Measure visitors beside a kind of request.
+
+    Args:
+        tag: Begins the ids of their events.
+        machine: The proxy.
+        kind: What is bad about the requests; empty for none.
+        seconds: How long.
+    """
+    if not kind:
+        latencies, answers = await visitors(machine, tag, seconds), Counter[str]()
+    else:
+        async with apart(attack, machine.port, kind) as attacker:
+            latencies = await visitors(machine, tag, seconds)
+            answers = await attacker.end()
     return Beside(rig.percentile(latencies, 0.5), rig.percentile(latencies, 0.99), answers)
 
 
@@ -177,13 +191,10 @@ async def run(rounds: int, seconds: float) -> None:
     with rig.workplace() as directory:
         machine = rig.PinnedMachine(directory / "proxy", "http://127.0.0.1:9")
         machine.config.write_text(machine.config.read_text().replace("[[site]]\n", _SITE, 1))
-        works = {name: partial(ask_again, request) for name, request in kinds().items()}
-        everything: dict[str, Work] = {"quiet": _nothing, **works, "slow bodies": dripping}
+        names = {"quiet": "", **{name: name for name in (*kinds(), _SLOW)}}
         async with rig.running(machine):
-            variants = {
-                name: partial(measured, machine=machine, work=work, seconds=seconds)
-                for name, work in everything.items()
-            }
+            how = partial(measured, machine=machine, seconds=seconds)
+            variants = {name: partial(how, kind=kind) for name, kind in names.items()}
             found = await rig.rounds(variants, [machine], count=rounds)
             show(found, machine.memory_mb(peak=True))
 

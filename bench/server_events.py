@@ -11,14 +11,16 @@ import json
 import random
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 import click
 import rig
+from apart import apart
 from open_load import dues
 
 KEY = "c3a5e1f09b7d42688e0fa2b4d6c81357"
@@ -28,6 +30,8 @@ MOST_RATIO = 2.0
 _MARK = "M@RK"
 _GOODS = 30
 _PATIENCE_S = 30.0
+_MOST_REQUESTS = 1000
+"""Large requests of a slice, at most."""
 
 
 class Measured(NamedTuple):
@@ -71,56 +75,42 @@ def _purchase(number: int, now: int) -> dict[str, object]:
     }
 
 
-class Sender:
-    """Sends large requests, each with new event ids."""
+async def large_requests(
+    ready: Callable[[], None], end: asyncio.Event, port: int, first: int, every_s: float
+) -> list[float]:
+    """Send large requests one after another, and return in how many milliseconds each was answered.
 
-    def __init__(self, machine: rig.PinnedMachine) -> None:
-        """Prepare to send to a proxy."""
-        self._machine = machine
-        self._body = large_body()
-        self._count = 0
-
-    @property
-    def size(self) -> int:
-        """The bytes of a request's body."""
-        return len(self._body)
-
-    async def send(self) -> float:
-        """Send a large request, and return the milliseconds until it was answered."""
-        self._count += 1
-        # The mark as it is encoded in a form. Its replacement is of the same length, so one pass makes the body.
-        body = self._body.replace(b"M%40RK", b"n%05d" % self._count)
-        return await asyncio.to_thread(self._post, body)
-
-    def _post(self, body: bytes) -> float:
-        started = time.perf_counter()
-        connection = http.client.HTTPConnection("127.0.0.1", self._machine.port, timeout=60)
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        connection.request("POST", f"/v26.0/1001/events?access_token={KEY}", body, headers)
-        answer = connection.getresponse()
-        document = json.loads(answer.read())
-        connection.close()
-        if document.get("events_received") != 1000:
-            raise RuntimeError(f"the proxy answered {answer.status}: {document}")
-        return (time.perf_counter() - started) * 1e3
-
-
-async def every_other_second(sender: Sender, taken: list[float]) -> None:
-    """Send large requests, one every two seconds, or later while one is not answered."""
-    while True:
+    Args:
+        ready: Called when the first one can be sent.
+        end: Set when the one under way shall be the last.
+        port: The proxy's.
+        first: The number of the first one, from which its event ids are made.
+        every_s: The least seconds from one to the next.
+    """
+    template, taken = large_body(), list[float]()
+    ready()
+    for number in count(first):
         started = time.monotonic()
-        taken.append(await sender.send())
-        await asyncio.sleep(max(0.0, started + 2 - time.monotonic()))
+        # The mark as it is encoded in a form. Its replacement is of the same length, so one pass makes the body.
+        taken.append(await asyncio.to_thread(_post, port, template.replace(b"M%40RK", b"n%05d" % number)))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(end.wait(), max(0.0, started + every_s - time.monotonic()))
+        if end.is_set():
+            break
+    return taken
 
 
-async def without_a_pause(sender: Sender, taken: list[float]) -> None:
-    """Send large requests, each as soon as the one before was answered."""
-    while True:
-        taken.append(await sender.send())
-
-
-async def nothing(_sender: Sender, _taken: list[float]) -> None:
-    """Send nothing: the slice without large requests."""
+def _post(port: int, body: bytes) -> float:
+    started = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    connection.request("POST", f"/v26.0/1001/events?access_token={KEY}", body, headers)
+    answer = connection.getresponse()
+    document = json.loads(answer.read())
+    connection.close()
+    if document.get("events_received") != 1000:
+        raise RuntimeError(f"the proxy answered {answer.status}: {document}")
+    return (time.perf_counter() - started) * 1e3
 
 
 async def visitors(machine: rig.PinnedMachine, tag: str, seconds: float) -> list[float]:
@@ -148,44 +138,29 @@ async def visitors(machine: rig.PinnedMachine, tag: str, seconds: float) -> list
     return latencies
 
 
-@asynccontextmanager
-async def beside(work: Awaitable[None]) -> AsyncIterator[None]:
-    """Run ``work`` during the ``with`` block, and cancel it at the end."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-    finally:
-        if task.done():
-            task.result()
-        task.cancel()
-
-
 async def measured(
-    tag: str,
-    *,
-    machine: rig.PinnedMachine,
-    sender: Sender,
-    work: Callable[[Sender, list[float]], Awaitable[None]],
-    seconds: float,
+    tag: str, *, machine: rig.PinnedMachine, numbers: Iterator[int], every_s: float | None, seconds: float
 ) -> Measured:
     """Measure the visitors' latencies while large requests are sent.
 
     Args:
         tag: The beginning of the visitors' event ids.
         machine: The proxy.
-        sender: Sends the large requests.
-        work: Decides when they are sent.
+        numbers: The first number of the large requests of each slice.
+        every_s: The least seconds from one large request to the next; None for none at all.
         seconds: The length of the slice.
     """
-    taken = list[float]()
-    async with beside(work(sender, taken)):
-        latencies = await visitors(machine, tag, seconds)
-    await sender.send()  # answered only after all earlier requests, so none reaches into the next slice
+    if every_s is None:
+        latencies, taken = await visitors(machine, tag, seconds), []
+    else:
+        async with apart(large_requests, machine.port, next(numbers), every_s) as sender:
+            latencies = await visitors(machine, tag, seconds)
+            taken = await sender.end()  # answered only after all earlier requests, so none reaches into the next slice
     p50, p99 = rig.percentile(latencies, 0.5), rig.percentile(latencies, 0.99)
     return Measured(p50, p99, len(taken), statistics.median(taken) if taken else 0.0)
 
 
-WORKS = {"quiet": nothing, "every 2 s": every_other_second, "without a pause": without_a_pause}
+WORKS = {"quiet": None, "every 2 s": 2.0, "without a pause": 0.0}
 
 
 async def run(rounds: int, seconds: float) -> None:
@@ -196,12 +171,11 @@ async def run(rounds: int, seconds: float) -> None:
         machine = rig.PinnedMachine(directory / "proxy", "http://127.0.0.1:9")
         text = machine.config.read_text().replace("[[site]]\n", f'[[site]]\naccess_keys = ["{KEY}"]\n', 1)
         machine.config.write_text(text)
-        sender = Sender(machine)
         async with rig.running(machine):
-            how = partial(measured, machine=machine, sender=sender, seconds=seconds)
-            variants = {name: partial(how, work=work) for name, work in WORKS.items()}
+            how = partial(measured, machine=machine, numbers=count(0, _MOST_REQUESTS), seconds=seconds)
+            variants = {name: partial(how, every_s=every_s) for name, every_s in WORKS.items()}
             found = await rig.rounds(variants, [machine], count=rounds)
-            show(found, sender.size, machine.memory_mb(peak=True))
+            show(found, len(large_body()), machine.memory_mb(peak=True))
 
 
 def show(found: dict[str, list[Measured]], size: int, peak_mb: float) -> None:
@@ -211,8 +185,8 @@ def show(found: dict[str, list[Measured]], size: int, peak_mb: float) -> None:
     for name, taken in found.items():
         pairs = zip(taken, found["quiet"], strict=True)
         ratio = statistics.median(slice_.p99_ms / quiet.p99_ms for slice_, quiet in pairs)
-        p50, p99, count, ms = (statistics.median(values) for values in zip(*taken, strict=True))
-        rows.append((name, f"{p50:.1f}", f"{p99:.1f}", f"{ratio:.2f}", f"{count:.0f}", f"{ms:.0f}"))
+        p50, p99, requests, ms = (statistics.median(values) for values in zip(*taken, strict=True))
+        rows.append((name, f"{p50:.1f}", f"{p99:.1f}", f"{ratio:.2f}", f"{requests:.0f}", f"{ms:.0f}"))
     rig.table(("beside", "p50 ms", "p99 ms", "ratio", "requests", "answered in ms"), rows)
     print(f"peak memory of the proxy: {peak_mb:.0f} MB")
     rig.goal("p99 of browser events beside them, to quiet", float(rows[1][3]), MOST_RATIO, most=True)
