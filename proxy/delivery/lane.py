@@ -1,6 +1,6 @@
 """Delivery of one pixel: fresh events by a leader and its helpers, suspects by a worker of their own.
 
-More than 250 lines, so that all rules of who may send when stand together.
+More than 250 lines: all rules of who may send when are read together.
 
 The leader of a lane is a task (not to be confused with the proxy that leads). It claims the newest events, so that
 after an outage fresh ones are not stuck behind the backlog, and it alone tries again while Graph fails. Helpers claim

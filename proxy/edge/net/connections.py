@@ -2,8 +2,10 @@
 
 When all places are taken, the connection that has been silent longest is closed for the next one, so a crowd of silent
 connections cannot lock other clients out. A connection on which a whole request is being answered is never closed for
-another. One sweep a second looks at all time limits: a limit costs a request one assignment, and takes effect up to a
-second late.
+another. One sweep a second looks at all time limits: a limit costs a request one assignment.
+
+A limit takes effect at the second sweep after it, one to two seconds late. After a stall (a paused machine, a processor
+that others use) libuv runs timers before it reads sockets, so the first sweep could end clients whose bytes are there.
 """
 
 import asyncio
@@ -55,7 +57,8 @@ class ConnectionProtocol(Protocol):
 class Connection:
     """The record of one connection: its client, and until when that client may be silent or slow."""
 
-    __slots__ = ("_connections", "closing", "deadline", "network", "peer", "protocol", "seen", "spoke", "transport")
+    __slots__ = ("_connections", "closing", "deadline", "missed", "network", "peer", "protocol", "seen", "spoke",
+                 "transport")  # fmt: skip
 
     def __init__(self, connections: "Connections", peer: Peer, network: ClientNetwork | None) -> None:
         self._connections = connections
@@ -66,6 +69,8 @@ class Connection:
         self.protocol: ConnectionProtocol | None = None
         self.deadline = math.inf
         """When its time limit passes, by the clock of the event loop, as ``seen`` is."""
+        self.missed = math.inf
+        """The deadline that had passed at the last sweep."""
         self.seen = asyncio.get_running_loop().time()
         """When the client last sent something."""
         self.spoke = False
@@ -227,8 +232,11 @@ class Connections:
             if connection.transport and connection.transport.is_closing():
                 self._expire_closing(connection)
             elif connection.deadline <= now and connection.protocol:
-                connection.protocol.expire()
-                ended += 1
+                if connection.missed == connection.deadline:
+                    connection.protocol.expire()
+                    ended += 1
+                else:
+                    connection.missed = connection.deadline
             if ended == _ENDED_AT_ONCE:
                 self._sweeper.cancel()
                 self._sweeper = loop.call_soon(self._look_through, connections)
