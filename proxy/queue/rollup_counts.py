@@ -179,7 +179,7 @@ def grouped(rows: Iterable[tuple[LedgerRow, bytes]], updates: Mapping[bytes, Bro
 
 
 def counted(rows: Iterable[LedgerRow]) -> dict[RollupKey, RollupSums]:
-    """Add up rows by key, without a bound on names, and with the browser copies that the rows themselves say."""
+    """Add up rows by key: names are not bounded, and the status of browser copies is that in the rows."""
     sums: defaultdict[RollupKey, RollupSums] = defaultdict(RollupSums)
     for group in grouped(((row, b"") for row in rows), {}):
         for share, times in group.shares.items():

@@ -87,9 +87,9 @@ class Endings:
                 return self._repeated(segments, settlement, settled) if is_repeated else settled
 
     def _repeated(self, segments: Sequence[Segment], settlement: Settlement, settled: Settled) -> Settled:
-        """Return what a settlement did that was sent again after an answer was lost.
+        """Return the result of a settlement that was sent again because the answer to the first try was lost.
 
-        What the last try found done already counts as done by the first.
+        Whatever the last try found done already, the first try has done.
         """
         for segment in segments:
             self._claiming.lanes[segment.pixel].restart()

@@ -134,7 +134,7 @@ def _date_in_words(text: str) -> str | None:
 
 
 def part_of_date(text: str, low: int, high: int) -> str | None:
-    """Return a day, month or year within its bounds, as many digits as the upper bound has.
+    """Return a day, month or year with as many digits as the upper bound has; None if it is out of bounds.
 
     Args:
         text: The number.

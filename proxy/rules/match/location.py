@@ -150,7 +150,7 @@ def _names(entry: "pycountry.db.Country") -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _foreign_countries() -> Mapping[str, str]:
-    """Return names in the larger languages; a word that means two countries is left out."""
+    """Return country codes by names in the larger languages; a word that means two countries is left out."""
     meanings: dict[str, set[str]] = {}
     for name, codes in _translated_countries().items():
         # ``plain_latin`` is what takes time here; many names are the same in several languages, and come only once.
