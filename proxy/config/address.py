@@ -1,11 +1,12 @@
 """The address of a listener: ``host:port`` as a configuration writes it."""
 
+import re
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 _EVERY_INTERFACE = {"0.0.0.0", "::"}
-_IPV6_SIGNS = frozenset(":[]")
-_DIGITS = 5
+_WRITTEN = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
+_LAST_PORT = 65535
 
 
 class Address(NamedTuple):
@@ -48,12 +49,7 @@ def address_of(value: object) -> Address:
     Raises:
         ValueError: when it is something else.
     """
-    host, _, port = str(value).rpartition(":")
-    is_number = port.isascii() and port.isdecimal() and len(port) <= _DIGITS and int(port) < 65536
-    if not host or not is_number:
+    match = _WRITTEN.fullmatch(str(value))
+    if match is None or int(match["port"]) > _LAST_PORT:
         raise ValueError("not an address")
-    if not _IPV6_SIGNS.isdisjoint(host):
-        host = str(IPv6Address(host.removeprefix("[").removesuffix("]"))) if host[0] + host[-1] == "[]" else ""
-    if not host:
-        raise ValueError("not an address")
-    return Address(host, int(port))
+    return Address(str(IPv6Address(match["ipv6"])) if match["ipv6"] else match["name"], int(match["port"]))
