@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -333,6 +334,12 @@ def _leaves(value: Any, path: str = "") -> list[str]:
     if isinstance(value, dict):
         return [leaf for key, member in value.items() for leaf in (f"{path}{key}", *_leaves(member, f"{path}{key}."))]
     return []
+
+
+@pytest.mark.parametrize("found", [math.inf, -math.inf, math.nan, 10**400])
+def test_infinity_is_no_time(found: float) -> None:
+    """Infinity, NaN and a whole number beyond every float give no time, and raise no error."""
+    assert seconds(found) is None
 
 
 @given(name=st.sampled_from(NAMES), value=_JSON, data=st.data())

@@ -71,7 +71,10 @@ def _seconds(claimed: Any) -> int | None:
         return int(float(text)) if _WHOLE.fullmatch(text) else _seconds_of_iso(text)
     if isinstance(claimed, bool) or not isinstance(claimed, int | float):
         return None
-    return int(claimed)
+    try:
+        return int(claimed)
+    except (OverflowError, ValueError):  # of infinity and NaN, which no JSON holds but a caller's value may be
+        return None
 
 
 def _seconds_of_iso(text: str) -> int | None:
