@@ -63,6 +63,7 @@ SHAPES: Mapping[str, tuple[bytes, str]] = {
     "form, data[0]": (form(**{"data[0]": json.dumps(LEAD)}), FORM),
     "form, list of texts": (form(data=json.dumps([json.dumps(LEAD)])), FORM),
     "form, text of it": (form(data=json.dumps(LIST)), FORM),
+    "form, text of that": (form(data=json.dumps(json.dumps(LIST))), FORM),
     "multipart": (multipart({"data": LIST}, BOUNDARY), multipart_type()),
     "multipart, typed parts": (
         multipart({"data": LIST}, BOUNDARY, "Content-Type: multipart/form-data"),

@@ -29,7 +29,7 @@ _NAME = re.compile(r"data((?:\[[^\[\]]{0,100}\]){0,20})")
 # Names and contents of up to so many bytes are short: a hundred of them are unescaped without a pause.
 _SHORT = 512
 # How often JSON may be wrapped in JSON text: an SDK may do it by mistake, but not more often.
-_MOST_WRAPPINGS = 3
+_MOST_WRAPPINGS = 2
 _DATA = "accepted: a list of events, as objects or JSON texts"
 
 
@@ -87,7 +87,9 @@ def unwrapped(content: bytes) -> bytes:
         if not content.startswith(b'"'):
             return content
         content = decoded(_TEXT, content).encode(errors="replace").strip()
-    raise ValueError("data: JSON text in JSON text, too often; " + _DATA)
+    if content.startswith(b'"'):
+        raise ValueError("data: JSON text in JSON text, too often; " + _DATA)
+    return content
 
 
 def _listed_parts(content: bytes, *, is_one: bool) -> Parts[Iterable[Element]]:
