@@ -6,6 +6,7 @@ Meta Pixel reference, standard events; [messaging] business messaging; [sdk] Met
 parameter builder libraries; [codes] Graph API error handling, and recorded answers of live calls.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date
 
@@ -89,8 +90,8 @@ BUSINESS_KEYS = (
     *("partner_id", "partner_name"),
 )
 """Keys of ``user_data`` that name a business; the first two [messaging], the others as Segment sends them."""
-LEAD_ID_DIGITS = (15, 17)
-"""The fewest and most digits of a lead's id; an id of another length fails its event (Meta, conversion leads)."""
+LEAD_ID = re.compile(r"[1-9][0-9]{14,16}", re.ASCII)
+"""The id of a lead, 15 to 17 digits; any other fails its event (Meta, conversion leads)."""
 COOKIE_SECONDS = 90 * 24 * 60 * 60
 """How long the Pixel keeps ``_fbp`` and ``_fbc`` [cookies]."""
 CLICK_ID_MAX = 500

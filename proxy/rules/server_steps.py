@@ -98,9 +98,8 @@ def match_keys(event_case: ServerEventCase) -> None:
 
 
 def _check_lead_id(text: str) -> None:
-    fewest, most = law.LEAD_ID_DIGITS
-    if not (text.isascii() and text.isdecimal() and fewest <= len(text) <= most):
-        why = f"user_data.lead_id: not {fewest} to {most} digits; accepted: the id that Meta gave the lead, not hashed"
+    if not law.LEAD_ID.fullmatch(text):
+        why = "user_data.lead_id: not 15 to 17 digits; accepted: the id that Meta gave the lead, not hashed"
         raise RefusedValueError(why, "user_data.lead_id")
 
 

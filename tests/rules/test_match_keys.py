@@ -615,7 +615,13 @@ def test_a_default_country_is_no_match_key() -> None:
         ("lead_id", 525645896321548, 525645896321548),
         ("fb_login_id", "17", 17),
         ("fb_login_id", "l:17", None),
+        ("lead_id", "99007199254740993", 99007199254740993),
+        ("lead_id", 99007199254740993, None),
         ("lead_id", "9" * 30, None),
+        ("lead_id", "9" * 18, None),
+        ("lead_id", "12345678901234", None),
+        ("lead_id", "012345678901234", None),
+        ("fb_login_id", 2**53, None),
         ("madid", "38400000-8CF0-11bd-b23e-10b96e40000d", "38400000-8CF0-11bd-b23e-10b96e40000d"),
         ("madid", "00000000-0000-0000-0000-000000000000", None),
         ("anon_id", "XZ0", "XZ0"),
@@ -629,7 +635,7 @@ def test_a_default_country_is_no_match_key() -> None:
     ],
 )
 def test_ids_meta_wants_in_the_clear_stay_as_they_are(key: str, value: object, plain: str | int | None) -> None:
-    """Ids are trimmed and get the type Meta expects; a mail address or an id of zeros is refused."""
+    """Ids are trimmed and get the type Meta expects; what Meta refuses, or JavaScript has rounded, is no id."""
     assert match_keys({key: value}) == MatchKeys({}, {key: plain} if plain else {}, () if plain else (key,))
 
 

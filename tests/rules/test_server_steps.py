@@ -87,7 +87,7 @@ def test_keys_that_fit_too_many_people_are_refused(user_data: Any) -> None:
     assert refused(event(user_data=user_data)) == (0, 2804050, "user_data")
 
 
-@pytest.mark.parametrize("lead_id", ["77", "1" * 14, "1" * 18, HASH, -1, "\u0660" * 15])
+@pytest.mark.parametrize("lead_id", ["77", "1" * 14, "1" * 18, "0" + "1" * 14, HASH, -1, "\u0660" * 15])
 def test_a_wrong_id_of_a_lead_is_refused(lead_id: Any) -> None:
     """Meta refuses an event with such an id, whatever else identifies the person."""
     assert refused(event(user_data={"em": HASH, "lead_id": lead_id})) == (0, 0, "user_data.lead_id")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from proxy.graph import law
 from proxy.rules import limits
 from proxy.rules.effort import Effort
 from proxy.rules.match import contact, location
@@ -36,6 +37,8 @@ PLAIN = (
 )
 # Integers in Meta's page, text in its SDKs.
 _PLAIN_INTEGERS = frozenset({"fb_login_id", "lead_id"})
+# JavaScript rounds the whole numbers beyond this one, so that a page's may be another person's id; texts are exact.
+_MOST_EXACT = 2**53 - 1
 
 # Names the browser Pixel takes for the documented ones, and their usual variants, without case, "_", "-" and blanks.
 _ALIASES: Mapping[str, str] = {
@@ -177,6 +180,12 @@ def _plain_id(key: str, value: object) -> str | int | None:
         return None
     if len(text) > limits.ID or not text.isascii() or not text.isprintable():
         return None
-    if key not in _PLAIN_INTEGERS:
-        return text
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    return _integer_id(key, value, text) if key in _PLAIN_INTEGERS else text
+
+
+def _integer_id(key: str, value: object, text: str) -> int | None:
+    if isinstance(value, int) and value > _MOST_EXACT:
+        return None
+    if key == "lead_id":
+        return int(text) if law.LEAD_ID.fullmatch(text) else None
+    return int(text) if text.isdigit() and len(text) <= 18 else None
