@@ -51,8 +51,13 @@ async def test_the_owner_gets_in_while_somebody_guesses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configured: str
 ) -> None:
     """While the most guesses wait, a new address gets 429 unread, and one that logged in before is served."""
-    gate = asyncio.Event()
-    monkeypatch.setattr(WrongPasswords.__init__, "__defaults__", (lambda _: gate.wait(),))
+    gate, delays = asyncio.Event(), list[float]()
+
+    async def delay(seconds: float) -> None:
+        delays.append(seconds)
+        await gate.wait()
+
+    monkeypatch.setattr(WrongPasswords.__init__, "__defaults__", (delay,))
     async with closed_shop(tmp_path, configured) as shop:
         guessing = [asyncio.create_task(asked(shop, WRONG)) for _ in range(wrong_passwords._MOST_LATE)]
 
@@ -66,7 +71,7 @@ async def test_the_owner_gets_in_while_somebody_guesses(
         before = await asked(shop, RIGHT)
         gate.clear()
         again = [asyncio.create_task(asked(shop, WRONG)) for _ in range(wrong_passwords._MOST_LATE)]
-        await asyncio.sleep(0.1)
+        await until(lambda: len(delays) == 2 * wrong_passwords._MOST_LATE, what="as many late answers again")
         with_password = await asked(shop, RIGHT)
         gate.set()
         await asyncio.gather(*again)
