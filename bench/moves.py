@@ -29,7 +29,7 @@ import orjson
 from rig import PinnedMachine, browser_headers, table, workplace
 
 import proxy
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 from proxy.edge.collect import CollectDoor
 from proxy.edge.net.fast import FastConnection
@@ -189,7 +189,7 @@ def _visit(name: str, requests: int = 4) -> None:
 async def _post(machine: PinnedMachine, name: str, requests: int) -> None:
     """Send requests of one visitor; each has the cookies that the earlier answers set."""
     headers = {key: value for key, value in browser_headers().items() if key != "Cookie"}
-    async with running(load.load(machine.config, {})), aiohttp.ClientSession(headers=headers) as page:
+    async with run_proxy(load.load(machine.config, {})), aiohttp.ClientSession(headers=headers) as page:
         cookies: dict[str, str] = {}
         for number in range(requests):
             own = {"Cookie": "; ".join(f"{key}={value}" for key, value in cookies.items())} if cookies else {}

@@ -3,7 +3,7 @@
 Order: tables of the rules → lock of data_dir → queue → lanes → listeners. So on stop the listeners finish requests
 while the queue still takes them, the lanes finish attempts while it still settles, and the queue closes last.
 
-More than 250 lines, so that one file shows which part is given to which.
+More than 250 lines: one file shows which part is given to which.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from proxy.config.address import Address
 from proxy.config.load import Config
 from proxy.config.schema import LimitSettings
 from proxy.delivery.lateness import LatenessCheck
-from proxy.delivery.start import Delivery, delivering
+from proxy.delivery.start import Delivery, run_delivery
 from proxy.edge.net.application import application
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.edge.net.listener import listen
 from proxy.edge.net.plain_http import PlainPosts
 from proxy.edge.net.terms import FastWay, Terms, few_connections
 from proxy.edge.probe import ProbeDoor
-from proxy.edge.public import Entry, Public
+from proxy.edge.public import PublicConfig, PublicRouter
 from proxy.edge.random_bits import random_numbers
-from proxy.installation import Installation, locked, now_ms, open_queue, require_c_parser
+from proxy.installation import Installation, lock_installation, now_ms, open_queue, require_c_parser
 from proxy.model.probe import ProbeKeys
 from proxy.operator.install_check import InstallCheckApi
 from proxy.operator.listener import Operator
-from proxy.operator.shown import Shown
+from proxy.operator.operator_context import OperatorContext
 from proxy.queue.contract import Intake, WholeQueue
 from proxy.queue.sieve import Sieve
 from proxy.rules import tables
@@ -67,7 +67,7 @@ class Parts(NamedTuple):
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Running]:
+async def run_proxy(config: Config) -> AsyncIterator[Running]:
     """Run the proxy of a configuration until the context ends, then stop it in order.
 
     Raises:
@@ -79,10 +79,10 @@ async def running(config: Config) -> AsyncIterator[Running]:
     require_c_parser()
     tables.prepare()
     async with AsyncExitStack() as stack:
-        installation = stack.enter_context(locked(config))
+        installation = stack.enter_context(lock_installation(config))
         watch = QueueWatch()
-        parts = await opened(stack, installation, watch)
-        at_work = await stack.enter_async_context(delivery(parts))
+        parts = await open_parts(stack, installation, watch)
+        at_work = await stack.enter_async_context(deliver_events(parts))
         operator = await listen_to_operator(stack, parts, at_work)
         public_parts = PublicParts(installation, parts.queue, parts.metrics, parts.conditions, at_work.lanes.wakes)
         public, public_address = await listen_to_public(stack, public_parts, installation.settings.limits)
@@ -90,7 +90,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         public.stop_accepting()
 
 
-async def opened(
+async def open_parts(
     stack: AsyncExitStack, installation: Installation, watch: QueueWatch, sieve: Sieve | None = None
 ) -> Parts:
     """Open the queue, and return the parts of the process that owns it; the queue closes when the stack unwinds.
@@ -111,7 +111,7 @@ async def opened(
     return Parts(installation, queue, metrics, conditions)
 
 
-async def stopped_or_broken(stop: asyncio.Event, broken: asyncio.Future[None]) -> None:
+async def wait_until_stopped(stop: asyncio.Event, broken: asyncio.Future[None]) -> None:
     """Wait until ``stop`` is set or the queue breaks; raise the queue's error, which ends the process, if it broke."""
     stopped = asyncio.create_task(stop.wait())
     ends: set[asyncio.Future[Any]] = {stopped, broken}
@@ -124,15 +124,15 @@ async def stopped_or_broken(stop: asyncio.Event, broken: asyncio.Future[None]) -
 def report_faults(stack: AsyncExitStack, faults: FaultReporter) -> None:
     """Report the errors that the event loop would only log, until the stack unwinds."""
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(faults.in_loop)
+    loop.set_exception_handler(faults.handle_loop_error)
     stack.callback(loop.set_exception_handler, None)
 
 
-def delivery(parts: Parts) -> AbstractAsyncContextManager[Delivery]:
+def deliver_events(parts: Parts) -> AbstractAsyncContextManager[Delivery]:
     """Return a context manager that delivers events until its context ends."""
     installation, queue, metrics, conditions = parts
     pixels, graph, chance = installation.pixels(), installation.settings.graph, secrets.SystemRandom().random
-    return delivering(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
+    return run_delivery(pixels, graph, queue=queue, metrics=metrics, conditions=conditions, now=now_ms, chance=chance)
 
 
 async def listen_to_operator(
@@ -157,9 +157,17 @@ async def listen_to_operator(
     directory = installation.config.data_dir
     await stack.enter_async_context(watching(settings, directory, queue=queue, board=conditions, now=now_ms))
     alerter = await stack.enter_async_context(
-        alerting(settings, directory, readiness.conditions, readiness.known, queue=queue, board=conditions, now=now_ms)
+        alerting(
+            settings,
+            directory,
+            readiness.conditions,
+            readiness.known_conditions,
+            queue=queue,
+            board=conditions,
+            now=now_ms,
+        )
     )
-    shown = Shown(
+    shown = OperatorContext(
         password=settings.server.operator_password.get_secret_value(),
         queue=queue,
         metrics=metrics,
@@ -170,23 +178,23 @@ async def listen_to_operator(
         readiness=readiness,
         alerter=alerter,
         now=now_ms,
-        examine=lambda: examined(installation.config),
+        examine=lambda: examination_report(installation.config),
         sites=settings.site,
         prefixes={site.name: installation.prefixes(site)[0] for site in settings.site},
         person_keys=installation.person_keys(),
         parts=[install_check],
     )
     tallies = TallyCollector(metrics.tallies, queue, now_ms)
-    await stack.enter_async_context(tallies.collecting())
+    await stack.enter_async_context(tallies.collect_periodically())
     terms = Terms("operator", few_connections(installation.settings.limits), conditions, metrics)
     return await listen(stack, Operator(shown).app(), settings.server.operator_listen, terms)
 
 
-async def examined(config: Config) -> Mapping[str, Any]:
+async def examination_report(config: Config) -> Mapping[str, Any]:
     """Return the report of an examination of the proxy that runs in this process."""
     from proxy import doctor  # noqa: PLC0415 - its modules are loaded only when the report is asked for
 
-    return doctor.report_json(await doctor.examine(config, doctor.Examining(is_own=True)))
+    return doctor.report_json(await doctor.examine(config, doctor.ExaminationOptions(is_own=True)))
 
 
 class PublicParts(NamedTuple):
@@ -211,7 +219,7 @@ def probe_door(installation: Installation) -> ProbeDoor:
 
 async def listen_to_public(
     stack: AsyncExitStack, public_parts: PublicParts, limits: LimitSettings, sockets: Sequence[socket.socket] = ()
-) -> tuple[Public, Address]:
+) -> tuple[PublicRouter, Address]:
     """Serve the public listener until the stack unwinds; return its doors and the address that it listens on.
 
     Args:
@@ -224,11 +232,11 @@ async def listen_to_public(
         OSError: when the address cannot be listened on.
     """
     installation, queue, metrics, conditions, wakes, has_writer = public_parts
-    settings, trusted = installation.settings, installation.trusted()
+    settings, trusted = installation.settings, installation.trusted_networks()
     server, limits = settings.server, affordable_limits(limits, conditions)
     routes, policies, checks = installation.routes(), installation.policies(), installation.install_checks()
-    entry = Entry(routes, policies, settings.site, trusted, server.forwarding_header, checks)
-    public = Public(
+    entry = PublicConfig(routes, policies, settings.site, trusted, server.forwarding_header, checks)
+    public = PublicRouter(
         entry,
         limits,
         probe=probe_door(installation),

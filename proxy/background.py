@@ -9,7 +9,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 
-async def repeated(step: Callable[[], Awaitable[None]], *, every_s: float, what: str) -> None:
+async def repeat_forever(step: Callable[[], Awaitable[None]], *, every_s: float, what: str) -> None:
     """Call ``step`` again and again until cancelled; an error that it raises is logged and does not end the loop.
 
     Args:
@@ -27,16 +27,16 @@ async def repeated(step: Callable[[], Awaitable[None]], *, every_s: float, what:
 
 
 @asynccontextmanager
-async def in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+async def run_in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
     """Run a coroutine, as a task called ``name``, until the context ends; then cancel it."""
     task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:
-        await end(task)
+        await cancel_and_wait(task)
 
 
-async def end(task: asyncio.Task[None]) -> None:
+async def cancel_and_wait(task: asyncio.Task[None]) -> None:
     """Cancel a task and wait until it has ended; raise the error that it ended with, if any.
 
     A caller that is cancelled meanwhile gets its own ``CancelledError``. ``await task`` would raise one in either case,

@@ -22,7 +22,7 @@ from proxy.config.load import Config
 from proxy.config.schema import Pixel, Settings, Site
 from proxy.model.condition import ConditionBoard
 from proxy.model.keys import person_key, prefix_of
-from proxy.queue.contract import ClosedBooks, QueueBrokenError, WholeQueue
+from proxy.queue.contract import ClosableBooks, QueueBrokenError, WholeQueue
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.spool.spool import Spool
@@ -94,7 +94,7 @@ class Installation:
         """Return the pixels of all sites, each once."""
         return list({pixel.id: pixel for site in self.settings.site for pixel in site.pixel}.values())
 
-    def trusted(self) -> Networks:
+    def trusted_networks(self) -> Networks:
         """Return the networks whose forwarding headers are believed."""
         return Networks(self.settings.server.trusted_proxies)
 
@@ -131,7 +131,7 @@ def require_c_parser() -> None:
 
 
 @contextmanager
-def locked(config: Config) -> Iterator[Installation]:
+def lock_installation(config: Config) -> Iterator[Installation]:
     """Lock the data directory of a configuration for this process, and make a secret in it when there is none.
 
     Raises:
@@ -189,7 +189,7 @@ async def open_queue(
     )
 
 
-async def open_books(installation: Installation, now: Callable[[], int]) -> ClosedBooks:
+async def open_books(installation: Installation, now: Callable[[], int]) -> ClosableBooks:
     """Open the books of a locked installation for a command, without delivering its events meanwhile.
 
     Args:
@@ -201,7 +201,7 @@ async def open_books(installation: Installation, now: Callable[[], int]) -> Clos
     """
     if installation.settings.queue.engine == "postgres":
         shared, place = _shared_place(installation, now)
-        books: ClosedBooks = await shared.open_books(place)
+        books: ClosableBooks = await shared.open_books(place)
         return books
     return await open_queue(installation, now)
 

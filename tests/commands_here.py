@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from click.testing import CliRunner, Result
 from machine import Machine
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.cli.commands import main
 from proxy.config import load
 
@@ -24,7 +24,7 @@ class House(Machine):
 
     async def start(self) -> None:
         """Start the proxy."""
-        await self._stack.enter_async_context(running(load.load(self.config, {})))
+        await self._stack.enter_async_context(run_proxy(load.load(self.config, {})))
 
     async def end(self) -> None:
         """End the proxy, if it runs."""

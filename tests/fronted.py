@@ -16,7 +16,7 @@ from proxy.queue.postgres.engine import SharedQueue
 from proxy.queue.remote.back import Back
 from proxy.queue.remote.front import RemoteQueue
 from proxy.queue.remote.link import BackLink
-from proxy.queue.remote.messages import Counted, FrontReport, Hello
+from proxy.queue.remote.messages import CounterChange, FrontReport, Hello
 from proxy.queue.seal import Sealer
 from proxy.queue.sieve import Sieve
 from proxy.queue.sqlite.engine import LocalQueue
@@ -36,13 +36,13 @@ class Source:
         self.telling, self.telling_lost = self.count, lost_notes
         if (self.told, self.told_lost) == (self.telling, lost_notes):
             return None
-        lost = Counted("lost", (), self.told_lost, lost_notes)
-        return FrontReport(b"life", (Counted("tests", (), self.told, self.telling), lost))
+        lost = CounterChange("lost", (), self.told_lost, lost_notes)
+        return FrontReport(b"life", (CounterChange("tests", (), self.told, self.telling), lost))
 
-    def answered(self) -> None:
+    def on_answered(self) -> None:
         self.told, self.told_lost = self.telling, self.telling_lost
 
-    def renew(self) -> None:
+    def on_new_back(self) -> None:
         self.renewed += 1
 
 

@@ -177,7 +177,7 @@ class _Lossy:
         """Make the other processes count this one as dead, though it goes on."""
         outbox = self._queue._outbox
         outbox.leases._task.cancel()
-        await outbox._look_out.close()
+        await outbox._lane_poller.close()
         silence = "UPDATE replica SET seen_at = seen_at - interval '1 day' WHERE id = $1 RETURNING id"
         database = self._queue._database
         await database.run(Role.BOOKS, silence, database.replica)

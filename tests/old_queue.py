@@ -114,6 +114,6 @@ def segments(directory: Path, name: str = "queue.db") -> list[tuple[Any, ...]]:
 async def dead_letters(directory: Path, clock: Clock) -> list[Any]:
     """Return the dead letters, without their numbers."""
     queue = open_queue(directory, clock)
-    found = [replace(each, id=0) for each in await queue.dead(Filter(limit=1000))]
+    found = [replace(each, id=0) for each in await queue.dead_letters(Filter(limit=1000))]
     await queue.close()
     return found

@@ -138,6 +138,6 @@ async def _database(postgres: Cluster, schema: str) -> AsyncIterator[Database]:
     """Yield a connected database with all tables, in a schema of the test's own."""
     database = make_database(postgres.url(), Sealer(SECRET), schema=schema, commit_timeout=30.0)
     await database.start(patience=30.0)
-    assert database.here, database.why_away
+    assert database.is_here, database.why_away
     yield database
     await database.close()

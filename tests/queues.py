@@ -64,7 +64,7 @@ async def open_shared(
     sealer = Sealer(SECRET)
     database = make_database(cluster.url(database=database_name), sealer, schema=schema, commit_timeout=30.0)
     await database.start(patience=30.0)
-    assert database.here, database.why_away
+    assert database.is_here, database.why_away
     usual: dict[str, Any] = {
         "limits": QueueSettings(),
         "retention": RetentionSettings(),

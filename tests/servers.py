@@ -11,7 +11,7 @@ from machine import TOKEN
 
 from proxy.simulator.graph.answers import Answer, ApiError
 from proxy.simulator.graph.app import make_app
-from proxy.simulator.graph.edge import EventsEdge, Extra, Posted
+from proxy.simulator.graph.edge import EventsEdge, EventsRequest, Extra
 from proxy.simulator.graph.rules import Event
 from proxy.simulator.graph.state import SIMULATOR, Simulator
 
@@ -97,7 +97,7 @@ class _Watched(EventsEdge):
     expected: frozenset[int] = frozenset()
     unexpected: list[object] = field(default_factory=list)
 
-    def receive(self, posted: Posted, trace: str, extra: Extra | None = None) -> Answer:
+    def receive(self, posted: EventsRequest, trace: str, extra: Extra | None = None) -> Answer:
         """Accept all events of a request or none, and record an unexpected refusal."""
         ordered: list[ApiError] = []
 

@@ -23,7 +23,7 @@ from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.ledger import SharedLedger
 from proxy.queue.postgres.opening import make_database
 from proxy.queue.postgres.segment_table import INSERT, columns, row_of
-from proxy.queue.postgres.settling import Graveyard
+from proxy.queue.postgres.settling import DeadLetterStore
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
@@ -46,7 +46,7 @@ class Books:
         self.ledger = SharedLedger(database, sealer, clock, days=7)
         self.suppressions = SharedSuppressions()
         self.dead = SharedDeadLetters(sealer)
-        self.graveyard = Graveyard(self.dead, self.suppressions, clock)
+        self.graveyard = DeadLetterStore(self.dead, self.suppressions, clock)
         self.reader = BooksReader(database, self.ledger, self.dead)
 
     @property
@@ -69,7 +69,7 @@ class Books:
 
     async def bury(self, *letters: NewDeadLetter) -> int:
         async def work(run: Run) -> int:
-            return await self.graveyard.bury(run, letters)
+            return await self.graveyard.add_letters(run, letters)
 
         return await self.database.transact(Role.DELIVER, work)
 
@@ -91,7 +91,7 @@ class Books:
         return found
 
     async def write(self, rows: Sequence[LedgerRow], *, again: bool = False) -> None:
-        await self.ledger.make(sorted(self.ledger.of_days(rows)))
+        await self.ledger.ensure_tables(sorted(self.ledger.group_by_day(rows)))
 
         async def work(run: Run) -> None:
             await self.ledger.write(run, rows, again=again)
@@ -100,7 +100,7 @@ class Books:
 
     async def update(self, *updates: tuple[int, str, bytes, BrowserCopy]) -> None:
         keyed = [(at, event_key(PIXEL, "Lead", identity), visitor, copy) for at, identity, visitor, copy in updates]
-        await self.ledger.make({at // DAY_MS for at, *_ in updates})
+        await self.ledger.ensure_tables({at // DAY_MS for at, *_ in updates})
 
         async def work(run: Run) -> None:
             await self.ledger.write(run, (), updates=keyed)
@@ -124,7 +124,7 @@ async def _books(database: Database, clock: Clock) -> Books:
 @pytest.fixture(name="other")
 async def _other(postgres: Cluster, schema: str, clock: Clock, books: Books) -> AsyncIterator[Books]:
     """A second proxy on the same database."""
-    assert books.database.here
+    assert books.database.is_here
     database = make_database(postgres.url(), Sealer(SECRET), schema=schema, commit_timeout=30.0)
     await database.start(patience=30.0)
     yield Books(database, clock)

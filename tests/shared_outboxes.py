@@ -57,7 +57,7 @@ class Proxy:
             for some in chunks(records)
         ]
         await self.database.run(Role.APPEND, segment_table.INSERT, *segment_table.columns(rows))
-        self.outbox.arrived([StoredSegment(row.lane, row.n, row.at, row.not_before, row.fields) for row in rows])
+        self.outbox.note_arrivals([StoredSegment(row.lane, row.n, row.at, row.not_before, row.fields) for row in rows])
 
     async def claimed(self, most: int = 1000, pixel: str = PIXEL, **how: Any) -> list[str]:
         """Claim, and return the ids of the claimed events."""
@@ -70,7 +70,7 @@ class Proxy:
 
     async def crash(self) -> None:
         """End like a killed process, which gives no lane or claim back."""
-        await self.outbox._look_out.close()
+        await self.outbox._lane_poller.close()
         if task := self.outbox.leases._task:
             task.cancel()
         await self.database.close()
@@ -84,7 +84,7 @@ async def proxy_on(
     settings = {"commit_timeout": 30.0} | settings
     database = make_database(postgres.url(), Sealer(SECRET), schema=schema, **settings)
     await database.start(patience=30.0)
-    assert database.here, database.why_away
+    assert database.is_here, database.why_away
     proxy = Proxy(database, clock, lease_s)
     await proxy.suppressions.catch_up(lambda statement, *arguments: database.run(Role.APPEND, statement, *arguments))
     await proxy.outbox.start()

@@ -13,7 +13,7 @@ import orjson
 import polling
 from servers import simulator
 
-from proxy.app import Running, running
+from proxy.app import Running, run_proxy
 from proxy.config import load
 from proxy.model.event import BrowserCopy
 from proxy.model.record import Record
@@ -187,5 +187,5 @@ async def installation(
         for table, settings in (more or {}).items():
             raw[table] = {**raw.get(table, {}), **settings}
         loaded = load.parse(raw, {}, base=directory)
-        async with running(loaded) as proxy:
+        async with run_proxy(loaded) as proxy:
             yield Installation(session, graph, proxy)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from polling import until
 
-from proxy.background import end, in_background, repeated
+from proxy.background import cancel_and_wait, repeat_forever, run_in_background
 
 
 async def test_an_error_that_nobody_foresaw_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -17,7 +17,7 @@ async def test_an_error_that_nobody_foresaw_ends_nothing(caplog: pytest.LogCaptu
         if len(times) == 1:
             raise ZeroDivisionError
 
-    async with in_background(repeated(step, every_s=0.001, what="the counting"), "counting"):
+    async with run_in_background(repeat_forever(step, every_s=0.001, what="the counting"), "counting"):
         await until(lambda: len(times) > 2)
 
     assert caplog.text.count("a fault of ours in the counting") == 1
@@ -33,7 +33,7 @@ async def test_the_end_of_the_context_is_the_end_of_the_work(fails: bool) -> Non
         await never.wait()
 
     async def use() -> None:
-        async with in_background(repeated(wait, every_s=0.001, what="waiting"), "waiting"):
+        async with run_in_background(repeat_forever(wait, every_s=0.001, what="waiting"), "waiting"):
             await begun.wait()
             if fails:
                 raise LookupError
@@ -57,7 +57,7 @@ async def test_who_waits_for_the_end_of_work_can_be_cancelled() -> None:
 
     work = asyncio.create_task(slow_to_end())
     await begun.wait()
-    waiting = asyncio.create_task(end(work))
+    waiting = asyncio.create_task(cancel_and_wait(work))
     await until(lambda: work.cancelling() > 0)
 
     waiting.cancel()
@@ -78,4 +78,4 @@ async def test_an_error_of_work_is_raised_at_its_end() -> None:
     await asyncio.wait([work])
 
     with pytest.raises(LookupError):
-        await end(work)
+        await cancel_and_wait(work)

@@ -195,7 +195,7 @@ def test_every_hook_brings_contact_data(name: str) -> None:
     [
         "proxy.rules.hooks.reading.events_of",
         "proxy.rules.hooks.reading.dropped_rows",
-        "proxy.rules.hooks.shopify.bought",
+        "proxy.rules.hooks.shopify.order_custom_data",
         "proxy.rules.server_steps.person_of_server",
     ],
 )

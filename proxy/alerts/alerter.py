@@ -16,7 +16,7 @@ from proxy.alerts.message import AlertSender, alert_message, check_message, summ
 from proxy.alerts.post import Post, Sent
 from proxy.alerts.receivers import AlertReceiver, ReceiverAnswer
 from proxy.alerts.state import Alert, AlertState
-from proxy.background import repeated
+from proxy.background import repeat_forever
 from proxy.config.alerts import AlertSettings
 from proxy.model.condition import OF_ALL_PROXIES, Condition, ConditionBoard
 
@@ -85,19 +85,19 @@ class Alerter:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        await repeated(self.tick, every_s=EVERY_S, what="the alerts")
+        await repeat_forever(self.tick, every_s=EVERY_S, what="the alerts")
 
     async def tick(self) -> None:
         """Check the conditions once, and begin to send the news to receivers that lack them."""
         conditions = await self._conditions()
         now = self._now()
         if self._lane:
-            await self._share(self._lane, [each for each in conditions if each.code in OF_ALL_PROXIES], now)
+            await self._update_shared(self._lane, [each for each in conditions if each.code in OF_ALL_PROXIES], now)
             conditions = [each for each in conditions if each.code not in OF_ALL_PROXIES]
-        self._own.look(conditions, now)
+        self._own.update(conditions, now)
         for post in self.posts:
             if post.is_free():
-                await self._tell(post, now)
+                await self._send_due(post, now)
         await self._keep()
 
     async def close(self) -> None:
@@ -135,17 +135,17 @@ class Alerter:
             log.warning("alerts go by what was found before (%s)", type(error).__name__)
             return self._known()
 
-    async def _share(self, lane: StateLane, conditions: Sequence[Condition], now: int) -> None:
+    async def _update_shared(self, lane: StateLane, conditions: Sequence[Condition], now: int) -> None:
         """Take care of conditions that all proxies find, while this proxy is the one that tells of them."""
         term = lane.term
         if term != self._term:
             self._shared, self._term = None, term
         if not term:
-            await lane.wish()
+            await lane.request_lease()
         elif self._shared is None and (state := await lane.read()) and lane.term == term:
             self._shared = self._book(state)
         if self._shared:
-            self._shared.look(conditions, now)
+            self._shared.update(conditions, now)
 
     def _book(self, state: AlertState) -> AlertBook:
         return AlertBook(self._settings, [post.key for post in self.posts], state, self._now())
@@ -169,24 +169,24 @@ class Alerter:
             [told for told in news.missed if not _is_about(told.alert, post)],
         )
 
-    async def _tell(self, post: Post, now: int) -> None:
+    async def _send_due(self, post: Post, now: int) -> None:
         news = self._news(post, now)
         if news:
             identity = _identity(post.key, news)
-            books = ((self._own, _part(news, of_all=False)), (self._shared, _part(news, of_all=True)))
+            books = ((self._own, _select_news(news, of_all=False)), (self._shared, _select_news(news, of_all=True)))
             if not self._lane:
                 books = ((self._own, news), (None, News()))
-            post.send(alert_message(identity, self._sender, news, now), lambda: self._heard(post, books))
+            post.send(alert_message(identity, self._sender, news, now), lambda: self._note_taken(post, books))
         elif (book := self._shared if self._lane else self._own) and (day := self._summary_day(book, post, now)):
             standing = [alert for alert in self.alerts() if alert.fired_at]
             identity = _identity(post.key, day)
             message = summary_message(identity, self._sender, await self._lines(now), standing, now)
             post.send(message, lambda: book.state.summaries.update({post.key: day}))
 
-    def _heard(self, post: Post, books: Sequence[tuple[AlertBook | None, News]]) -> None:
+    def _note_taken(self, post: Post, books: Sequence[tuple[AlertBook | None, News]]) -> None:
         for book, news in books:
             if book:
-                book.heard(post.key, news, self._now())
+                book.note_taken(post.key, news, self._now())
         self._file.keep(self._own.state)
 
     def _summary_day(self, book: AlertBook, post: Post, now: int) -> str:
@@ -230,7 +230,7 @@ def _is_about(alert: Alert, post: Post) -> bool:
     return alert.code == "alert_not_sent" and alert.subject == post.name
 
 
-def _part(news: News, *, of_all: bool) -> News:
+def _select_news(news: News, *, of_all: bool) -> News:
     """Return the news about conditions that all proxies find, or with ``of_all`` False all others."""
 
     def is_part(alert: Alert) -> bool:

@@ -8,7 +8,7 @@ told in one message what stands now and what is over, and no receiver is told an
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
-from proxy.alerts.state import MOST_MISSED, Alert, AlertState, Receipts, ToldAlert, seen
+from proxy.alerts.state import MOST_MISSED, Alert, AlertState, Receipts, ToldAlert, new_alert
 from proxy.config.alerts import AlertSettings
 from proxy.model.condition import Condition, ConditionCode
 from proxy.model.units import DAY_MS
@@ -16,7 +16,7 @@ from proxy.model.units import DAY_MS
 _MOST_A_DAY: Final = 20
 """How many alerts of one code fire in a day; further ones are only on the dashboard."""
 _MOST_BY_STRANGERS: Final = 3
-BY_STRANGERS: Final[frozenset[ConditionCode]] = frozenset({"foreign_origin", "insecure_origin", "unknown_host"})
+FORGEABLE_CODES: Final[frozenset[ConditionCode]] = frozenset({"foreign_origin", "insecure_origin", "unknown_host"})
 """The codes whose subjects anybody can make up; of each, ``_MOST_BY_STRANGERS`` alerts fire in a day."""
 _AFTER_START_MS: Final = 15 * 60_000
 """For so long after a restart earlier alerts do not end: some conditions are found again only with the next request."""
@@ -64,15 +64,15 @@ class AlertBook:
         state.receipts = {key: state.receipts.get(key, Receipts()) for key in receivers}
         self._forget_unwanted()
 
-    def look(self, conditions: Sequence[Condition], now: int) -> None:
+    def update(self, conditions: Sequence[Condition], now: int) -> None:
         """Compare the alerts with the conditions that stand now."""
         wanted = [each for each in conditions if self._settings.wants(each.code, failing=each.failing)]
         alerts = self.state.alerts
-        standing = {alert.key: alert for alert in (seen(condition, now) for condition in wanted)}
+        standing = {alert.key: alert for alert in (new_alert(condition, now) for condition in wanted)}
         for key, found in standing.items():
-            self._stands(alerts.setdefault(key, found), found, now)
+            self._note_standing(alerts.setdefault(key, found), found, now)
         for key in alerts.keys() - standing.keys():
-            self._is_away(alerts[key], now)
+            self._note_gone(alerts[key], now)
 
     def news(self, receiver: str, now: int) -> News:
         """Return what a receiver has not been told yet; alerts that fail readiness come first."""
@@ -94,7 +94,7 @@ class AlertBook:
             list(receipts.missed),
         )
 
-    def heard(self, receiver: str, news: News, now: int) -> None:
+    def note_taken(self, receiver: str, news: News, now: int) -> None:
         """Note that a receiver has taken news, even if alerts have changed while the message was under way.
 
         Args:
@@ -122,7 +122,7 @@ class AlertBook:
     def _wants(self, alert: Alert) -> bool:
         return self._settings.wants(alert.code, failing=alert.failing)
 
-    def _stands(self, alert: Alert, found: Alert, now: int) -> None:
+    def _note_standing(self, alert: Alert, found: Alert, now: int) -> None:
         alert.detail, alert.failing, alert.gone_at = found.detail, found.failing, 0
         alert.seen_at = min(alert.seen_at, now)  # the clock may step back
         if not alert.fired_at and now - alert.seen_at >= self._hold_ms(alert) and self._may_fire(alert.code, now):
@@ -131,7 +131,7 @@ class AlertBook:
                 if earlier := receipts.told.get(alert.key):
                     earlier.ended_at = 0
 
-    def _is_away(self, alert: Alert, now: int) -> None:
+    def _note_gone(self, alert: Alert, now: int) -> None:
         alert.gone_at = min(alert.gone_at or now, now)
         settings = self._settings
         wait_ms = settings.clear_seconds * 1000 if alert.fired_at else self._hold_ms(alert)
@@ -151,6 +151,6 @@ class AlertBook:
 
     def _may_fire(self, code: ConditionCode, now: int) -> bool:
         times = [at for at in self.state.fired.get(code, ()) if now - DAY_MS < at <= now]
-        may = len(times) < (_MOST_BY_STRANGERS if code in BY_STRANGERS else _MOST_A_DAY)
+        may = len(times) < (_MOST_BY_STRANGERS if code in FORGEABLE_CODES else _MOST_A_DAY)
         self.state.fired[code] = [*times, now] if may else times
         return may

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from proxy.figures.overview import GroupFigures, figures_of
-from proxy.figures.sums import by_cell, merged
+from proxy.figures.sums import merge_sums, sums_by_cell
 from proxy.model.rollup import RollupQuery
 from proxy.model.units import HOUR_MS
 from proxy.queue.contract import Archive
@@ -24,7 +24,7 @@ class DayFigures:
             QueueError: when the figures cannot be read.
         """
         query = RollupQuery(since_ms // HOUR_MS, until_ms // HOUR_MS)
-        found = figures_of(merged(by_cell(await self._queue.rollups(query)).values()))
+        found = figures_of(merge_sums(sums_by_cell(await self._queue.rollups(query)).values()))
         stats = self._queue.stats()
         return (
             f"In the last {query.until_hour - query.since_hour} whole hours:",

@@ -79,7 +79,7 @@ class StateLane:
         """A number that changes each time this proxy becomes the one that alerts for all; 0 while another one does."""
         return self._queue.term(LANE)
 
-    async def wish(self) -> None:
+    async def request_lease(self) -> None:
         """Try to become the proxy that alerts for all: keeping the state of a lane also asks for its lease."""
         try:
             state = await self._queue.lane_state(LANE)

@@ -13,7 +13,7 @@ from proxy.model.condition import ConditionBoard
 
 log = logging.getLogger(__name__)
 
-BETWEEN_MS: Final = 60_000
+LEAST_INTERVAL_MS: Final = 60_000
 """The least time between two messages; what begins within it is told in one message."""
 MOST_AN_HOUR: Final = 12
 _HOUR_MS = 3_600_000
@@ -68,8 +68,8 @@ class Post:
             return False
         if now < self.next_at <= now + _HOUR_MS:  # further away it was set before the clock stepped back
             return False
-        last, full = max(self._times, default=-BETWEEN_MS), len(self._times) == MOST_AN_HOUR
-        if 0 <= now - last < BETWEEN_MS:
+        last, full = max(self._times, default=-LEAST_INTERVAL_MS), len(self._times) == MOST_AN_HOUR
+        if 0 <= now - last < LEAST_INTERVAL_MS:
             return False
         return not (full and 0 <= now - min(self._times) < _HOUR_MS)
 
@@ -87,7 +87,7 @@ class Post:
         answer = await self._receiver.send(message)
         self._remember(message, answer)
         if answer.taken:
-            self._works()
+            self._note_success()
         return answer
 
     async def close(self) -> None:
@@ -96,7 +96,7 @@ class Post:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def done(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until no message is under way."""
         if self._task:
             await asyncio.wait([self._task])
@@ -110,16 +110,16 @@ class Post:
         self._remember(message, answer)
         if answer.taken:
             self._times.append(self._now())
-            self._works()
+            self._note_success()
             taken()
         else:
-            self._fails(answer)
+            self._note_failure(answer)
 
-    def _works(self) -> None:
+    def _note_success(self) -> None:
         self.failures = self.next_at = 0
         self._board.clear("alert_not_sent", self.name)
 
-    def _fails(self, answer: ReceiverAnswer) -> None:
+    def _note_failure(self, answer: ReceiverAnswer) -> None:
         self.failures += 1
         wait = min(_FIRST_BACKOFF_MS << min(self.failures - 1, 10), _LONGEST_BACKOFF_MS)
         self.next_at = self._now() + min(max(wait, int(answer.retry_seconds * 1000)), _HOUR_MS)

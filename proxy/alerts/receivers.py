@@ -21,7 +21,7 @@ from proxy.alerts.message import Message
 from proxy.alerts.shapes import hook_body, mail
 from proxy.config.alerts import AlertHook, AlertMail, AlertSettings
 
-SECONDS: Final = 20.0
+TIMEOUT_S: Final = 20.0
 """How long one message may take, until its whole answer has come."""
 _MOST_ANSWER = 2_000
 _MOST_SHOWN = 200
@@ -78,10 +78,10 @@ class HookReceiver:
     async def send(self, message: Message) -> ReceiverAnswer:
         """See ``AlertReceiver``."""
         try:
-            async with asyncio.timeout(SECONDS), _session() as session:
+            async with asyncio.timeout(TIMEOUT_S), _session() as session:
                 return await self._post(session, json.dumps(hook_body(self._kind, message)).encode())
         except TimeoutError:
-            return ReceiverAnswer(False, f"no answer within {SECONDS:.0f} s")
+            return ReceiverAnswer(False, f"no answer within {TIMEOUT_S:.0f} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return ReceiverAnswer(False, f"cannot be reached ({_cause(error)})")
 
@@ -117,10 +117,10 @@ class MailReceiver:
     async def send(self, message: Message) -> ReceiverAnswer:
         """See ``AlertReceiver``."""
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(TIMEOUT_S):
                 refused, said = await self._hand_over(message)
         except (TimeoutError, aiosmtplib.SMTPTimeoutError):
-            return ReceiverAnswer(False, f"no answer within {SECONDS:.0f} s")
+            return ReceiverAnswer(False, f"no answer within {TIMEOUT_S:.0f} s")
         except aiosmtplib.SMTPRecipientsRefused:
             return ReceiverAnswer(False, "the mail server refuses all recipients")
         except aiosmtplib.SMTPResponseException as error:
@@ -146,7 +146,7 @@ class MailReceiver:
             start_tls=settings.security == "starttls",
             tls_context=self._tls,
             local_hostname=socket.gethostname() or "localhost",
-            timeout=SECONDS,
+            timeout=TIMEOUT_S,
         )
 
     def _quoted(self, said: str) -> str:
@@ -163,7 +163,7 @@ def _cause(error: Exception) -> str:
 
 
 def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS), cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _key(kind: str, *texts: str) -> str:

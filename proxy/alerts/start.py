@@ -11,7 +11,7 @@ from proxy.alerts.figures import DayFigures
 from proxy.alerts.keeping import StateFile, StateLane
 from proxy.alerts.message import AlertSender
 from proxy.alerts.receivers import receivers_of
-from proxy.background import in_background
+from proxy.background import run_in_background
 from proxy.config.alerts import AlertSettings
 from proxy.config.schema import Settings
 from proxy.model.condition import Condition, ConditionBoard
@@ -67,7 +67,7 @@ async def alerting(  # noqa: PLR0913 - what it looks at, and where it remembers
         now=now,
     )
     try:
-        async with in_background(alerter.run(), "alerts"):
+        async with run_in_background(alerter.run(), "alerts"):
             yield alerter
     finally:
         await alerter.close()

@@ -74,7 +74,7 @@ def decoded(text: bytes) -> AlertState:
         return AlertState()
 
 
-def seen(condition: Condition, now: int) -> Alert:
+def new_alert(condition: Condition, now: int) -> Alert:
     """Return the alert of a condition that is seen for the first time."""
     return Alert(
         code=condition.code,

@@ -16,7 +16,7 @@ MOST_BYTES = 4 << 20
 """The most bytes of events in one request: a quarter of the body that the proxy accepts from servers."""
 
 
-class Reached(NamedTuple):
+class FilePosition(NamedTuple):
     """How far a file is done."""
 
     end: int = 0
@@ -24,14 +24,14 @@ class Reached(NamedTuple):
     beyond: int = 0
     """How many results of the next line are done: events, sent or left out."""
 
-    def after(self, item: Ready | NotSent, line_end: int) -> "Reached":
+    def after(self, item: Ready | NotSent, line_end: int) -> "FilePosition":
         """Return the place that is reached when one more result is done.
 
         Args:
             item: The result.
             line_end: Where the line of the previous result ended, in bytes of the file.
         """
-        return Reached(self.end, self.beyond + 1) if item.end == line_end else Reached(line_end, 1)
+        return FilePosition(self.end, self.beyond + 1) if item.end == line_end else FilePosition(line_end, 1)
 
 
 class EventBatch(NamedTuple):
@@ -41,7 +41,7 @@ class EventBatch(NamedTuple):
     events: tuple[bytes, ...]
     """Each as JSON."""
     fields: RequestFields
-    place: Reached
+    place: FilePosition
     """How far the file is done once they have arrived."""
 
     def body(self) -> bytes:
@@ -56,21 +56,21 @@ class EventBatch(NamedTuple):
         return first, self._replace(lines=self.lines[middle:], events=self.events[middle:])
 
 
-def remaining(items: Iterable[Ready | NotSent], progress: Progress) -> Iterator[tuple[Ready | NotSent, Reached]]:
+def remaining(items: Iterable[Ready | NotSent], progress: Progress) -> Iterator[tuple[Ready | NotSent, FilePosition]]:
     """Yield the results that no earlier run has done, each with the place that is reached when it is done.
 
     Args:
         items: All results of a file, in its order.
         progress: How far earlier runs came.
     """
-    place, line_end = Reached(), 0
+    place, line_end = FilePosition(), 0
     for item in items:
         place, line_end = place.after(item, line_end), item.end
-        if place > Reached(progress.end, progress.beyond):
+        if place > FilePosition(progress.end, progress.beyond):
             yield item, place
 
 
-def batches(items: Iterable[tuple[Ready | NotSent, Reached]], fields: RequestFields) -> Iterator[EventBatch]:
+def batches(items: Iterable[tuple[Ready | NotSent, FilePosition]], fields: RequestFields) -> Iterator[EventBatch]:
     """Yield the events in batches; events whose request fields differ never share a batch.
 
     The place of the last batch is the end of the last line, as nothing is left of the file. It may have no events.
@@ -82,7 +82,7 @@ def batches(items: Iterable[tuple[Ready | NotSent, Reached]], fields: RequestFie
     lines: list[int] = []
     events: list[bytes] = []
     shared, size = fields, 0
-    reached: Reached | None = None
+    reached: FilePosition | None = None
     end = 0
     for item, place in items:
         if isinstance(item, Ready):
@@ -95,7 +95,7 @@ def batches(items: Iterable[tuple[Ready | NotSent, Reached]], fields: RequestFie
             shared, size = own, size + len(event)
         reached, end = place, item.end
     if reached:
-        yield EventBatch(tuple(lines), tuple(events), shared, Reached(end))
+        yield EventBatch(tuple(lines), tuple(events), shared, FilePosition(end))
 
 
 def _merged(own: RequestFields, general: RequestFields) -> RequestFields:

@@ -55,7 +55,7 @@ class NotSent(NamedTuple):
     action_source: str = ""
 
 
-class Wishes(NamedTuple):
+class FileOptions(NamedTuple):
     """How the owner wants a file to be read, by options of the command ``send``."""
 
     columns: Mapping[str, str] = MappingProxyType({})

@@ -15,7 +15,7 @@ EVENT = (
     *("event_name", "event_time", "event_id", "action_source", "event_source_url", "referrer_url", "opt_out"),
     "messaging_channel",
 )
-LEAVES = frozenset({
+KNOWN_PLACES = frozenset({
     *EVENT,
     *(f"user_data.{key}" for key in (
         "em", "ph", "fn", "ln", "db", "ge", "ct", "st", "zp", "country", "external_id", "client_ip_address",
@@ -25,7 +25,7 @@ LEAVES = frozenset({
     *(f"item.{key}" for key in ("id", "title", "quantity", "item_price")),
     *(f"order.{key}" for key in ("key", "status", "cancelled", "created", "source")),
 })  # fmt: skip
-ROOMS = ("", "user_data", "custom_data")
+EVENT_PARTS = ("", "user_data", "custom_data")
 """The parts of an event that a place can be in; ``item.…`` and ``order.…`` are only for reading an order."""
 CUSTOM = re.compile(r"custom_data\.[A-Za-z0-9_]{1,60}", re.ASCII)
 
@@ -153,7 +153,7 @@ WOOCOMMERCE = ExportKind(
 FLAT = ExportKind("events", (), _FLAT)
 
 
-def plain(column: str) -> str:
+def plain_name(column: str) -> str:
     """Return the plain name of a column: ``Email (Billing)`` becomes ``email_billing``.
 
     Letters of any alphabet are kept, in lower case; an underscore replaces blanks and signs. A name of nothing but
@@ -202,11 +202,11 @@ def _prefixed(column: str) -> str | None:
 
 def is_place(text: str) -> bool:
     """Tell whether a text names a place of an event."""
-    return text in LEAVES or CUSTOM.fullmatch(text) is not None
+    return text in KNOWN_PLACES or CUSTOM.fullmatch(text) is not None
 
 
 def place_named(text: str) -> str | None:
     """Return the place that a text names, by itself or by a column name of flat files; None when there is none."""
     if is_place(text):
         return text
-    return next((place for place, names in _FLAT.items() if plain(text) in names.split()), None)
+    return next((place for place, names in _FLAT.items() if plain_name(text) in names.split()), None)

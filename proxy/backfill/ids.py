@@ -7,7 +7,7 @@ from typing import Any, Literal
 from proxy.backfill.claims import Claim
 
 _FIRST_PLACES = 1 << 12
-_FULL = 0.6
+_MAX_LOAD_FACTOR = 0.6
 
 
 class Occurrences:
@@ -22,13 +22,13 @@ class Occurrences:
         self._counts = _zeros("I", _FIRST_PLACES)
         self._used = 0
 
-    def next(self, digest: bytes) -> int:
+    def count(self, digest: bytes) -> int:
         """Count a content, and return how often it has come by now: 1 for the first time.
 
         Args:
             digest: Of the content; eight bytes or more.
         """
-        if self._used > _FULL * len(self._keys):
+        if self._used > _MAX_LOAD_FACTOR * len(self._keys):
             self._grow()
         # 0 stands for an empty place.
         key = int.from_bytes(digest[:8], "little") | 1
@@ -76,18 +76,18 @@ class Namer:
         An id made of content includes how often the same content has come by now, so that repeated lines differ.
         """
         given = _id(claim.event.get("event_id"))
-        order = _id(_inside(claim.event, "custom_data").get("order_id"))
+        order = _id(_part_of_event(claim.event, "custom_data").get("order_id"))
         return given or (f"order-{self._site}-{order}" if order else self._from_content(claim.content))
 
     def _from_content(self, content: bytes) -> str:
         digest = hashlib.sha256(content)
-        return f"line-{digest.hexdigest()[:32]}-{self._occurrences.next(digest.digest())}"
+        return f"line-{digest.hexdigest()[:32]}-{self._occurrences.count(digest.digest())}"
 
 
 def _id(value: Any) -> str:
     return str(value).strip() if type(value) in (str, int) else ""
 
 
-def _inside(event: Any, name: str) -> Any:
+def _part_of_event(event: Any, name: str) -> Any:
     value = event.get(name)
     return value if isinstance(value, dict) else {}

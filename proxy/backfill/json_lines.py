@@ -8,7 +8,7 @@ import orjson
 from proxy.backfill.claims import Claim, Line, NotSent, UnreadableFileError
 from proxy.model.server_request import NO_FIELDS, RequestFields
 
-_ALONE = (b"[", b"{")
+_OPENING_BRACKETS = (b"[", b"{")
 _IDS = (("", "event_id"), ("user_data", "lead_id"), ("user_data", "external_id"), ("custom_data", "order_id"))
 
 
@@ -24,7 +24,7 @@ def json_claims(lines: Iterator[Line]) -> Iterator[Claim | NotSent]:
     is_first = True
     for line in lines:
         content = line.content.removeprefix(b"\xef\xbb\xbf" if line.number == 1 else b"").strip()
-        if is_first and content in _ALONE:
+        if is_first and content in _OPENING_BRACKETS:
             raise UnreadableFileError("a JSON document of several lines; JSON Lines has one event a line: jq -c '.[]'")
         is_first = is_first and not content
         if content:

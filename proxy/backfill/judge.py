@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
-from proxy.backfill.claims import Claim, LeftOut, NotSent, Wishes, WrongValueError
-from proxy.backfill.columns import ROOMS
+from proxy.backfill.claims import Claim, FileOptions, LeftOut, NotSent, WrongValueError
+from proxy.backfill.columns import EVENT_PARTS
 from proxy.backfill.ids import Namer
 from proxy.backfill.values import moment
 from proxy.graph.law import ACTION_SOURCES, max_age_ms
@@ -28,14 +28,14 @@ class Ready(NamedTuple):
     fields: RequestFields
 
 
-def without_done(claims: Iterable[Claim | NotSent], namer: Namer, done: int) -> Iterator[Claim | NotSent]:
+def skip_done(claims: Iterable[Claim | NotSent], namer: Namer, done: int) -> Iterator[Claim | NotSent]:
     """Yield the claims, with a ``NotSent`` in place of each that an earlier run has done.
 
     A claim that is done is given its id all the same, as the ids of later claims depend on it.
 
     Args:
         claims: In the order of the file.
-        namer: Gives the ids; ``judged`` must get the same one.
+        namer: Gives the ids; ``judge_claims`` must get the same one.
         done: Bytes of the file whose events are done.
     """
     for claim in claims:
@@ -46,7 +46,9 @@ def without_done(claims: Iterable[Claim | NotSent], namer: Namer, done: int) -> 
             yield NotSent(claim.line, claim.end, "done by an earlier run")
 
 
-def judged(claims: Iterable[Claim | NotSent], namer: Namer, wishes: Wishes, now_s: int) -> Iterator[Ready | NotSent]:
+def judge_claims(
+    claims: Iterable[Claim | NotSent], namer: Namer, wishes: FileOptions, now_s: int
+) -> Iterator[Ready | NotSent]:
     """Yield each claim with its id, or why it is not sent.
 
     Args:
@@ -56,35 +58,35 @@ def judged(claims: Iterable[Claim | NotSent], namer: Namer, wishes: Wishes, now_
         now_s: The current time, in Unix seconds.
     """
     for claim in claims:
-        yield claim if isinstance(claim, NotSent) else _judged(claim, namer, wishes, now_s)
+        yield claim if isinstance(claim, NotSent) else _judge_claim(claim, namer, wishes, now_s)
 
 
-def _judged(claim: Claim, namer: Namer, wishes: Wishes, now_s: int) -> Ready | NotSent:
+def _judge_claim(claim: Claim, namer: Namer, wishes: FileOptions, now_s: int) -> Ready | NotSent:
     # It gets its id before it is judged: the count of equal lines must not depend on which of them are too old today.
-    event = {**_completed(claim.event, wishes.constants), "event_id": namer.event_id(claim)}
+    event = {**_with_constants(claim.event, wishes.constants), "event_id": namer.event_id(claim)}
     try:
-        time_s = event["event_time"] = _checked(event, wishes.zone)
+        time_s = event["event_time"] = _checked_time_s(event, wishes.zone)
     except WrongValueError as error:
         return NotSent(claim.line, claim.end, str(error))
     source = event["action_source"].strip().lower()
-    why = _wrong_age(time_s, source, now_s)
+    why = _age_problem(time_s, source, now_s)
     if why:
         kind = LeftOut.TOO_OLD if time_s < now_s else LeftOut.REFUSED
         return NotSent(claim.line, claim.end, why, kind, source)
     return Ready(claim.line, claim.end, event, time_s, source, claim.fields)
 
 
-def _completed(event: Mapping[str, Any], constants: Mapping[str, str]) -> dict[str, Any]:
+def _with_constants(event: Mapping[str, Any], constants: Mapping[str, str]) -> dict[str, Any]:
     found = dict(event)
     for place, value in constants.items():
         room, _, leaf = place.rpartition(".")
         inside = (found.get(room) or {}) if room else found
-        if room in ROOMS and isinstance(inside, dict) and inside.get(leaf) in (None, ""):
+        if room in EVENT_PARTS and isinstance(inside, dict) and inside.get(leaf) in (None, ""):
             found |= {room: {**inside, leaf: value}} if room else {leaf: value}
     return found
 
 
-def _checked(event: Mapping[str, Any], zone: tzinfo | None) -> int:
+def _checked_time_s(event: Mapping[str, Any], zone: tzinfo | None) -> int:
     for name in ("event_name", "action_source"):
         if not isinstance(event.get(name), str) or not event[name].strip():
             raise WrongValueError(f"{name} is missing")
@@ -115,7 +117,7 @@ def _time_s(value: Any, zone: tzinfo | None) -> int:
     return moment(str(int(value)), None)
 
 
-def _wrong_age(time_s: int, source: str, now_s: int) -> str:
+def _age_problem(time_s: int, source: str, now_s: int) -> str:
     limit_s = max_age_ms(source) // 1000
     if time_s < now_s - limit_s + _MARGIN_S:
         return f"older than {limit_s // 86_400} days, which is the most that Meta takes for {source}"

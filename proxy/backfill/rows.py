@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from proxy.backfill.claims import Claim, LeftOut, NotSent, WrongValueError
-from proxy.backfill.columns import ROOMS, SHOPIFY, ExportKind
+from proxy.backfill.columns import EVENT_PARTS, SHOPIFY, ExportKind
 from proxy.backfill.table import Row
 from proxy.backfill.values import Decimal, amount, flag, id_text, moment, whole
 
@@ -20,7 +20,7 @@ _IDS = frozenset({
 })  # fmt: skip
 _MOST_ROWS = 1000
 """The most rows of one order; a longer group comes from a table whose column of order numbers is empty."""
-_NOBODY = frozenset({"0", "guest", "null", "undefined"})
+_GUEST_IDS = frozenset({"0", "guest", "null", "undefined"})
 """What shops write for a buyer without an account."""
 
 
@@ -86,7 +86,7 @@ def _continues(row: Row, first: Row, reading: Reading) -> bool:
 def _claim(group: Sequence[Row], reading: Reading) -> Claim | NotSent:
     first, end = group[0], group[-1].end
     try:
-        no_sale = _no_sale(first, reading) if reading.kind.paid else ""
+        no_sale = _why_no_sale(first, reading) if reading.kind.paid else ""
         if no_sale:
             return NotSent(first.line, end, no_sale, LeftOut.NO_SALE)
         event = _event(group, reading)
@@ -95,7 +95,7 @@ def _claim(group: Sequence[Row], reading: Reading) -> Claim | NotSent:
     return Claim(first.line, end, event, orjson.dumps([row.cells for row in group]))
 
 
-def _no_sale(row: Row, reading: Reading) -> str:
+def _why_no_sale(row: Row, reading: Reading) -> str:
     status = reading.text(row, "order.status").lower().replace(" ", "_").removeprefix("wc-")
     if status not in reading.kind.paid:
         return "the order is not paid, or was refunded" if status else "the order has no status"
@@ -107,7 +107,7 @@ def _event(group: Sequence[Row], reading: Reading) -> dict[str, Any]:
     event: dict[str, Any] = {"user_data": {}, "custom_data": {}}
     for place in (*reading.places, *(reading.constants.keys() - reading.places.keys())):
         room, _, leaf = place.rpartition(".")
-        if room in ROOMS:
+        if room in EVENT_PARTS:
             value = _value(place, row, reading)
             if value not in ("", [], None):
                 (event[room] if room else event)[leaf] = value
@@ -127,7 +127,7 @@ def _person_value(place: str, row: Row, reading: Reading) -> Any:
     texts = reading.texts(row, place) or [reading.text(row, place)]
     values = [id_text(text, place) if place in _IDS else text for text in texts if text]
     if place == "user_data.external_id":
-        values = [value for value in values if value.lower() not in _NOBODY]
+        values = [value for value in values if value.lower() not in _GUEST_IDS]
     return values if place == "user_data.ph" else next(iter(values), None)
 
 
@@ -138,10 +138,10 @@ def _read(place: str, text: str, reading: Reading) -> Any:
         return amount(text, place, reading.decimal)
     if place in _COUNTS:
         return whole(text, place, reading.decimal)
-    return _READERS.get(place, _as_it_is)(id_text(text, place) if place in _IDS else text, place)
+    return _READERS.get(place, _unchanged)(id_text(text, place) if place in _IDS else text, place)
 
 
-def _as_it_is(text: str, _: str) -> str:
+def _unchanged(text: str, _: str) -> str:
     return text
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import NamedTuple, Self
 
-from proxy.backfill.claims import Claim, Line, NotSent, UnreadableFileError, Wishes
-from proxy.backfill.columns import kind_of, place_named, places, plain
+from proxy.backfill.claims import Claim, FileOptions, Line, NotSent, UnreadableFileError
+from proxy.backfill.columns import kind_of, place_named, places, plain_name
 from proxy.backfill.json_lines import json_claims
 from proxy.backfill.rows import Reading, row_claims
 from proxy.backfill.table import Table
 
-_WIDE = (b"\xff\xfe", b"\xfe\xff")
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _JSON, _TABLES = (".jsonl", ".ndjson", ".json"), (".csv", ".tsv", ".txt")
 
 
@@ -25,7 +25,7 @@ class Source(NamedTuple):
     """Columns that are not read: nothing is known of them, or the owner leaves them out."""
 
     @classmethod
-    def of(cls, name: str, lines: Iterator[Line], encoding: str, wishes: Wishes) -> Self:
+    def of(cls, name: str, lines: Iterator[Line], encoding: str, wishes: FileOptions) -> Self:
         """Return a file as a source of events.
 
         Args:
@@ -39,14 +39,14 @@ class Source(NamedTuple):
         """
         ending = PurePath(name).suffix.lower()
         if ending in _JSON:
-            return cls("events in JSON", json_claims(_narrow(lines)), {}, ())
+            return cls("events in JSON", json_claims(_refuse_utf16(lines)), {}, ())
         if ending not in _TABLES:
             raise UnreadableFileError(f"files end in {', '.join(_JSON + _TABLES)}, so that it is clear what they hold")
-        return cls._table(Table(_narrow(lines), encoding), wishes)
+        return cls._table(Table(_refuse_utf16(lines), encoding), wishes)
 
     @classmethod
-    def _table(cls, table: Table, wishes: Wishes) -> Self:
-        names = list(map(plain, table.header))
+    def _table(cls, table: Table, wishes: FileOptions) -> Self:
+        names = list(map(plain_name, table.header))
         unknown = [column for column in wishes.columns if column not in names]
         if unknown:
             raise UnreadableFileError(f"--map: no column {', '.join(unknown)}; there are {', '.join(table.header)}")
@@ -64,16 +64,16 @@ class Source(NamedTuple):
         return cls(kind.name, row_claims(table.rows(), reading), used, unused)
 
 
-def wished_columns(texts: Sequence[str]) -> dict[str, str]:
+def parse_columns(texts: Sequence[str]) -> dict[str, str]:
     """Return the place of each column, from texts such as ``Net total=value``; ``Notes=`` leaves a column out.
 
     Raises:
         ValueError: With the text that is not understood.
     """
-    return {plain(column): place for column, place in map(_wish, texts)}
+    return {plain_name(column): place for column, place in map(_parse_column, texts)}
 
 
-def wished_constants(texts: Sequence[str]) -> dict[str, str]:
+def parse_constants(texts: Sequence[str]) -> dict[str, str]:
     """Return the constant value of each place, from texts such as ``currency=EUR``.
 
     Raises:
@@ -91,7 +91,7 @@ def wished_constants(texts: Sequence[str]) -> dict[str, str]:
     return {str(place): value for place, value in named.items()}
 
 
-def _wish(text: str) -> tuple[str, str]:
+def _parse_column(text: str) -> tuple[str, str]:
     column, sign, wanted = text.rpartition("=")
     place = place_named(wanted.strip()) if wanted.strip() else ""
     if not (sign and column.strip()) or place is None:
@@ -99,8 +99,8 @@ def _wish(text: str) -> tuple[str, str]:
     return column, place
 
 
-def _narrow(lines: Iterator[Line]) -> Iterator[Line]:
+def _refuse_utf16(lines: Iterator[Line]) -> Iterator[Line]:
     for line in lines:
-        if line.number == 1 and line.content.startswith(_WIDE):
+        if line.number == 1 and line.content.startswith(_UTF16_BOMS):
             raise UnreadableFileError("the text is UTF-16; save it as UTF-8")
         yield line

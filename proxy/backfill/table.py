@@ -9,7 +9,7 @@ from proxy.backfill.claims import Line, NotSent, UnreadableFileError
 from proxy.backfill.values import cell_text
 
 _DELIMITERS = ",;\t|"
-_OPEN = "a quote is opened and never closed"
+_UNCLOSED_QUOTE = "a quote is opened and never closed"
 _SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
 
 
@@ -58,7 +58,7 @@ class Table:
         if separator:
             head = next((text for text in texts if text.strip()), "")
         self.delimiter = separator[1] if separator else _delimiter(head)
-        self._rows = csv.reader(_with(head, texts), delimiter=self.delimiter)
+        self._rows = csv.reader(_prepend(head, texts), delimiter=self.delimiter)
         self.header = [cell.strip() for cell in self._next(1) or []]
         if not any(self.header):
             raise UnreadableFileError("the file is empty: the first line of a CSV file names its columns")
@@ -79,10 +79,12 @@ class Table:
         try:
             cells = next(self._rows, None)
         except csv.Error as error:
-            raise _unreadable(begin, _OPEN if "limit" in str(error) else "a line end of another kind") from None
+            raise _unreadable(
+                begin, _UNCLOSED_QUOTE if "limit" in str(error) else "a line end of another kind"
+            ) from None
         # A row reaches the end of the file only inside an open quote; csv would return all lines up to there as a cell.
         if cells and self._lines.is_over:
-            raise _unreadable(begin, _OPEN)
+            raise _unreadable(begin, _UNCLOSED_QUOTE)
         return cells
 
     def _row(self, line: int, cells: list[str]) -> Row | NotSent:
@@ -99,7 +101,7 @@ def _unreadable(line: int, why: str) -> UnreadableFileError:
     return UnreadableFileError(f"line {line}: {why}; save the file as CSV in UTF-8")
 
 
-def _with(head: str, texts: Iterator[str]) -> Iterator[str]:
+def _prepend(head: str, texts: Iterator[str]) -> Iterator[str]:
     yield head
     yield from texts
 

@@ -12,7 +12,7 @@ _SCIENTIFIC = re.compile(r"[+-]?\d+([.,]\d+)?E[+-]?\d+", re.IGNORECASE | re.ASCI
 _DIGITS = re.compile(r"-?\d+", re.ASCII)
 _POINT = re.compile(r"-?(\d+|[1-9]\d{0,2}(,\d{3})+)(\.\d+)?", re.ASCII)
 _COMMA = re.compile(r"-?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?", re.ASCII)
-_EITHER = re.compile(r"-?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
+_AMBIGUOUS = re.compile(r"-?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 _OFFSET = re.compile(r"\s+(?=([+-]\d\d:?\d\d|Z)$)", re.IGNORECASE)
 _NAMED_UTC = re.compile(r"\s*(UTC|GMT)$", re.IGNORECASE)
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?\s+(\d{1,2}:\d\d(?::\d\d)?))?", re.ASCII)
@@ -54,7 +54,7 @@ def amount(text: str, field: str, decimal: Decimal = "") -> float:
         WrongValueError: When the text is no amount, or can be read in two ways.
     """
     found = id_text(text, field)
-    if not decimal and _EITHER.fullmatch(found):
+    if not decimal and _AMBIGUOUS.fullmatch(found):
         raise WrongValueError(f"{field} is {found}: thousands or decimals? --decimal says which")
     if len(found) <= _MOST_DIGITS:
         if decimal != "," and _POINT.fullmatch(found):
@@ -76,7 +76,7 @@ def whole(text: str, field: str, decimal: Decimal = "") -> int:
         WrongValueError: When the text is no whole number, or can be read in two ways, as 1,000 can.
     """
     found = id_text(text, field)
-    if _EITHER.fullmatch(found):
+    if _AMBIGUOUS.fullmatch(found):
         found = str(amount(found, field, decimal))
     found = re.sub(r"[.,]0+$", "", found)
     if not _DIGITS.fullmatch(found) or len(found) > _MOST_DIGITS:

@@ -29,7 +29,7 @@ def alerts() -> None:
 def test(path: Path) -> None:
     """Send one test message to each receiver, and say what it answered. The proxy need not run."""
     settings = load_or_exit(path, unused=_OTHER_SECRETS).settings.alerts
-    answers = asyncio.run(_answers(settings))
+    answers = asyncio.run(_send_tests(settings))
     if not answers:
         fail("nobody is told: the configuration has neither [[alerts.webhook]] nor [[alerts.email]]")
     for name, answer in answers:
@@ -37,7 +37,7 @@ def test(path: Path) -> None:
     sys.exit(0 if all(answer.taken for _, answer in answers) else 1)
 
 
-async def _answers(settings: AlertSettings) -> list[tuple[str, ReceiverAnswer]]:
+async def _send_tests(settings: AlertSettings) -> list[tuple[str, ReceiverAnswer]]:
     receivers, now = receivers_of(settings), now_ms()
     message = check_message(secrets.token_hex(12), sender_of(settings), now)
     answers = await asyncio.gather(*(receiver.send(message) for receiver in receivers))

@@ -30,7 +30,7 @@ class BackfillFile:
         self._hashed = 0
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Lock the file, so that no second run sends it at the same time.
 
         Raises:

@@ -16,7 +16,7 @@ from proxy.cli.terminal import printable
 from proxy.config.field_types import is_origin
 from proxy.doctor.catalogue import GROUP_OF
 from proxy.doctor.catalogue.row import Seriousness
-from proxy.doctor.web.ways import Endpoint, Ways
+from proxy.doctor.web.network_access import Endpoint, NetworkAccess
 
 _HEADINGS = {
     Seriousness.FAILURE: "To mend: events are lost or wrong, or something leaks",
@@ -98,8 +98,10 @@ def check(  # noqa: PLR0913 - its options
     It writes nothing. Exit code 1 when something is to mend; docs/doctor.md lists all findings.
     """
     config = load_or_exit(path)
-    ways = Ways(connect_to, nameserver)
-    report = asyncio.run(doctor.examine(config, doctor.Examining(ways, base, offline=offline, send_test=send_test)))
+    ways = NetworkAccess(connect_to, nameserver)
+    report = asyncio.run(
+        doctor.examine(config, doctor.ExaminationOptions(ways, base, offline=offline, send_test=send_test))
+    )
     if as_json:
         click.echo(printable(orjson.dumps(doctor.report_json(report)).decode()))
     else:

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from proxy import __version__
-from proxy.cli.terminal import Lines
+from proxy.cli.terminal import PrintableFormatter
 
 MODULES: Final = {
     "serve": "serve",
@@ -45,13 +45,13 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in MODULES:
             return None
-        with _uncollected():
+        with _without_garbage_collection():
             command: click.Command = getattr(import_module(f"proxy.cli.{MODULES[cmd_name]}"), cmd_name)
         return command
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def _without_garbage_collection() -> Iterator[None]:
     """Switch the garbage collector off during an import: its passes over the new objects take a tenth of the time."""
     was_on = gc.isenabled()
     gc.disable()
@@ -67,5 +67,5 @@ def _uncollected() -> Iterator[None]:
 def main() -> None:
     """A first-party proxy that mirrors Meta Pixel events to the Conversions API, each counted once."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 from proxy.edge.tag.build import trap_of
 from proxy.model.keys import prefix_of
@@ -47,7 +47,7 @@ async def run_demo(port: int) -> AsyncIterator[Demo]:
         trap = trap_of(loaded.settings.site[0])
         settings = ShopSettings(_PIXEL, f"{prefix}/m.js", f"{prefix}/n.gif", simulator, operator, trap)
         await _serve(stack, make_app(), port + 3)
-        await stack.enter_async_context(running(loaded))
+        await stack.enter_async_context(run_proxy(loaded))
         await _serve(stack, make_shop(settings), port)
         yield Demo(shop, f"{shop}/pairs", operator, simulator, settings.tag_url)
 

@@ -34,7 +34,7 @@ class SinceType(click.ParamType[str]):
         return f"n{int(text)}" if is_number else f"m{MomentType().convert(text, param, ctx)}"
 
 
-def chosen_events(command: Callable[..., None]) -> Callable[..., None]:
+def event_choice_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add all options that choose events, those about times included."""
     for option in (
         click.option(
@@ -44,10 +44,10 @@ def chosen_events(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--since", type=SinceType(), help="As --from: 2h, 7d, …; or only what is newer than this number."),
     ):
         command = option(command)
-    return event_words(command)
+    return timeless_event_options(command)
 
 
-def event_words(command: Callable[..., None]) -> Callable[..., None]:
+def timeless_event_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose events, except those about times."""
     for option in (
         click.option("--action-source", default="", help="Where it happened, in Meta's words: physical_store, …"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from proxy.cli.event_choice import WAITING, chosen_events, filter_of
+from proxy.cli.event_choice import WAITING, event_choice_options, filter_of
 from proxy.cli.options import config_option, json_option, limit_option
 from proxy.cli.output import print_rows
 from proxy.cli.questions import ask
@@ -22,7 +22,7 @@ _WAITING_COLUMNS = (
 
 @click.command()
 @config_option
-@chosen_events
+@event_choice_options
 @limit_option
 @json_option
 def events(path: Path, *, as_json: bool, **chosen: Any) -> None:

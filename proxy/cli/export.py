@@ -39,14 +39,14 @@ def export(path: Path, directory: Path) -> None:
 
 
 async def _export(client: OperatorClient, directory: Path) -> Mapping[str, int]:
-    return {name: await _written(pages(client), directory / name) for name, pages in _PARTS.items()}
+    return {name: await _write_file(pages(client), directory / name) for name, pages in _PARTS.items()}
 
 
-async def _written(pages: _Pages, path: Path) -> int:
+async def _write_file(pages: _Pages, path: Path) -> int:
     """Write a file that appears whole or not at all; return how many lines it has."""
     temporary = path.with_name(f"{path.name}.new")
     try:
-        count = await _lines(pages, temporary)
+        count = await _write_lines(pages, temporary)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -54,7 +54,7 @@ async def _written(pages: _Pages, path: Path) -> int:
     return count
 
 
-async def _lines(pages: _Pages, path: Path) -> int:
+async def _write_lines(pages: _Pages, path: Path) -> int:
     """Write pages durably into a file; return how many lines they are."""
     count = 0
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

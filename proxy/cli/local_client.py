@@ -12,13 +12,13 @@ from proxy.installation import Installation, now_ms, open_books
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.documents import BadQueryError
 from proxy.operator.event_json import dead_letter_json, event_json, waiting_json
-from proxy.operator.overview import asked_of, overview_json
+from proxy.operator.overview import overview_json, wanted_figures_of
 from proxy.operator.persons import suppression_json
-from proxy.queue.contract import ClosedBooks, Erased, Filter
+from proxy.queue.contract import ClosableBooks, Erased, Filter
 from proxy.queue.sqlite.data_dir import DATABASE_FILE
 from proxy.queue.sqlite.inspect import reader_of
 from proxy.queue.sqlite.reader import Reader
-from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
+from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, person_digests_of
 
 
 class LocalClient:
@@ -41,7 +41,7 @@ class LocalClient:
         is_in_file = installation.settings.queue.engine == "sqlite"
         data_dir, sealer = installation.config.data_dir, installation.sealer()
         self._reader = reader_of(data_dir, sealer, may_lack_secrets=only_reads) if is_in_file else None
-        self._opened: ClosedBooks | None = None
+        self._opened: ClosableBooks | None = None
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -49,20 +49,20 @@ class LocalClient:
             if part:
                 await part.close()
 
-    async def _archive(self) -> ClosedBooks | Reader:
+    async def _archive(self) -> ClosableBooks | Reader:
         return self._reader or await self._queue()
 
-    async def _queue(self) -> ClosedBooks:
+    async def _queue(self) -> ClosableBooks:
         if self._reader:
             await self._reader.close()
             self._reader = None
-        if self._only_reads and (why := self._unreadable()):
+        if self._only_reads and (why := self._why_unreadable()):
             raise OperatorClientError(why)
         if not self._opened:
             self._opened = await open_books(self._installation, now_ms)
         return self._opened
 
-    def _unreadable(self) -> str:
+    def _why_unreadable(self) -> str:
         """Return why a client that only reads cannot open the queue; empty when it can.
 
         It may open only a shared queue, and needs secrets for that; to open SQLite's file could create or upgrade it.
@@ -78,7 +78,7 @@ class LocalClient:
             and f"no proxy runs here, and the database cannot be read without its secrets: {wanting}, not set here"
         )
 
-    def _sealed(self, what: str) -> str:
+    def _why_sealed(self, what: str) -> str:
         """Return why encrypted data cannot be read here, ``what`` being its name in the text; empty when it can."""
         if self._installation.secret:
             return ""
@@ -100,14 +100,14 @@ class LocalClient:
 
     async def waiting(self, wanted: Filter) -> list[dict[str, Any]]:
         """See ``OperatorClient``."""
-        if sealed := self._sealed("what waits"):
+        if sealed := self._why_sealed("what waits"):
             raise OperatorClientError(sealed)
-        return [waiting_json(event) for event in await (await self._archive()).waiting(wanted)]
+        return [waiting_json(event) for event in await (await self._archive()).waiting_events(wanted)]
 
     async def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """See ``OperatorClient``."""
         try:
-            wanted = asked_of(asked, now_ms())
+            wanted = wanted_figures_of(asked, now_ms())
         except BadQueryError as error:
             raise OperatorClientError(str(error)) from None
         found: dict[str, Any] = orjson.loads(await overview_json(await self._archive(), wanted))
@@ -115,8 +115,8 @@ class LocalClient:
 
     async def dead(self, wanted: Filter) -> list[dict[str, Any]]:
         """See ``OperatorClient``."""
-        letters = [dead_letter_json(letter) for letter in await (await self._archive()).dead(wanted)]
-        if sealed := self._sealed("the event"):
+        letters = [dead_letter_json(letter) for letter in await (await self._archive()).dead_letters(wanted)]
+        if sealed := self._why_sealed("the event"):
             return [{**letter, "event": {"sealed": sealed}} for letter in letters]
         return letters
 
@@ -146,6 +146,6 @@ class LocalClient:
 
     def _person_digests(self, person: Mapping[str, Sequence[str]]) -> tuple[bytes, ...]:
         try:
-            return people_of(person, self._installation.person_keys())
+            return person_digests_of(person, self._installation.person_keys())
         except UnknownPersonError as error:
             raise OperatorClientError(f"{error}; accepted: {ACCEPTED}") from None

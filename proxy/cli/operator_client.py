@@ -12,11 +12,11 @@ from proxy.cli.known_password import PasswordUnknownError, known_password
 from proxy.cli.local_client import LocalClient
 from proxy.cli.remote_client import RemoteClient
 from proxy.config.load import Config
-from proxy.installation import Installation, locked
+from proxy.installation import Installation, lock_installation
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Erased, Filter
 from proxy.queue.sqlite.data_dir import DataDirBusyError
-from proxy.queue.sqlite.inspect import kept_still
+from proxy.queue.sqlite.inspect import locked_for_reading
 
 _ANSWER_S = 60
 
@@ -46,7 +46,7 @@ class OperatorClient(Protocol):
         """Remove what waits about a person, and refuse older events that come later.
 
         Args:
-            person: Identifiers of the person, in the form that ``people_of`` takes.
+            person: Identifiers of the person, in the form that ``person_digests_of`` takes.
         """
 
     async def suppressions(
@@ -74,10 +74,10 @@ async def open_operator_client(config: Config) -> AsyncIterator[OperatorClient]:
         OSError: when ``data_dir`` cannot be read.
     """
     if not config.data_dir.is_dir():
-        raise OperatorClientError(_nothing_in(config))
+        raise OperatorClientError(_no_data_message(config))
     async with AsyncExitStack() as stack:
         try:
-            installation = stack.enter_context(locked(config))
+            installation = stack.enter_context(lock_installation(config))
         except DataDirBusyError:
             yield await stack.enter_async_context(running_proxy(config))
             return
@@ -96,23 +96,25 @@ async def open_reading_client(config: Config) -> AsyncIterator[OperatorClient]:
     """
     async with AsyncExitStack() as stack:
         try:
-            client = await _reading(stack, config)
+            client = await _open_reader(stack, config)
         except DataDirBusyError:
             client = await stack.enter_async_context(running_proxy(config))
         except OSError as error:
             # The proxy may run as another user or in a container: we cannot read its data_dir, but its API may answer.
             why = (
-                _nothing_in(config) if isinstance(error, FileNotFoundError) else f"{config.data_dir}: {error.strerror}"
+                _no_data_message(config)
+                if isinstance(error, FileNotFoundError)
+                else f"{config.data_dir}: {error.strerror}"
             )
             client = await stack.enter_async_context(running_proxy(config, f"{why}; and no proxy answers at "))
         yield client
 
 
-async def _reading(stack: AsyncExitStack, config: Config) -> OperatorClient:
+async def _open_reader(stack: AsyncExitStack, config: Config) -> OperatorClient:
     installation = Installation.existing(config)
     if installation.secret and config.data_dir.is_dir() and not config.missing:
         return await stack.enter_async_context(open_operator_client(config))
-    stack.enter_context(kept_still(config.data_dir))
+    stack.enter_context(locked_for_reading(config.data_dir))
     client = LocalClient(installation, only_reads=True)
     stack.push_async_callback(client.close)
     return client
@@ -139,11 +141,11 @@ async def running_proxy(
         password = known_password(server.operator_password.get_secret_value())
     except PasswordUnknownError as error:
         raise OperatorClientError(str(error)) from None
-    base = f"http://{server.operator_listen.from_here.authority}"
+    base = f"http://{server.operator_listen.local_address.authority}"
     headers = {hdrs.AUTHORIZATION: aiohttp.encode_basic_auth("operator", password)} if password else {}
     async with aiohttp.ClientSession(base, headers=headers, timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session:
-        yield RemoteClient(session, f"{away}{server.operator_listen.from_here.authority}")
+        yield RemoteClient(session, f"{away}{server.operator_listen.local_address.authority}")
 
 
-def _nothing_in(config: Config) -> str:
+def _no_data_message(config: Config) -> str:
     return f"{config.data_dir}: no such directory; has the proxy ever run with this configuration?"

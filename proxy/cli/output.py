@@ -17,7 +17,7 @@ from proxy.cli.terminal import printable
 _MOST_CHARACTERS = 120
 _GAP = 2
 # Wider columns are cut, down to this width, before another column is left out.
-_ENOUGH = 20
+_LEAST_CUT_WIDTH = 20
 # A file or a pipe has no width; what reads it wants each row on one line.
 _NO_WIDTH = 10_000
 _TIMES = {"at", "arrived", "since", "held_until"}
@@ -84,18 +84,21 @@ def local_time(at_ms: int) -> str:
 def _widths(width: int, lines: Sequence[Sequence[str]]) -> list[int]:
     """Return the widths of as many of the first columns as fit beside each other; the first column always does.
 
-    Columns wider than ``_ENOUGH`` share the room that is left.
+    Columns wider than ``_LEAST_CUT_WIDTH`` share the room that is left.
     """
     whole = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     needed, fitting = -_GAP, 0
     for wanted in whole:
-        needed += _GAP + min(wanted, _ENOUGH)
+        needed += _GAP + min(wanted, _LEAST_CUT_WIDTH)
         if needed > width and fitting:
             break
         fitting += 1
-    left = width + _GAP - sum(_GAP + min(wanted, _ENOUGH) for wanted in whole[:fitting])
-    long = sum(wanted > _ENOUGH for wanted in whole[:fitting])
-    return [min(wanted, _ENOUGH + left // long) if wanted > _ENOUGH else wanted for wanted in whole[:fitting]]
+    left = width + _GAP - sum(_GAP + min(wanted, _LEAST_CUT_WIDTH) for wanted in whole[:fitting])
+    long = sum(wanted > _LEAST_CUT_WIDTH for wanted in whole[:fitting])
+    return [
+        min(wanted, _LEAST_CUT_WIDTH + left // long) if wanted > _LEAST_CUT_WIDTH else wanted
+        for wanted in whole[:fitting]
+    ]
 
 
 def _print_table(console: Console, widths: Mapping[str, int], cells: Iterable[Sequence[str]]) -> None:

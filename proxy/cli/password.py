@@ -16,11 +16,11 @@ def password() -> None:
 
     The line goes to server.operator_password. From a pipe, the first line is the password.
     """
-    given = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    given = _prompted_password() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     if len(given) < _LEAST:
         raise click.UsageError(f"too short; accepted: {_LEAST} characters or more")
     click.echo(str(hash_of(given, secrets.token_bytes(SALT_BYTES))))
 
 
-def _asked() -> str:
+def _prompted_password() -> str:
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

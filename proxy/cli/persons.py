@@ -12,7 +12,7 @@ from proxy.cli.questions import ask
 from proxy.config.load import Config
 from proxy.model.suppression import SuppressionKind
 from proxy.rules.identity.person_digest import identifiers
-from proxy.rules.identity.reference import LENGTH
+from proxy.rules.identity.reference import REFERENCE_LENGTH
 from proxy.rules.match.text import sha256
 
 _OPTIONS = {"em": "--email", "ph": "--phone", "external_id": "--external-id", "visitor": "--visitor"}
@@ -57,7 +57,7 @@ def _person_of(
     """
     countries = {"", *(site.country.lower() for site in config.settings.site)}
     names = ["".join(visitor.split()).lower() for visitor in visitors]
-    references = [name for name in names if len(name) == LENGTH]
+    references = [name for name in names if len(name) == REFERENCE_LENGTH]
     numbers = [name for name in names if _VISITOR_NUMBER.fullmatch(name)]
     if len(references) + len(numbers) < len(names):
         raise ValueError("visitor")

@@ -20,13 +20,13 @@ import click
 import msgspec
 from tqdm import tqdm
 
-from proxy.backfill.batches import EventBatch, Reached, batches, remaining
-from proxy.backfill.claims import NotSent, UnreadableFileError, Wishes
+from proxy.backfill.batches import EventBatch, FilePosition, batches, remaining
+from proxy.backfill.claims import FileOptions, NotSent, UnreadableFileError
 from proxy.backfill.ids import Namer
-from proxy.backfill.judge import Ready, judged, without_done
+from proxy.backfill.judge import Ready, judge_claims, skip_done
 from proxy.backfill.progress import Progress
 from proxy.backfill.report import Report
-from proxy.backfill.source import Source, wished_columns, wished_constants
+from proxy.backfill.source import Source, parse_columns, parse_constants
 from proxy.cli.backfill_file import BackfillFile
 from proxy.cli.options import config_option, load_or_exit
 from proxy.cli.output import fail
@@ -49,7 +49,7 @@ class Plan(NamedTuple):
     key: str
     site: str
     pixel: str
-    wishes: Wishes
+    wishes: FileOptions
     fields: RequestFields
 
     def digest(self) -> str:
@@ -88,8 +88,8 @@ def send(path: Path, files: Sequence[Path], *, dry_run: bool, restart: bool, yes
     for file in files:
         source = BackfillFile(file, plan.pixel)
         try:
-            with source.alone():
-                is_clean &= _Run(source, plan).all(dry_run=dry_run, restart=restart, yes=yes)
+            with source.locked():
+                is_clean &= _Run(source, plan).report_and_send(dry_run=dry_run, restart=restart, yes=yes)
         except UnreadableFileError as error:
             click.echo(printable(f"capi-proxy: {file}: {error}"), err=True)
             sys.exit(2)
@@ -110,10 +110,10 @@ def _plan(config: Config, *, site: str, pixel: str, url: str, test_event_code: s
         raise click.UsageError("--url: missing; the listener speaks the PROXY protocol, so ask what stands before it")
     if url and not is_address(url):
         raise click.UsageError(f"--url {url}: must be an address such as https://t.shop.example")
-    base = url or f"http://{server.listen.from_here.authority}"
+    base = url or f"http://{server.listen.local_address.authority}"
     key = chosen.access_keys[0].get_secret_value()
     door = f"{base.rstrip('/')}/capi/{target.id}/events"
-    return Plan(door, key, chosen.name, target.id, _wishes(**wishes), RequestFields(test_event_code))
+    return Plan(door, key, chosen.name, target.id, _options(**wishes), RequestFields(test_event_code))
 
 
 def _target(sites: Sequence[Site], site: str, pixel: str) -> tuple[Site, Pixel]:
@@ -125,10 +125,10 @@ def _target(sites: Sequence[Site], site: str, pixel: str) -> tuple[Site, Pixel]:
     return found[0]
 
 
-def _wishes(*, name: str, columns: Sequence[str], constants: Sequence[str], zone: str, decimal: Any) -> Wishes:
+def _options(*, name: str, columns: Sequence[str], constants: Sequence[str], zone: str, decimal: Any) -> FileOptions:
     try:
-        chosen = wished_constants([*constants, *([f"event_name={name}"] if name else [])])
-        return Wishes(wished_columns(columns), chosen, ZoneInfo(zone) if zone else None, decimal or "")
+        chosen = parse_constants([*constants, *([f"event_name={name}"] if name else [])])
+        return FileOptions(parse_columns(columns), chosen, ZoneInfo(zone) if zone else None, decimal or "")
     except (ValueError, KeyError, OSError) as error:
         raise click.UsageError(str(error).strip("'\"")) from None
 
@@ -151,7 +151,7 @@ class _Run:
         self._encoding = file.encoding()
         self._progress = Progress.start(plan.digest())
 
-    def all(self, *, dry_run: bool, restart: bool, yes: bool) -> bool:
+    def report_and_send(self, *, dry_run: bool, restart: bool, yes: bool) -> bool:
         """Report, and send unless it is a dry run; return whether every event was or could be sent."""
         if not restart:
             self._resume()
@@ -177,7 +177,7 @@ class _Run:
             )
         self._progress = found
 
-    def _items(self, *, is_first: bool) -> Iterator[tuple[Ready | NotSent, Reached]]:
+    def _items(self, *, is_first: bool) -> Iterator[tuple[Ready | NotSent, FilePosition]]:
         size = self._file.path.stat().st_size if is_first else self._progress.end
         with tqdm(total=size, unit="B", unit_scale=True, desc="reading", leave=False, disable=None) as bar:
             source = Source.of(self._file.path.name, self._file.lines(bar.update), self._encoding, self._plan.wishes)
@@ -185,8 +185,8 @@ class _Run:
                 bar.clear()
                 _print_source(self._file.path, source)
             namer = Namer(self._plan.site)
-            claims = without_done(source.claims, namer, self._progress.end)
-            for item in remaining(judged(claims, namer, self._plan.wishes, self._now_s), self._progress):
+            claims = skip_done(source.claims, namer, self._progress.end)
+            for item in remaining(judge_claims(claims, namer, self._plan.wishes, self._now_s), self._progress):
                 if not is_first:
                     bar.close()
                 yield item
@@ -213,8 +213,8 @@ class _Run:
                     if not number:
                         # The rate shall not count the time for reading what earlier runs have sent.
                         bar.unpause()
-                    done = await sender.send(batch, partial(_say, bar)) if batch.events else Outcome()
-                    _show(done, _MOST_SHOWN - self._progress.refused + before.refused, bar)
+                    done = await sender.send(batch, partial(_print_above_bar, bar)) if batch.events else Outcome()
+                    _print_refused(done, _MOST_SHOWN - self._progress.refused + before.refused, bar)
                     self._keep(batch, done)
                     bar.update(len(batch.events))
         refused = self._progress.refused - before.refused
@@ -241,10 +241,10 @@ def _print_source(path: Path, source: Source) -> None:
         click.echo(printable(f"  left out: {', '.join(source.unused)}"))
 
 
-def _show(done: Outcome, most: int, bar: Any) -> None:
+def _print_refused(done: Outcome, most: int, bar: Any) -> None:
     for line, why in done.refused[: max(0, most)]:
-        _say(bar, f"line {line}: {why}")
+        _print_above_bar(bar, f"line {line}: {why}")
 
 
-def _say(bar: Any, text: str) -> None:
+def _print_above_bar(bar: Any, text: str) -> None:
     bar.write(printable(f"  {text}"), file=sys.stderr)

@@ -16,7 +16,7 @@ _ANSWER_S = 120
 _PATIENCE_S = 300
 _SHORTEST_S, _LONGEST_S = 0.5, 30.0
 _TOO_LARGE = 413
-_LATER = frozenset({408, 429})
+_RETRY_STATUSES = frozenset({408, 429})
 _AUTHENTICATION = frozenset({401, 403})
 
 
@@ -87,7 +87,7 @@ class Sender:
             StoppedError: When the proxy does not answer for a while, or refuses the request for a reason that lies in
                 no event.
         """
-        status, body = await self._answered(batch.body(), on_wait)
+        status, body = await self._post_with_retries(batch.body(), on_wait)
         if status == _TOO_LARGE and len(batch.events) > 1:
             first, second = batch.halves()
             return await self.send(first, on_wait) + await self.send(second, on_wait)
@@ -99,7 +99,7 @@ class Sender:
             raise StoppedError(f"what answers at {self._url} is no capi-proxy that takes server events ({status})")
         return outcome
 
-    async def _answered(self, body: bytes, on_wait: Callable[[str], object]) -> tuple[int, bytes]:
+    async def _post_with_retries(self, body: bytes, on_wait: Callable[[str], object]) -> tuple[int, bytes]:
         """Return status and body of the answer; retry with back-off while there is none, or it says to try later.
 
         Raises:
@@ -109,7 +109,7 @@ class Sender:
         while True:
             try:
                 status, answer, retry_after = await self._post(body)
-                if status < 500 and status not in _LATER:
+                if status < 500 and status not in _RETRY_STATUSES:
                     return status, answer
                 why = f"it answers {status}"
             except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:

@@ -21,7 +21,7 @@ from proxy.queue.sqlite.data_dir import DataDirBusyError
 from proxy.workers.parent import Started, WorkerError
 from proxy.workers.run import run
 
-_FORESEEN = (QueueError, DataDirBusyError, UnsafeInstallationError, WorkerError, OSError)
+_EXPECTED_ERRORS = (QueueError, DataDirBusyError, UnsafeInstallationError, WorkerError, OSError)
 
 
 @click.command()
@@ -36,12 +36,12 @@ def serve(path: Path) -> None:
         return
 
     async def work(stop: asyncio.Event) -> None:
-        async with app.running(config) as proxy:
+        async with app.run_proxy(config) as proxy:
             click.echo(f"public   http://{proxy.public.authority}", err=True)
             click.echo(f"operator http://{proxy.operator.authority}", err=True)
             # The objects that exist now stay; a garbage collection that goes through them stops all requests for 20 ms.
             gc.freeze()
-            await app.stopped_or_broken(stop, proxy.broken)
+            await app.wait_until_stopped(stop, proxy.broken)
 
     _run_until_signal(work)
 
@@ -88,7 +88,7 @@ def simulator(port: int) -> None:
 def _run_workers(config: Config) -> None:
     try:
         run(config, _announce)
-    except _FORESEEN as error:
+    except _EXPECTED_ERRORS as error:
         fail(str(error))
 
 
@@ -111,5 +111,5 @@ def _run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     try:
         with suppress(KeyboardInterrupt):
             uvloop.run(until_signal())
-    except _FORESEEN as error:
+    except _EXPECTED_ERRORS as error:
         fail(str(error))

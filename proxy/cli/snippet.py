@@ -100,7 +100,7 @@ def snippet_text(settings: Settings, site: Site, trap: str, prefix: str, host: s
 
 def _rules(settings: Settings, site: Site, prefix: str, host: str) -> str:
     server = settings.server
-    listen = server.listen.from_here
+    listen = server.listen.local_address
     location = web_servers.Location(
         listen.authority,
         site.domains[0],

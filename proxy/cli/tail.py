@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from proxy.cli.client_error import OperatorClientError, ProxyAwayError
-from proxy.cli.event_choice import WAITING, event_words, filter_of
+from proxy.cli.event_choice import WAITING, filter_of, timeless_event_options
 from proxy.cli.operator_client import running_proxy
 from proxy.cli.options import TOKENS, config_option, json_option, load_or_exit
 from proxy.cli.output import STYLES, cell_text, fail, print_json_lines, terminal
@@ -34,7 +34,7 @@ class Events(Protocol):
 
 @click.command()
 @config_option
-@event_words
+@timeless_event_options
 @click.option(
     "-n", "--lines", default=10, show_default=True, type=click.IntRange(0, 1000), help="How many to begin with."
 )

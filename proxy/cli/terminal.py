@@ -17,7 +17,7 @@ def _json_escape(character: str) -> str:
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 
-class Lines(logging.Formatter):
+class PrintableFormatter(logging.Formatter):
     """Formats log lines so that text from strangers can neither control a terminal nor begin a line of its own."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name logging calls

@@ -38,7 +38,7 @@ class Address(NamedTuple):
         )
 
     @property
-    def from_here(self) -> "Address":
+    def local_address(self) -> "Address":
         """The address by which this machine itself reaches the listener; ``[::]`` listens on IPv6 only."""
         return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
 

@@ -57,7 +57,7 @@ def _server_contradictions(server: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _missing_password(server)
     yield from _equal_ports(server)
     yield from _two_address_headers(server)
-    yield from _proxy_protocol_of_nobody(server)
+    yield from _proxy_protocol_without_peers(server)
 
 
 def _queue_contradictions(queue: Mapping[str, Any], server: Mapping[str, Any]) -> Iterator[Problem]:
@@ -111,7 +111,7 @@ def _two_address_headers(server: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("server.client_ip_preset", value, "one of the two keys")
 
 
-def _proxy_protocol_of_nobody(server: Mapping[str, Any]) -> Iterator[Problem]:
+def _proxy_protocol_without_peers(server: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the PROXY protocol without trusted peers: its header is read from trusted peers only."""
     if server.get("proxy_protocol") is True and not server.get("trusted_proxies"):
         yield Problem("server.proxy_protocol", "True without trusted_proxies", "true with the balancer's network there")

@@ -95,7 +95,7 @@ class Lane:
         return self._order
 
     @property
-    def _is_in_office(self) -> bool:
+    def _holds_current_term(self) -> bool:
         """Whether this process leads, and the leader task has taken note of the current term."""
         return self._term != 0 and self._queue.term(self.pixel.id) == self._term
 
@@ -105,7 +105,7 @@ class Lane:
             self._turnover.set()
         self.work.set()
 
-    def obey(self, order: PixelOrder) -> None:
+    def apply_order(self, order: PixelOrder) -> None:
         """Follow the operator's order: send nothing while it pauses the pixel, and try Graph at once afterwards."""
         was_paused, self._order = self._order.is_paused, order
         if order.is_paused != was_paused:
@@ -150,7 +150,7 @@ class Lane:
             await self._notify()
             if wait is IDLE:
                 await self._keep_state()
-                await self._work_comes(math.inf)
+                await self._wait_for_work(math.inf)
             else:
                 await self._wait(wait)
 
@@ -166,14 +166,14 @@ class Lane:
             if term:
                 await self._resume()
             else:
-                self._state.leave()
-        return self._is_in_office and not self._stopping.is_set()
+                self._state.reset()
+        return self._holds_current_term and not self._stopping.is_set()
 
     async def _help(self, rank: int) -> None:
-        while await self._turn_comes(lambda: self._may_help(rank)):
+        while await self._wait_until_allowed(lambda: self._may_help(rank)):
             wait = await self._delivery.deliver_fresh(newest=False)
             if isinstance(wait, Cooldown):
-                await self._rest(pace.PROBE_S if wait is IDLE else wait.seconds)
+                await self._sleep_interruptibly(pace.PROBE_S if wait is IDLE else wait.seconds)
             else:
                 # Many helpers fail together, and the leader will meet the same error and report it.
                 self.work.set()
@@ -181,7 +181,7 @@ class Lane:
 
     async def _search(self) -> None:
         """Find the bad events among the suspects."""
-        while await self._turn_comes(self._may_search):
+        while await self._wait_until_allowed(self._may_search):
             waits = await self._delivery.deliver_suspects()
             halt = next((wait for wait in waits if isinstance(wait, Pause | Retry)), None)
             if halt:
@@ -189,10 +189,10 @@ class Lane:
                 self._search_halt = halt
                 self.work.set()
             seconds = [wait.seconds for wait in waits if isinstance(wait, Cooldown) and wait is not IDLE]
-            await self._rest(max(seconds, default=0.0) if waits else pace.PROBE_S)
+            await self._sleep_interruptibly(max(seconds, default=0.0) if waits else pace.PROBE_S)
             await self._notify()
 
-    async def _turn_comes(self, may_work: Callable[[], bool]) -> bool:
+    async def _wait_until_allowed(self, may_work: Callable[[], bool]) -> bool:
         """Wait until a worker may work, and return True; return False when the lane stops."""
         async with self._change:
             await self._change.wait_for(lambda: self._stopping.is_set() or may_work())
@@ -201,7 +201,7 @@ class Lane:
     def _may_help(self, rank: int) -> bool:
         pacing = self._delivery.pacing
         return (
-            self._is_in_office
+            self._holds_current_term
             and not self._order.is_paused
             and pacing.is_well
             and rank < pacing.window
@@ -209,7 +209,7 @@ class Lane:
         )
 
     def _may_search(self) -> bool:
-        may_send = self._is_in_office and not self._order.is_paused and not self.state.failures
+        may_send = self._holds_current_term and not self._order.is_paused and not self.state.failures
         return may_send and self._queue.stats().suspects.get(self.pixel.id, 0) > 0
 
     async def _notify(self) -> None:
@@ -224,7 +224,7 @@ class Lane:
         with suppress(QueueError):
             self._state.resume(await self._queue.lane_state(self.pixel.id))
         left = (self.state.retry_at - self._now()) / 1000
-        await self._rest(pace.resumption(left, paused=bool(self.state.paused)))
+        await self._sleep_interruptibly(pace.resumption(left, paused=bool(self.state.paused)))
 
     async def _keep_state(self) -> None:
         # A queue that cannot be written reports so itself, and the state is stored again after the next attempt.
@@ -236,7 +236,7 @@ class Lane:
         match wait:
             case Cooldown(seconds):
                 await self._keep_state()
-                await self._rest(seconds)
+                await self._sleep_interruptibly(seconds)
             case Pause(reason):
                 # If the events were bad, not the pixel, the next good event shows it: fresh events shorten this wait.
                 await self._back_off(pace.probe_wait(self.state.failures - 1), fresh=reason == SYSTEMIC)
@@ -248,9 +248,9 @@ class Lane:
         earliest = min(seconds, pace.FRESH_S) if fresh else seconds
         self._state.wait_until(self._now() + int(earliest * 1000))
         await self._keep_state()
-        await self._rest(seconds, fresh=fresh)
+        await self._sleep_interruptibly(seconds, fresh=fresh)
 
-    async def _rest(self, seconds: float, *, fresh: bool = False) -> None:
+    async def _sleep_interruptibly(self, seconds: float, *, fresh: bool = False) -> None:
         """Wait ``seconds``; with ``fresh``, new events end the wait once ``pace.FRESH_S`` has passed."""
         whole = min(seconds, pace.FRESH_S) if fresh else seconds
         if whole:
@@ -258,9 +258,9 @@ class Lane:
                 async with asyncio.timeout(whole):
                     await self._turnover.wait()
         if seconds > whole:
-            await self._work_comes(seconds - whole)
+            await self._wait_for_work(seconds - whole)
 
-    async def _work_comes(self, most: float) -> None:
+    async def _wait_for_work(self, most: float) -> None:
         """Wait, at most ``most`` seconds, until there may be work: new events came, or held ones are due."""
         clock = asyncio.get_running_loop().time
         end = clock() + most

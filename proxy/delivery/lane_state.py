@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from proxy.graph.error_text import told, without_token
+from proxy.graph.error_text import graph_error_line, without_token
 from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard
 from proxy.model.verdict import Pause, Retry
@@ -69,7 +69,7 @@ class LaneState:
         self._conditions.clear("pixel_paused", self._pixel)
         self.current = DeliveryState()
 
-    def leave(self) -> None:
+    def reset(self) -> None:
         """Forget the state and clear its conditions: from now on another process leads, and reports them."""
         self._conditions.clear("pixel_paused", self._pixel)
         self._conditions.clear("graph_errors", self._pixel)
@@ -84,4 +84,4 @@ class LaneState:
             self._conditions.clear("pixel_paused", self._pixel)
 
     def _detail(self) -> str:
-        return details.graph_failed(self.current.last_error, told(self.current.graph_error))
+        return details.graph_failed(self.current.last_error, graph_error_line(self.current.graph_error))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from proxy.background import repeated
+from proxy.background import repeat_forever
 from proxy.delivery.client import GraphClient
 from proxy.delivery.lane import Lane
 from proxy.model import condition_details as details
@@ -45,7 +45,7 @@ class OrderBook:
         self._now = now
         self._turn = asyncio.Lock()
 
-    def of(self, pixel: str) -> PixelOrder:
+    def order_of(self, pixel: str) -> PixelOrder:
         """Return the operator's order for a pixel."""
         return self._graph.orders.get(pixel, PixelOrder())
 
@@ -72,13 +72,13 @@ class OrderBook:
 
     async def run(self) -> None:
         """Read the orders again and again, until cancelled."""
-        await repeated(self.look, every_s=_EVERY_S, what="the operator's orders")
+        await repeat_forever(self.look, every_s=_EVERY_S, what="the operator's orders")
 
     async def _look(self) -> None:
         self._graph.orders = await self._queue.pixel_orders()
         for pixel, lane in self._lanes.items():
-            order = self.of(pixel)
-            lane.obey(order)
+            order = self.order_of(pixel)
+            lane.apply_order(order)
             if order.is_paused:
                 self._conditions.report("pixel_stopped", pixel, details.stopped_since(self._now() - order.paused_at))
             else:

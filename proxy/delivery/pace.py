@@ -72,17 +72,17 @@ def window_after(window: int, latencies: Sequence[float]) -> int:
     return min(window + 1, WINDOW_MOST) if latencies[-1] <= min(latencies) * _SLOW else max(1, window - 1)
 
 
-def bound(events: int) -> int:
+def next_power_of_two(events: int) -> int:
     """Return the least power of two that is not less than ``events``: with few bounds, many suspects share a batch."""
     return 1 << max(0, events - 1).bit_length()
 
 
-def smaller(events: int) -> int:
+def smaller_batch(events: int) -> int:
     """Return how many fresh events to send together after a refused batch: half as many, so fewer become suspects."""
     return max(_LEAST_EVENTS, events // 2)
 
 
-def larger(events: int) -> int:
+def larger_batch(events: int) -> int:
     """Return how many fresh events to send together after a batch was taken: twice as many."""
     return min(MAX_BATCH, events * 2)
 
@@ -97,7 +97,7 @@ def gathering(waiting: int, most: int) -> float:
     return GATHER_S if waiting < most / 2 else 0.0
 
 
-def narrower(window: int) -> int:
+def narrower_window(window: int) -> int:
     """Return how many requests may be under way after a failure: half as many."""
     return max(1, window // 2)
 

@@ -24,18 +24,18 @@ class Pacing:
 
     def halted(self, halt: Pause | Retry, *, fresh: bool) -> None:
         """Adapt to a request that ended with a pause or a retry; ``fresh``: it carried fresh events."""
-        self.is_well, self.window = False, pace.narrower(self.window)
+        self.is_well, self.window = False, pace.narrower_window(self.window)
         if fresh and isinstance(halt, Retry) and halt.reason != _THROTTLED:
             # Graph may fail because of one of the events; in smaller batches the others can be delivered.
-            self.batch = pace.smaller(self.batch)
+            self.batch = pace.smaller_batch(self.batch)
 
     def refused(self, events: int) -> None:
         """Adapt to the refusal of a batch of ``events`` fresh events."""
-        self.batch = pace.smaller(events)
+        self.batch = pace.smaller_batch(events)
 
     def delivered(self, events: int, latency: float) -> None:
         """Adapt to the delivery of a batch of ``events`` fresh events, answered after ``latency`` seconds."""
-        self.batch = pace.larger(self.batch)
+        self.batch = pace.larger_batch(self.batch)
         latencies = self._latencies[pace.size_class(events)]
         latencies.append(latency)
         self.window = pace.window_after(self.window, latencies)

@@ -41,12 +41,12 @@ class RefusedNetworks:
         refused = {id(record) for record in records if _network(record) in self._networks} if self._networks else set()
         honest = len(records) - len(refused)
         last = -min(_MOST_TOGETHER, _half(len(refused)))
-        first = pace.bound(honest) if refused else _half(honest)
+        first = pace.next_power_of_two(honest) if refused else _half(honest)
         return [(record, last if id(record) in refused else first) for record in records]
 
 
 def _half(events: int) -> int:
-    return pace.bound((events + 1) // 2)
+    return pace.next_power_of_two((events + 1) // 2)
 
 
 def _network(record: Record) -> str | None:

@@ -35,7 +35,7 @@ class Settler:
             QueueError: when it could not be recorded.
         """
         try:
-            await self._insist(lambda: self._queue.settle(segments, settlement))
+            await self._retry(lambda: self._queue.settle(segments, settlement))
         except QueueError:
             with suppress(QueueError):
                 await self.release(segments)
@@ -47,9 +47,9 @@ class Settler:
         Raises:
             QueueError: when that fails.
         """
-        await self._insist(lambda: self._queue.release(segments))
+        await self._retry(lambda: self._queue.release(segments))
 
-    async def _insist(self, call: Callable[[], Awaitable[object]]) -> None:
+    async def _retry(self, call: Callable[[], Awaitable[object]]) -> None:
         """Repeat a call until it succeeds: while the disk is full without end, after other errors a few times.
 
         A broken queue, or a lane that stops, ends the repetition at once.

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from proxy.background import end
+from proxy.background import cancel_and_wait
 from proxy.config.schema import GraphSettings, Pixel
 from proxy.delivery.client import GraphClient, graph_session
 from proxy.delivery.expiry import Expiry
@@ -29,7 +29,7 @@ class Delivery(NamedTuple):
 
 
 @asynccontextmanager
-async def delivering(  # noqa: PLR0913 - what its parts need
+async def run_delivery(  # noqa: PLR0913 - what its parts need
     pixels: Sequence[Pixel],
     settings: GraphSettings,
     *,
@@ -57,7 +57,7 @@ async def delivering(  # noqa: PLR0913 - what its parts need
             for pixel in pixels
         )
         expiry = Expiry(lanes, queue=queue, metrics=metrics, conditions=conditions, now=now)
-        queue.hear_of_work({pixel: lane.wake for pixel, lane in lanes.items()})
+        queue.register_lanes({pixel: lane.wake for pixel, lane in lanes.items()})
         orders = OrderBook(queue, lanes=lanes, graph=graph, conditions=conditions, now=now)
         await orders.look()
         lanes.start()
@@ -67,5 +67,5 @@ async def delivering(  # noqa: PLR0913 - what its parts need
             yield Delivery(lanes, orders, tokens)
         finally:
             for task in tasks:
-                await end(task)
+                await cancel_and_wait(task)
             await lanes.stop(_GRACE_S)

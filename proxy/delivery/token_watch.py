@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from proxy.background import repeated
+from proxy.background import repeat_forever
 from proxy.delivery.client import GraphClient
 from proxy.delivery.lane import Lane
 from proxy.graph.token_health import TokenHealth
@@ -48,14 +48,14 @@ class TokenWatch:
                 await self._ask(pixel)
         return self._known[pixel]
 
-    def known(self, pixel: str) -> TokenHealth:
+    def known_health(self, pixel: str) -> TokenHealth:
         """Return the health of a pixel's token when Graph was last asked; an empty one if it was not."""
         return self._known.get(pixel, TokenHealth())
 
     async def run(self) -> None:
         """Ask for each token that this process uses, twice a day."""
         await asyncio.sleep(_FIRST_S)
-        await repeated(self._look, every_s=_LOOK_S, what="the watch over tokens")
+        await repeat_forever(self._look, every_s=_LOOK_S, what="the watch over tokens")
 
     async def _look(self) -> None:
         for pixel, lane in self._lanes.items():
@@ -64,10 +64,10 @@ class TokenWatch:
                     await self._ask(pixel)
 
     def _pause(self, pixel: str) -> int:
-        return _EVERY_MS if self.known(pixel).is_valid is not None else _AGAIN_MS
+        return _EVERY_MS if self.known_health(pixel).is_valid is not None else _AGAIN_MS
 
     def _is_older_than(self, pixel: str, age: int) -> bool:
-        asked_at = self.known(pixel).asked_at
+        asked_at = self.known_health(pixel).asked_at
         return asked_at is None or not 0 <= self._now() - asked_at < age
 
     async def _ask(self, pixel: str) -> None:

@@ -9,7 +9,7 @@ from proxy.config.load import Config
 from proxy.doctor.finding import Finding
 from proxy.installation import SECRET_FILE, Installation
 from proxy.queue.sqlite.data_dir import DATABASE_FILE, LOCK_FILE
-from proxy.queue.sqlite.inspect import is_held, is_opened_by
+from proxy.queue.sqlite.inspect import is_in_use, is_opened_by
 
 _KEY = "server.data_dir"
 _FILES = (DATABASE_FILE, LOCK_FILE, SECRET_FILE)
@@ -28,14 +28,14 @@ def findings(config: Config, *, is_own: bool = False) -> Iterator[Finding]:
         elif directory.exists():
             yield Finding("data_dir_not_directory", _KEY, f"{directory} is not a directory")
         else:
-            yield from _to_be_made(directory)
+            yield from _missing(directory)
     except OSError as error:
         yield Finding("data_dir_unreadable", _KEY, f"{directory} cannot be looked at ({error.strerror})")
     except UnicodeDecodeError:
         yield Finding("data_dir_unreadable", _KEY, f"{directory / SECRET_FILE} is no text")
 
 
-def _to_be_made(directory: Path) -> Iterator[Finding]:
+def _missing(directory: Path) -> Iterator[Finding]:
     parent = next(ancestor for ancestor in directory.absolute().parents if ancestor.exists())
     if os.access(parent, os.W_OK | os.X_OK):
         yield Finding("data_dir_missing", _KEY, f"{directory} is not there yet")
@@ -55,7 +55,7 @@ def _existing(config: Config, directory: Path, *, is_own: bool) -> Iterator[Find
     yield from _open_to_others(directory)
     if is_own:
         return
-    if is_held(directory):
+    if is_in_use(directory):
         yield Finding("data_dir_in_use", _KEY, f"{directory} is in use by a running proxy")
     elif not is_opened_by(directory, Installation.existing(config).sealer()):
         paste = 'old_secrets = ["env:CAPI_PROXY_OLD_SECRET"]'

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 from proxy.config.load import Config
-from proxy.doctor.database_bounds import KEY, USUAL, DatabaseBounds, about
+from proxy.doctor.database_bounds import KEY, USUAL, DatabaseBounds, finding_about
 from proxy.doctor.database_promise import access, durability, ownership
 from proxy.doctor.database_upkeep import upkeep
 from proxy.doctor.finding import Finding
 from proxy.installation import Installation
-from proxy.queue.postgres.look import look
+from proxy.queue.postgres.look import inspect_servers
 from proxy.queue.postgres.server_facts import Look, ServerFacts, Unreachable
 from proxy.queue.seal import Sealer
 
@@ -20,10 +20,12 @@ async def findings(config: Config) -> list[Finding]:
         sealer = Installation.existing(config).sealer()
     except OSError:
         sealer = None  # there is a finding about data_dir already
-    return list(judged(await look(config.settings.queue.url.get_secret_value()), sealer=sealer))
+    return list(server_findings(await inspect_servers(config.settings.queue.url.get_secret_value()), sealer=sealer))
 
 
-def judged(looks: Sequence[Look], bounds: DatabaseBounds = USUAL, sealer: Sealer | None = None) -> Iterator[Finding]:
+def server_findings(
+    looks: Sequence[Look], bounds: DatabaseBounds = USUAL, sealer: Sealer | None = None
+) -> Iterator[Finding]:
     """Yield what is wrong or doubtful about the servers of a queue.
 
     Args:
@@ -34,7 +36,9 @@ def judged(looks: Sequence[Look], bounds: DatabaseBounds = USUAL, sealer: Sealer
     servers = [each for each in looks if isinstance(each, ServerFacts)]
     for each in looks:
         if isinstance(each, Unreachable):
-            yield about(each, "database_unseen", f"cannot be looked at ({each.why}); it could not take over either")
+            yield finding_about(
+                each, "database_unseen", f"cannot be looked at ({each.why}); it could not take over either"
+            )
     yield from _primaries(servers)
     for server in servers:
         yield from durability(server, alone=len(looks) == 1)
@@ -54,4 +58,4 @@ def _primaries(servers: Sequence[ServerFacts]) -> Iterator[Finding]:
             f"takes writes besides {primaries[-1].place}: it was a primary before a fail-over, and what other programs"
             " write there will be lost; stop it, and make it a standby again (pg_rewind or a fresh copy)"
         )
-        yield about(stale, "database_two_primaries", text)
+        yield finding_about(stale, "database_two_primaries", text)

@@ -28,7 +28,7 @@ class DatabaseBounds:
 USUAL = DatabaseBounds()
 
 
-def about(server: Look, code: str, text: str) -> Finding:
+def finding_about(server: Look, code: str, text: str) -> Finding:
     """Return a finding about one server.
 
     Args:

@@ -83,12 +83,12 @@ def _room(config: Config, place: Path) -> Iterator[Finding]:
     if free < queue.min_free_bytes:
         seen = f"{_mib(free)} free in {place}, and queue.min_free_bytes is {_mib(queue.min_free_bytes)}"
         yield Finding("disk_short", "queue.min_free_bytes", seen)
-    elif queue.engine == "sqlite" and free - queue.min_free_bytes < _held_in_a_day(config):
+    elif queue.engine == "sqlite" and free - queue.min_free_bytes < _needed_bytes(config):
         seen = f"{_mib(free)} free in {place}"
         yield Finding("disk_nearly_short", "queue.max_bytes", seen, f"max_bytes = {max(free // 2, 1 << 20)}")
 
 
-def _held_in_a_day(config: Config) -> int:
+def _needed_bytes(config: Config) -> int:
     """Return how many bytes should be free for the queue at any time: a tenth of what it may hold.
 
     An event counts as 1,000 bytes.

@@ -11,11 +11,11 @@ from proxy.watch.graph_versions import version_end
 _TOKEN_DAYS = 14
 _WRITING = ("ads_management", "business_management")
 """Tokens for the Conversions API have one or both of these scopes; Meta's page on it names no scope."""
-_OF_TOKENS = ("code 190", "code 102")
+_TOKEN_ERROR_CODES = ("code 190", "code 102")
 """How an error begins with which Graph says that the token itself is wrong (Graph API, error codes)."""
 
 
-def of_version(version: str, now: int) -> Iterator[Finding]:
+def version_findings(version: str, now: int) -> Iterator[Finding]:
     """Yield what is wrong with a version of Graph; ``now`` is the current time in milliseconds."""
     paste = f'version = "{next(iter(VERSION_ENDS))}"'
     if end := version_end(version, now):
@@ -26,7 +26,7 @@ def of_version(version: str, now: int) -> Iterator[Finding]:
         yield Finding("version_unknown", "graph.version", seen, paste)
 
 
-def of_token(pixel: str, health: TokenHealth, now: int) -> Iterator[Finding]:
+def token_health_findings(pixel: str, health: TokenHealth, now: int) -> Iterator[Finding]:
     """Yield what is wrong with the token of a pixel.
 
     Args:
@@ -35,7 +35,7 @@ def of_token(pixel: str, health: TokenHealth, now: int) -> Iterator[Finding]:
         now: The current time in milliseconds.
     """
     subject = f"pixel {pixel}"
-    if health.is_valid is False or health.error.startswith(_OF_TOKENS):
+    if health.is_valid is False or health.error.startswith(_TOKEN_ERROR_CODES):
         yield Finding("token_refused", subject, health.error or "Meta says that it is not valid")
     elif health.is_valid is None:
         yield Finding("token_unseen", subject, health.error or "Meta does not tell")

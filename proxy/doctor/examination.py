@@ -16,25 +16,25 @@ from proxy.doctor.catalogue.row import Seriousness
 from proxy.doctor.finding import Finding, is_for_meta
 from proxy.doctor.shared_queue import database_findings
 from proxy.doctor.web.look import SiteLook
+from proxy.doctor.web.network_access import NetworkAccess
 from proxy.doctor.web.visitor import Visitor, visiting
-from proxy.doctor.web.ways import Ways
 from proxy.installation import Installation, now_ms
 from proxy.model.probe import ProbeKeys
 from proxy.rules.request.sites import belongs, host_of
 
 SECONDS = 60.0
 """The time limit of each subject, and so of a whole examination, as the subjects run at the same time."""
-_AT_ONCE = 4
+_PARALLEL_SITES = 4
 """How many sites are looked at simultaneously; the others wait."""
 _ORDER = {seriousness: rank for rank, seriousness in enumerate(Seriousness)}
 _GROUP_ORDER = {group: rank for rank, group in enumerate(GROUPS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Examining:
+class ExaminationOptions:
     """What an examination is to look at, and how."""
 
-    ways: Ways = field(default_factory=Ways)
+    ways: NetworkAccess = field(default_factory=NetworkAccess)
     base: str = ""
     """The proxy's address in pages, for the sites its host belongs to; for others their ``public_url`` says it."""
     offline: bool = False
@@ -89,19 +89,21 @@ def local_findings(config: Config, *, is_own: bool = False) -> list[Finding]:
     ]
 
 
-async def examine(config: Config, examining: Examining) -> Examination:
+async def examine(config: Config, examining: ExaminationOptions) -> Examination:
     """Look at all subjects simultaneously, each within the time limit; nothing is written."""
     begun, found = time.monotonic(), list[Finding]()
     async with visiting(examining.ways) as visitor:
         subjects = _subjects(config, examining, visitor)
-        await asyncio.gather(*(_within(examining.seconds, name, subject, found) for name, subject in subjects.items()))
-    return Examination(in_order(found), now_ms(), round((time.monotonic() - begun) * 1000))
+        await asyncio.gather(
+            *(_collect_findings(examining.seconds, name, subject, found) for name, subject in subjects.items())
+        )
+    return Examination(sorted_findings(found), now_ms(), round((time.monotonic() - begun) * 1000))
 
 
-def _subjects(config: Config, examining: Examining, visitor: Visitor) -> dict[str, AsyncIterator[Finding]]:
+def _subjects(config: Config, examining: ExaminationOptions, visitor: Visitor) -> dict[str, AsyncIterator[Finding]]:
     subjects = {"this machine": _local(config, examining), "the database": _database(config)}
     if examining.offline:
-        subjects["the network"] = _told([Finding("network_skipped", "", "--offline was given")])
+        subjects["the network"] = _as_async_iterator([Finding("network_skipped", "", "--offline was given")])
     else:
         subjects["Graph"] = graph.findings(config.settings)
         subjects |= _public(config, examining, visitor)
@@ -110,13 +112,13 @@ def _subjects(config: Config, examining: Examining, visitor: Visitor) -> dict[st
     return subjects
 
 
-def in_order(found: Iterable[Finding]) -> list[Finding]:
+def sorted_findings(found: Iterable[Finding]) -> list[Finding]:
     """Return findings without repetition: the worst first, then by group."""
     different = dict.fromkeys(found)
     return sorted(different, key=lambda each: (_ORDER[each.row.seriousness], _GROUP_ORDER[GROUP_OF[each.code]]))
 
 
-async def _within(seconds: float, name: str, subject: AsyncIterator[Finding], found: list[Finding]) -> None:
+async def _collect_findings(seconds: float, name: str, subject: AsyncIterator[Finding], found: list[Finding]) -> None:
     """Add the findings about a subject to ``found``; one more if the time runs out or the subject's code fails.
 
     Args:
@@ -135,7 +137,7 @@ async def _within(seconds: float, name: str, subject: AsyncIterator[Finding], fo
         found.append(Finding("examination_cut", "", f"{name}: {type(error).__name__}"))
 
 
-async def _local(config: Config, examining: Examining) -> AsyncIterator[Finding]:
+async def _local(config: Config, examining: ExaminationOptions) -> AsyncIterator[Finding]:
     for finding in await asyncio.to_thread(local_findings, config, is_own=examining.is_own):
         yield finding
 
@@ -145,7 +147,7 @@ async def _database(config: Config) -> AsyncIterator[Finding]:
         yield finding
 
 
-def _public(config: Config, examining: Examining, visitor: Visitor) -> dict[str, AsyncIterator[Finding]]:
+def _public(config: Config, examining: ExaminationOptions, visitor: Visitor) -> dict[str, AsyncIterator[Finding]]:
     """Return the subjects that look at the public addresses of the sites, by their names.
 
     If events go to a simulator, a site without a given address is not looked at, since its domains need not be real. A
@@ -154,34 +156,34 @@ def _public(config: Config, examining: Examining, visitor: Visitor) -> dict[str,
     sites_of = config.settings.site
     looked_at = [site for site in sites_of if is_for_meta(config.settings) or _base_of(site, examining)]
     skipped = [Finding("public_skipped", "", "events go to a simulator")] if len(looked_at) < len(sites_of) else []
-    subjects = {"the public addresses": _told(skipped)}
+    subjects = {"the public addresses": _as_async_iterator(skipped)}
     try:
         installation = Installation.existing(config)
     except (OSError, UnicodeDecodeError):
         return subjects  # there is a finding about data_dir already
     if not installation.secret:
         unseen = [Finding("probe_unseen", "", "there is no secret yet, and so no path")] if looked_at else []
-        return {"the public addresses": _told([*skipped, *unseen])}
-    keys, turns = ProbeKeys(installation.secret), asyncio.Semaphore(_AT_ONCE)
+        return {"the public addresses": _as_async_iterator([*skipped, *unseen])}
+    keys, turns = ProbeKeys(installation.secret), asyncio.Semaphore(_PARALLEL_SITES)
     for site in looked_at:
         prefix, *old_prefixes = installation.prefixes(site)
         look = SiteLook(visitor, config.settings, site, prefix, keys, _base_of(site, examining), old_prefixes)
-        subjects[f"the public addresses of {site.name}"] = _in_turn(look, turns)
+        subjects[f"the public addresses of {site.name}"] = _findings_in_turn(look, turns)
     return subjects
 
 
-async def _told(found: Iterable[Finding]) -> AsyncIterator[Finding]:
+async def _as_async_iterator(found: Iterable[Finding]) -> AsyncIterator[Finding]:
     for finding in found:
         yield finding
 
 
-async def _in_turn(look: SiteLook, turns: asyncio.Semaphore) -> AsyncIterator[Finding]:
+async def _findings_in_turn(look: SiteLook, turns: asyncio.Semaphore) -> AsyncIterator[Finding]:
     async with turns:
         async for finding in look.findings():
             yield finding
 
 
-def _base_of(site: Site, examining: Examining) -> str:
+def _base_of(site: Site, examining: ExaminationOptions) -> str:
     """Return the proxy's address in pages of a site, by the command or the configuration; empty if neither has it."""
     return examining.base if examining.base and belongs(site, host_of(examining.base)) else site.public_url
 

@@ -28,10 +28,10 @@ TEST_EVENT = "CapiProxyCheck"
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
     """Yield what is wrong with Graph's version, with the connection to it, with this clock and with the tokens."""
-    for finding in ends.of_version(settings.graph.version, now_ms()):
+    for finding in ends.version_findings(settings.graph.version, now_ms()):
         yield finding
     async with graph_session(_MOST_SECONDS) as session:
-        found = await _reached(session, settings.graph.url)
+        found = await _connection_finding(session, settings.graph.url)
         if found:
             yield found
         # If events go to a simulator, the tokens are not Meta's.
@@ -42,7 +42,7 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
                 yield finding
 
 
-async def _reached(session: aiohttp.ClientSession, url: str) -> Finding | None:
+async def _connection_finding(session: aiohttp.ClientSession, url: str) -> Finding | None:
     try:
         async with session.get(f"{url}/", allow_redirects=False) as answer:
             ahead = clock_ahead(answer.headers, now_ms())
@@ -63,7 +63,7 @@ async def token_findings(client: GraphClient, settings: Settings) -> AsyncIterat
     for pixel in {pixel.id: pixel for site in settings.site for pixel in site.pixel}.values():
         health, token = await client.token_health(pixel), pixel.access_token.get_secret_value()
         shown = health._replace(error=health.error.replace(token, "(the token)") if token else health.error)
-        for finding in ends.of_token(pixel.id, shown, now_ms()):
+        for finding in ends.token_health_findings(pixel.id, shown, now_ms()):
             yield finding
 
 
@@ -80,10 +80,10 @@ async def send_tests(config: Config) -> AsyncIterator[Finding]:
             for pixel in site.pixel:
                 if pixel.id not in sent:
                     sent.add(pixel.id)
-                    yield await _sent(client, pixel, f"https://{site.domains[0]}/")
+                    yield await _send_test(client, pixel, f"https://{site.domains[0]}/")
 
 
-async def _sent(client: GraphClient, pixel: Pixel, url: str) -> Finding:
+async def _send_test(client: GraphClient, pixel: Pixel, url: str) -> Finding:
     subject = f"pixel {pixel.id}"
     code = client.test_code(pixel) or f"TEST{secrets.randbelow(90_000) + 10_000}"
     record = payload.record(_test_event(pixel, url))

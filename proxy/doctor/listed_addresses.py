@@ -95,12 +95,12 @@ def concerns(site: Site, prefix: str) -> Iterator[Concern]:
     """Yield the settings of a site because of which lists match one of its public addresses below ``prefix``."""
     concerns_by_key: dict[str, Concern] = {}
     for key in _LEAVES:
-        for found in _about(site, prefix, key):
+        for found in _concerns_of_key(site, prefix, key):
             concerns_by_key.setdefault(found.key, found)
     yield from concerns_by_key.values()
 
 
-def _about(site: Site, prefix: str, key: str) -> Iterator[Concern]:
+def _concerns_of_key(site: Site, prefix: str, key: str) -> Iterator[Concern]:
     kind, better = _LEAVES[key]
     name: str = getattr(site, key)
     for host in _hosts(site):

@@ -11,7 +11,7 @@ from proxy.config.address import Address
 from proxy.config.load import Config
 from proxy.doctor.finding import Finding
 from proxy.installation import UnsafeInstallationError, require_c_parser
-from proxy.queue.sqlite.inspect import is_held
+from proxy.queue.sqlite.inspect import is_in_use
 
 _RESERVE = 256
 """Descriptors that the proxy keeps for Graph, its operator and its files."""
@@ -54,7 +54,7 @@ def _config_file(config: Config) -> Iterator[Finding]:
     try:
         if not config.file.stat().st_mode & 0o077:
             return
-        written = sorted(set(_written_out(tomllib.loads(config.file.read_text(encoding="utf-8")))))
+        written = sorted(set(_plain_secret_keys(tomllib.loads(config.file.read_text(encoding="utf-8")))))
     except (OSError, ValueError):
         return  # the file could be read a moment ago; what has changed since is for the next run
     if written:
@@ -62,7 +62,7 @@ def _config_file(config: Config) -> Iterator[Finding]:
         yield Finding("config_file_open", "", seen, f"chmod 600 {config.file}")
 
 
-def _written_out(table: dict[str, Any], name: str = "") -> Iterator[str]:
+def _plain_secret_keys(table: dict[str, Any], name: str = "") -> Iterator[str]:
     """Yield the keys of secrets whose values are written in the file itself.
 
     Args:
@@ -71,10 +71,10 @@ def _written_out(table: dict[str, Any], name: str = "") -> Iterator[str]:
     """
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _written_out(value, key)
+            yield from _plain_secret_keys(value, key)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for each in value:
-                yield from _written_out(each, key)
+                yield from _plain_secret_keys(each, key)
         elif key in _SECRET_KEYS:
             values = value if isinstance(value, list) else [value]
             if any(_is_secret(each, is_address=(name, key) != _HOOK) for each in values):
@@ -97,18 +97,18 @@ def _ports(config: Config) -> Iterator[Finding]:
     """Yield ports that another program listens on; no port is tried while a proxy works in ``data_dir``."""
     server = config.settings.server
     try:
-        if is_held(config.data_dir):
+        if is_in_use(config.data_dir):
             return
     except OSError:
         return  # there is a finding about data_dir already
     for key in ("listen", "operator_listen"):
         address: Address = getattr(server, key)
         # Only loopback is tried: at another address a machine in between may answer.
-        if address.port and address.from_here.is_loopback and _answers(address.from_here):
+        if address.port and address.local_address.is_loopback and _is_listening(address.local_address):
             yield Finding("port_taken", f"server.{key}", f"another program listens on {address.authority}")
 
 
-def _answers(address: Address) -> bool:
+def _is_listening(address: Address) -> bool:
     try:
         socket.create_connection((address.host, address.port), timeout=_CONNECT_S).close()
     except OSError:

@@ -76,7 +76,7 @@ class Admission:
         """Charge a client for the events of a request beyond the first, which was charged when it was let in."""
         if events > 1:
             now = self._clock()
-            self._buckets.owe(network, now, (events - 1) * self._price_now(now))
+            self._buckets.charge(network, now, (events - 1) * self._price_now(now))
 
     def _price_now(self, now: float) -> float:
         if now >= self._next_price_at:

@@ -12,7 +12,7 @@ GIF = (
 PREFLIGHT = {"Access-Control-Allow-Headers": "Content-Type", "Access-Control-Max-Age": "7200"}
 
 
-def problem(why: str) -> bytes:
+def error_body(why: str) -> bytes:
     """Return the JSON body of a refusal."""
     return orjson.dumps({"error": why})
 
@@ -26,10 +26,10 @@ def refusal(status: int, why: str, *, retry_seconds: int = 0) -> HttpAnswer:
         retry_seconds: After how many seconds the page may try again; 0 for no ``Retry-After`` header.
     """
     more = {"Retry-After": str(retry_seconds)} if retry_seconds else {}
-    return HttpAnswer(status, problem(why), JSON | more)
+    return HttpAnswer(status, error_body(why), JSON | more)
 
 
-def allow(answer: HttpAnswer, origin: str) -> None:
+def add_cors_headers(answer: HttpAnswer, origin: str) -> None:
     """Let a page of the site read an answer, with its cookies sent and kept (Fetch, CORS protocol)."""
     headers = answer.headers
     headers["Access-Control-Allow-Origin"] = origin

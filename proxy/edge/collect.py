@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import orjson
 
-from proxy.edge.answers import JSON, problem, refusal
+from proxy.edge.answers import JSON, error_body, refusal
 from proxy.edge.arrival import AdmittedRequest
 from proxy.edge.exchange import BodyTooLargeError, HttpAnswer
 from proxy.edge.storing import DecisionStore
@@ -51,7 +51,7 @@ class RequestReader:
         body = arrival.request.whole_body
         if body is None:
             body = await arrival.request.body()
-        if place := self._turns.place(admitted.network):
+        if place := self._turns.request_turn(admitted.network):
             await place
         return BrowserRequest(
             now=self._clock_ns() // 1_000_000,
@@ -108,17 +108,17 @@ class CollectDoor:
         try:
             parts = ingest_parts(request, self._policies[admitted.site.name])
             while (decision := next_part(parts)) is None:
-                await turns.mine(admitted.network)
+                await turns.wait_for_turn(admitted.network)
             status, body = tag_answer(decision)
             may_be_owner = self._checks.cookie_name in request.cookie and status < 300
             if may_be_owner and self._checks.shown_ms(request.cookie, admitted.site.name, request.now):
                 status, body = 200, _told_to_owner(decision, body)
             content = HttpAnswer(status, body, dict(JSON) if body else {})
-            return await self._store.answered(admitted.network, decision, content, at=request.now)
+            return await self._store.store_and_answer(admitted.network, decision, content, at=request.now)
         finally:
             turns.visitors -= 1
             if turns.patient:
-                turns.visitors_left()
+                turns.release_server_request()
 
 
 def next_part(parts: Parts[Decision]) -> Decision | None:
@@ -152,7 +152,7 @@ def tag_answer(decision: Decision) -> TagAnswer:
     not be read; 413 when it was too large.
     """
     if decision.unreadable:
-        return TagAnswer(413 if decision.is_too_large else 400, problem(decision.unreadable))
+        return TagAnswer(413 if decision.is_too_large else 400, error_body(decision.unreadable))
     if not decision.refusals:
         return TagAnswer(204)
     named = [{"index": event.index, "id": event.id, "why": event.why} for event in decision.refusals]

@@ -41,18 +41,18 @@ class ForeignNames:
         self._times: OrderedDict[tuple[ConditionCode, str], int] = OrderedDict()
         self._next_at = 0
 
-    def origin(self, page: str, site: Site) -> None:
+    def note_origin(self, page: str, site: Site) -> None:
         """Note the Origin or Referer of a page whose host the site does not list."""
         if page.startswith(("https://", "http://")):
             host = host_of(page)
             detail = partial(details.unlisted_origin, site=site.name, domains=site.domains, host=host)
             self._note("foreign_origin", host, detail)
 
-    def insecure(self, page: str, site: str) -> None:
+    def note_insecure_origin(self, page: str, site: str) -> None:
         """Note a page of a site that came by plain http, while the site is served by https."""
         self._note("insecure_origin", host_of(page), partial(details.insecure_origin, site=site))
 
-    def host(self, host: str) -> None:
+    def note_host(self, host: str) -> None:
         """Note a request for a path of ours under a host name that belongs to no site."""
         self._note("unknown_host", host_of(host), details.unknown_host)
 

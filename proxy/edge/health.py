@@ -21,5 +21,5 @@ class HealthDoor:
 
     def answer(self) -> HttpAnswer:
         """Answer 200 while events are accepted, else 503 with the reason."""
-        why = self._queue.refuses() if self.accepting else "ending"
+        why = self._queue.refusal_reason() if self.accepting else "ending"
         return HttpAnswer(503 if why else 200, f"not accepting: {why}\n".encode() if why else b"ok\n", dict(_TEXT))

@@ -32,4 +32,4 @@ class ImageDoor:
         decision = ingest_image(request, self._policies[admitted.site.name])
         image = HttpAnswer(200, GIF, {"Content-Type": "image/gif"})
         content = refusal(400, "cannot be read") if decision.faults else image
-        return await self._store.answered(admitted.network, decision, content, at=request.now)
+        return await self._store.store_and_answer(admitted.network, decision, content, at=request.now)

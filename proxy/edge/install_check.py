@@ -47,9 +47,9 @@ class InstallCheckDoor:
         """Answer a request that opens a signed link, or that ends a check; return None for any other."""
         path, _, text = arrival.request.path.rpartition("/")
         match arrival.request.method:
-            case "GET" if found := self._checks.opened(text, self._now()):
+            case "GET" if found := self._checks.verify_link(text, self._now()):
                 return self._opened(arrival, path, found)
-            case "POST" if site := self._checks.ended(text, self._now()):
+            case "POST" if site := self._checks.verify_end(text, self._now()):
                 return self._ended(arrival, path) if self._tag(arrival, path, site) else None
         return None
 

@@ -12,7 +12,7 @@ from proxy.edge.exchange import HttpAnswer, HttpRequest
 from proxy.model.request import BrowserRequest
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Intake, QueueError
-from proxy.rules.permission.opt_out import Gpc, OptOutStatus, choose, standing
+from proxy.rules.permission.opt_out import Gpc, OptOutStatus, choose, opt_out_status
 from proxy.rules.policy import Policy
 from proxy.static_files import static_file
 from proxy.telemetry.metrics import Metrics
@@ -63,8 +63,8 @@ class OptOutDoor:
         try:
             if http.method == "POST":
                 return await self._change(http, request, policy)
-            status = standing(request, policy)
-            return self._page_or_json(await self._as_stored(status), http) if status else _of_another_site()
+            status = opt_out_status(request, policy)
+            return self._page_or_json(await self._as_stored(status), http) if status else _other_site_refusal()
         except QueueError:
             return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
 
@@ -80,7 +80,7 @@ class OptOutDoor:
             return refusal(400, 'opted_out: accepted: {"opted_out": true} or {"opted_out": false}')
         status = choose(request, policy, opted_out=opted_out)
         if status is None:
-            return _of_another_site()
+            return _other_site_refusal()
         await self._store(status, request.now)
         return _changed(status, http)
 
@@ -149,5 +149,5 @@ def _json(status: OptOutStatus) -> HttpAnswer:
     return HttpAnswer(200, body, dict(JSON))
 
 
-def _of_another_site() -> HttpAnswer:
+def _other_site_refusal() -> HttpAnswer:
     return refusal(403, "origin: of another site than this address, so the browser would keep no choice")

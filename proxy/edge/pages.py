@@ -34,9 +34,9 @@ class StrangerRefusal:
         """Note the page, and return a 403 that names the header in which a page of the site would stand."""
         page, site = _page(admitted.arrival), admitted.site
         if not belongs(site, host_of(page)):
-            self._foreign.origin(page, site)
+            self._foreign.note_origin(page, site)
         elif page.startswith("http://"):
-            self._foreign.insecure(page, site.name)
+            self._foreign.note_insecure_origin(page, site.name)
         return refusal(403, f"{header}: not a page of this site")
 
 

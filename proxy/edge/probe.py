@@ -8,7 +8,7 @@ from proxy.edge.exchange import BodyTooLargeError, BodyTooSlowError, HttpAnswer,
 from proxy.edge.tag.build import tag_of
 from proxy.model.probe import COOKIE_SECONDS, MOST_BYTES, ProbeKeys
 from proxy.rules.request.cookies import cookies_of, set_cookie
-from proxy.rules.request.sites import host_of, place
+from proxy.rules.request.sites import cookie_scope_between, host_of
 
 _TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
 _SHOWN = 200
@@ -51,13 +51,13 @@ class ProbeDoor:
         if request.method != "POST" or not 0 < request.size <= MOST_BYTES:
             return None
         try:
-            asked = self._keys.asked(await request.body(), now=self._now())
+            asked = self._keys.read_question(await request.body(), now=self._now())
         except (BodyTooLargeError, BodyTooSlowError):
             return None
         if asked is None:
             return None
         nonce, site = asked
-        scope = place(host_of(arrival.host), host_of(arrival.headers.get("origin", "")), secure=True)
+        scope = cookie_scope_between(host_of(arrival.host), host_of(arrival.headers.get("origin", "")), secure=True)
         cookie = set_cookie(self._keys.cookie, nonce.hex(), scope, seconds=COOKIE_SECONDS, http_only=True)
         seen = {**self._seen(arrival, client_header), "tag": self._tags.get(site, ""), "set_cookie": cookie}
         return HttpAnswer(200, self._keys.answer(nonce, seen), dict(_TEXT), (cookie,))

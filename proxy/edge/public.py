@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from proxy.config.schema import LimitSettings, Site
 from proxy.edge.admission import Admission
-from proxy.edge.answers import allow, refusal
+from proxy.edge.answers import add_cors_headers, refusal
 from proxy.edge.arrival import AdmittedRequest, Arrival
 from proxy.edge.collect import CollectDoor, RequestReader
 from proxy.edge.doors import Answering, Doors
@@ -22,9 +22,9 @@ from proxy.edge.probe import ProbeDoor
 from proxy.edge.reused_ids import ReusedIds
 from proxy.edge.server.body import BodyRoom, ServerBodyReader
 from proxy.edge.server.door import ServerEventDoor
-from proxy.edge.server.hooks import HookDoor, open_hooks
+from proxy.edge.server.hooks import HookDoor, configured_hooks
 from proxy.edge.server.keys import KeyRing, WrongKeys
-from proxy.edge.stored_news import StoredNews
+from proxy.edge.storage_notifier import StorageNotifier
 from proxy.edge.storing import DecisionStore
 from proxy.edge.tag.door import TagDoor
 from proxy.edge.turns import Turns
@@ -44,7 +44,7 @@ _NO_DOOR = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PublicConfig:
     """What the listener needs of the configuration."""
 
     routes: Routes
@@ -58,12 +58,12 @@ class Entry:
     """Recognise the owner's browser while it checks the installation."""
 
 
-class Public:
+class PublicRouter:
     """Answers every request to the public listener."""
 
     def __init__(  # noqa: PLR0913 - what its doors need
         self,
-        entry: Entry,
+        entry: PublicConfig,
         limits: LimitSettings,
         *,
         probe: ProbeDoor,
@@ -103,11 +103,13 @@ class Public:
         self._health, self._gpc, self._probe = HealthDoor(queue), GpcDoor(entry.sites), probe
         self._install_check = InstallCheckDoor(entry.checks, entry.routes, now)
         reader = RequestReader(self._turns, clock_ns=clock_ns, random_numbers=random_numbers)
-        news = StoredNews(queue, metrics=metrics, conditions=conditions, reused_ids=ReusedIds(conditions), wakes=wakes)
+        notifier = StorageNotifier(
+            queue, metrics=metrics, conditions=conditions, reused_ids=ReusedIds(conditions), wakes=wakes
+        )
         store = DecisionStore(
             queue,
             admission=admission,
-            news=news,
+            notifier=notifier,
             metrics=metrics,
             conditions=conditions,
         )
@@ -129,7 +131,7 @@ class Public:
             store=store,
             faults=self._faults,
             hooks=HookDoor(
-                open_hooks(entry.policies),
+                configured_hooks(entry.policies),
                 queue=queue,
                 turns=self._turns,
                 store=store,
@@ -166,7 +168,7 @@ class Public:
             if entrance is None and (place := self._entry.routes.server_path(arrival.request.path)):
                 answer = await self._servers.answer(arrival, place)
                 return self._counted(place.door, answer, started)
-            answer = await self._judged(arrival, entrance)
+            answer = await self._answer_or_refuse(arrival, entrance)
         return self._counted(entrance.door if entrance else _NO_DOOR, answer, started)
 
     def _counted(self, endpoint: str, answer: HttpAnswer, started: float) -> HttpAnswer:
@@ -182,13 +184,13 @@ class Public:
             return routes.find(arrival.headers.get("host", ""), path)
         return entrance
 
-    async def _judged(self, arrival: Arrival, entrance: Entrance | None) -> HttpAnswer:
+    async def _answer_or_refuse(self, arrival: Arrival, entrance: Entrance | None) -> HttpAnswer:
         """Answer a request, or refuse it before its body is read; CORS headers let a page of the site read both."""
         network = client_network(arrival.client.address)
         is_ours = entrance is not None and is_page_of(entrance.site, arrival)
         refused = self._admission.refusal(network, min(arrival.request.size, BODY))
         if refused:
-            await self._turns.mine(network)
+            await self._turns.wait_for_turn(network)
             answer = refusal(refused.status, refused.why, retry_seconds=refused.retry_seconds)
         elif entrance is None:
             answer = self._without_door(arrival)
@@ -196,7 +198,7 @@ class Public:
             answer = await self._admitted(entrance.door, AdmittedRequest(arrival, entrance.site, network, is_ours))
         origin = arrival.headers.get("origin", "")
         if origin and is_ours and entrance and entrance.door is not Door.TAG:
-            allow(answer, origin)
+            add_cors_headers(answer, origin)
         return answer
 
     def _without_door(self, arrival: Arrival) -> HttpAnswer:
@@ -206,7 +208,7 @@ class Public:
         if answer := self._install_check.answer(arrival):
             return answer
         if self._entry.routes.knows(request.path):
-            self._foreign.host(host)
+            self._foreign.note_host(host)
         return refusal(404, "nothing here")
 
     async def _admitted(self, door: Door, admitted: AdmittedRequest) -> HttpAnswer:

@@ -1,4 +1,4 @@
-"""Makes decisions durable before they are answered; in between, ``StoredNews`` tells the other parts of the proxy."""
+"""Makes decisions durable before they are answered; in between, ``StorageNotifier`` tells the rest of the proxy."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from proxy.edge.admission import Admission
 from proxy.edge.answers import refusal
 from proxy.edge.exchange import HttpAnswer
-from proxy.edge.stored_news import StoredNews
+from proxy.edge.storage_notifier import StorageNotifier
 from proxy.model.decision import Decision
 from proxy.model.join import Sighting
 from proxy.model.record import Record
@@ -26,25 +26,33 @@ class DecisionStore:
     """Stores what the rules decided of requests."""
 
     def __init__(
-        self, queue: Intake, *, admission: Admission, news: StoredNews, metrics: Metrics, conditions: Conditions
+        self,
+        queue: Intake,
+        *,
+        admission: Admission,
+        notifier: StorageNotifier,
+        metrics: Metrics,
+        conditions: Conditions,
     ) -> None:
         """Store into a queue.
 
         Args:
             queue: Where records become durable.
             admission: Where the events of a request are charged to its client.
-            news: Tells the other parts of the proxy what was stored.
+            notifier: Tells the other parts of the proxy what was stored.
             metrics: Where the time of failed commits and the changes of consent are counted.
             conditions: Where the operator is told of troubles.
         """
         self._queue = queue
         self._admission = admission
-        self._news = news
+        self._notifier = notifier
         self._metrics = metrics
         self._conditions = conditions
         self._faults = FaultReporter(conditions, metrics)
 
-    async def answered(self, network: ClientNetwork, decision: Decision, content: HttpAnswer, *, at: int) -> HttpAnswer:
+    async def store_and_answer(
+        self, network: ClientNetwork, decision: Decision, content: HttpAnswer, *, at: int
+    ) -> HttpAnswer:
         """Return the answer to a request, with its cookies, after the records are durable; 503 if they are not.
 
         Args:
@@ -56,13 +64,13 @@ class DecisionStore:
         if len(decision.records) + len(decision.dropped) > 1:
             events = {(record.name, record.id) for record in decision.records}
             self._admission.charge(network, len(events | {(row.name, row.id) for row in decision.dropped}))
-        if not await self.is_stored(decision, at):
+        if not await self.try_store(decision, at):
             return refusal(503, "cannot be stored now; try again", retry_seconds=_RETRY_SECONDS)
         content.cookies = decision.cookies
         content.headers["Cache-Control"] = "no-store"
         return content
 
-    async def is_stored(
+    async def try_store(
         self, decision: Decision, at: int, *, turn: Callable[[], Awaitable[None]] | None = None
     ) -> bool:
         """Make what was decided of a request durable; tell whether all of it is.
@@ -88,7 +96,7 @@ class DecisionStore:
         except Exception as error:  # noqa: BLE001 - not the body's fault, so the tag shall try again
             self._faults.report(error, lost="events are not stored, and pages try again")
             return False
-        self._news.tell(decision, stored, seconds, at)
+        self._notifier.notify(decision, stored, seconds, at)
         return True
 
     async def _timed(self, storing: Awaitable[Stored]) -> tuple[Stored, float]:
@@ -125,7 +133,7 @@ class DecisionStore:
                     await turn()
                 parts.append(await self._queue.append(part))
         finally:
-            self._news.wake(records)  # what was stored before a failure shall not wait for the next request
+            self._notifier.wake(records)  # what was stored before a failure shall not wait for the next request
         self._metrics.sightings(sightings)
         return Stored(
             duplicates=tuple(record for part in parts for record in part.duplicates),

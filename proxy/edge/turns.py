@@ -41,19 +41,19 @@ class Turns:
         """The clients that have had their turn in this round."""
         self._is_armed = False
         self.visitors = 0
-        """How many visitors wait for an answer; a door that lowers it then calls ``visitors_left`` if ``patient`` is
-        not empty.
+        """How many visitors wait for an answer. A door that lowers it then calls ``release_server_request``, if
+        ``patient`` is not empty.
 
         Doors change the number themselves, since a method call would cost time for each event of each visitor."""
         self.patient: dict[asyncio.Future[None], None] = {}
         """Parts of servers' requests that wait for visitors, the longest waiting first."""
 
-    def visitors_left(self) -> None:
+    def release_server_request(self) -> None:
         """Let the longest waiting server's request go on, if no visitor waits; ``patient`` must not be empty."""
         if not self.visitors:
             _end(next(iter(self.patient)))
 
-    async def without_visitors(self) -> None:
+    async def yield_to_visitors(self) -> None:
         """Wait until no visitor waits for an answer, at most ``PATIENCE_S``; each such moment releases one caller."""
         if not self.visitors:
             return
@@ -67,7 +67,7 @@ class Turns:
             timer.cancel()
             del self.patient[gone]
 
-    def place(self, network: ClientNetwork) -> asyncio.Future[None] | None:
+    def request_turn(self, network: ClientNetwork) -> asyncio.Future[None] | None:
         """Return a future that is done at the turn of a client's request; None when its turn is now."""
         if not self._is_armed:
             self._arm()
@@ -81,9 +81,9 @@ class Turns:
         self._waiting[network].append(place)
         return place
 
-    async def mine(self, network: ClientNetwork) -> None:
-        """Wait for the turn of a client's request; return at once where ``place`` returns None."""
-        if place := self.place(network):
+    async def wait_for_turn(self, network: ClientNetwork) -> None:
+        """Wait for the turn of a client's request; return at once where ``request_turn`` returns None."""
+        if place := self.request_turn(network):
             await place
 
     def _arm(self) -> None:

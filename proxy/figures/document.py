@@ -13,7 +13,7 @@ from proxy.model.rollup import LAG_BOUNDS_MS
 Document: TypeAlias = dict[str, Any]
 
 _MEMBERS = tuple(field.name for field in fields(GroupFigures))
-_OF_QUALITY = tuple(field.name for field in fields(MatchQuality))
+_QUALITY_MEMBERS = tuple(field.name for field in fields(MatchQuality))
 
 
 def overview_bytes(found: Overview, *, site: str = "", pixel: str = "", name: str = "") -> bytes:
@@ -49,7 +49,7 @@ def overview_bytes(found: Overview, *, site: str = "", pixel: str = "", name: st
             "left_out": found.left_out,
             "match_quality": found.match_quality,
             "match_quality_by_name": [
-                {"name": each.name, **_of_quality(each.match_quality)} for each in found.match_quality_by_name
+                {"name": each.name, **_quality(each.match_quality)} for each in found.match_quality_by_name
             ],
         }
     )
@@ -70,5 +70,5 @@ def _groups(word: str, groups: Iterable[WordFigures]) -> list[Document]:
     return [{word: group.word, **_figures(group.figures)} for group in groups]
 
 
-def _of_quality(quality: MatchQuality) -> Document:
-    return {member: getattr(quality, member) for member in _OF_QUALITY}
+def _quality(quality: MatchQuality) -> Document:
+    return {member: getattr(quality, member) for member in _QUALITY_MEMBERS}

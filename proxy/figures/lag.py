@@ -13,7 +13,7 @@ _MEDIAN, _P95 = Fraction(1, 2), Fraction(95, 100)
 
 
 @dataclass(frozen=True, slots=True)
-class Between:
+class LagRange:
     """Two bounds in milliseconds: a time is longer than the first, and at most as long as the second."""
 
     over: int
@@ -28,8 +28,8 @@ class Lag:
     events: int
     counts: tuple[int, ...]
     """How many events took up to each of ``LAG_BOUNDS_MS`` but longer than the one before; the last: beyond all."""
-    median: Between
-    p95: Between
+    median: LagRange
+    p95: LagRange
 
 
 def lag_of(histograms: Iterable[Sequence[int]]) -> Lag | None:
@@ -43,12 +43,12 @@ def lag_of(histograms: Iterable[Sequence[int]]) -> Lag | None:
     return Lag(events, tuple(counts), quantile(counts, _MEDIAN), quantile(counts, _P95))
 
 
-def quantile(counts: Sequence[int], part: Fraction) -> Between:
+def quantile(counts: Sequence[int], part: Fraction) -> LagRange:
     """Return the bounds of a quantile: of the time within which the ``part`` (0 to 1) of the events was delivered."""
     needed, done = part * sum(counts), 0
     bounds = (0, *LAG_BOUNDS_MS, None)
     for place, count in enumerate(counts):
         done += count
         if count and done >= needed:
-            return Between(bounds[place] or 0, bounds[place + 1])
-    return Between(0, LAG_BOUNDS_MS[0])
+            return LagRange(bounds[place] or 0, bounds[place + 1])
+    return LagRange(0, LAG_BOUNDS_MS[0])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from proxy.model.event_facts import PARTS
+from proxy.model.event_facts import VALUE_SCALE
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ def amounts(sums: Mapping[tuple[str, str], tuple[int, int]]) -> tuple[Money, ...
 
 def decimal(ten_thousandths: int) -> str:
     """Return an amount in ten-thousandths as a decimal fraction with two to four digits after the point."""
-    whole, rest = divmod(abs(ten_thousandths), PARTS)
+    whole, rest = divmod(abs(ten_thousandths), VALUE_SCALE)
     digits = f"{rest:04}"
     short = digits[:2] + digits[2:].rstrip("0")
     return f"{'-' if ten_thousandths < 0 else ''}{whole}.{short}"

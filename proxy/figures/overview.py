@@ -13,7 +13,17 @@ from proxy.figures.left_out import LeftOutEvents, left_out
 from proxy.figures.match_quality import MatchQuality, key_counts, match_quality, score_of
 from proxy.figures.money import Money, amounts
 from proxy.figures.period import Period
-from proxy.figures.sums import SOLD, Cell, Sums, by_bucket, by_cell, by_word, joined, largest, merged
+from proxy.figures.sums import (
+    SALE_NAME,
+    Cell,
+    Sums,
+    largest_groups,
+    merge_cells,
+    merge_sums,
+    sums_by_bucket,
+    sums_by_cell,
+    sums_by_word,
+)
 from proxy.model.ledger import Status
 from proxy.model.rollup_sums import HourSpan, PeriodQuery, PeriodSums
 
@@ -111,7 +121,7 @@ def wanted_sums(period: Period, *, site: str = "", pixel: str = "", name: str = 
         name: Only events with this name; empty: with any.
     """
     before = HourSpan(period.before.since_hour, period.before.until_hour) if period.has_before else None
-    return PeriodQuery(tuple(period.spans()), before, name or SOLD, site, pixel, name)
+    return PeriodQuery(tuple(period.spans()), before, name or SALE_NAME, site, pixel, name)
 
 
 def part_of(period: Period, wanted: PeriodQuery, found: PeriodSums) -> OverviewPart:
@@ -122,10 +132,10 @@ def part_of(period: Period, wanted: PeriodQuery, found: PeriodSums) -> OverviewP
         wanted: A part of the query of ``wanted_sums``.
         found: The result of that part.
     """
-    buckets = by_bucket(found.buckets, period, wanted.buckets, wanted.priced)
+    buckets = sums_by_bucket(found.buckets, period, wanted.buckets, wanted.priced)
     return OverviewPart(
-        by_cell(found.total),
-        by_cell(found.before),
+        sums_by_cell(found.total),
+        sums_by_cell(found.before),
         tuple(_bucket(at, sums) for at, sums in buckets.items()),
     )
 
@@ -138,16 +148,16 @@ def overview(period: Period, parts: Sequence[OverviewPart], *, name: str = "") -
         parts: All its parts, in their order.
         name: The name of the events if only one was asked for; then their values are added up, not those of Purchases.
     """
-    priced = name or SOLD
-    cells, before = joined(part.cells for part in parts), joined(part.before for part in parts)
-    total, names = merged(cells.values(), priced), largest(by_word(cells, "name"), MOST_WORDS)
+    priced = name or SALE_NAME
+    cells, before = merge_cells(part.cells for part in parts), merge_cells(part.before for part in parts)
+    total, names = merge_sums(cells.values(), priced), largest_groups(sums_by_word(cells, "name"), MOST_WORDS)
     return Overview(
         period=period,
         total=figures_of(total),
-        before=figures_of(merged(before.values(), priced)) if period.has_before else None,
+        before=figures_of(merge_sums(before.values(), priced)) if period.has_before else None,
         buckets=tuple(bucket for part in parts for bucket in part.buckets),
-        sites=_groups(by_word(cells, "site", priced)),
-        pixels=_groups(by_word(cells, "pixel", priced)),
+        sites=_groups(sums_by_word(cells, "site", priced)),
+        pixels=_groups(sums_by_word(cells, "pixel", priced)),
         names=_groups(names),
         left_out=left_out(total),
         match_quality=match_quality(total, name),
@@ -179,4 +189,4 @@ def _bucket(at: int, sums: Sums) -> Bucket:
 
 
 def _groups(sums: Mapping[str, Sums]) -> tuple[WordFigures, ...]:
-    return tuple(WordFigures(word, figures_of(group)) for word, group in largest(sums, MOST_WORDS).items())
+    return tuple(WordFigures(word, figures_of(group)) for word, group in largest_groups(sums, MOST_WORDS).items())

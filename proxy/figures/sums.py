@@ -21,7 +21,7 @@ Values: TypeAlias = dict[tuple[str, str], tuple[int, int]]
 
 NO_COPY = ""
 """The browser copy of an event that a server brought."""
-SOLD = "Purchase"
+SALE_NAME = "Purchase"
 """The name whose values are added up in groups of several names: other events, such as views, are no sales."""
 
 
@@ -45,7 +45,7 @@ class Cell(NamedTuple):
 class Sums:
     """A group of rollups, added up."""
 
-    priced: str = SOLD
+    priced: str = SALE_NAME
     """The name whose values are added up."""
     counts: dict[tuple[Status, str, str], int] = field(default_factory=dict)
     """Events by ``Ending``."""
@@ -113,7 +113,7 @@ class Sums:
         )
 
 
-def by_cell(rollups: Iterable[Rollup]) -> dict[Cell, Sums]:
+def sums_by_cell(rollups: Iterable[Rollup]) -> dict[Cell, Sums]:
     """Return rollups added up by site, pixel and name, each with the values of its own name."""
     cells: dict[Cell, Sums] = {}
     for rollup in rollups:
@@ -125,8 +125,8 @@ def by_cell(rollups: Iterable[Rollup]) -> dict[Cell, Sums]:
     return cells
 
 
-def by_bucket(
-    rollups: Iterable[Rollup], period: Period, spans: Iterable[HourSpan], priced: str = SOLD
+def sums_by_bucket(
+    rollups: Iterable[Rollup], period: Period, spans: Iterable[HourSpan], priced: str = SALE_NAME
 ) -> dict[int, Sums]:
     """Return rollups added up by bucket of a period, in order; buckets without events are included.
 
@@ -142,7 +142,7 @@ def by_bucket(
     return buckets
 
 
-def joined(parts: Iterable[Mapping[Cell, Sums]]) -> dict[Cell, Sums]:
+def merge_cells(parts: Iterable[Mapping[Cell, Sums]]) -> dict[Cell, Sums]:
     """Return the cells of several parts of a period, added up to those of the whole."""
     cells: dict[Cell, Sums] = {}
     for part in parts:
@@ -151,7 +151,7 @@ def joined(parts: Iterable[Mapping[Cell, Sums]]) -> dict[Cell, Sums]:
     return cells
 
 
-def merged(groups: Iterable[Sums], priced: str = SOLD) -> Sums:
+def merge_sums(groups: Iterable[Sums], priced: str = SALE_NAME) -> Sums:
     """Return groups added up to one, with the values of the name ``priced``."""
     sums = Sums(priced)
     for group in groups:
@@ -159,11 +159,11 @@ def merged(groups: Iterable[Sums], priced: str = SOLD) -> Sums:
     return sums
 
 
-def by_word(cells: Mapping[Cell, Sums], word: str, priced: str = "") -> dict[str, Sums]:
+def sums_by_word(cells: Mapping[Cell, Sums], word: str, priced: str = "") -> dict[str, Sums]:
     """Return cells added up by one of their words.
 
     Args:
-        cells: See ``by_cell``.
+        cells: See ``sums_by_cell``.
         word: ``site``, ``pixel`` or ``name``.
         priced: The name whose values are added up; empty: the word of each group, if words are names.
     """
@@ -174,7 +174,7 @@ def by_word(cells: Mapping[Cell, Sums], word: str, priced: str = "") -> dict[str
     return groups
 
 
-def largest(groups: Mapping[str, Sums], most: int) -> dict[str, Sums]:
+def largest_groups(groups: Mapping[str, Sums], most: int) -> dict[str, Sums]:
     """Return the groups with the most events, and one for all others, so that made-up words cannot fill an answer.
 
     Args:
@@ -185,7 +185,7 @@ def largest(groups: Mapping[str, Sums], most: int) -> dict[str, Sums]:
     if len(order) <= most:
         return {word: groups[word] for word in order}
     listed = {word: groups[word] for word in [word for word in order if word != OTHER][: most - 1]}
-    listed[OTHER] = merged((groups[word] for word in order if word not in listed), OTHER)
+    listed[OTHER] = merge_sums((groups[word] for word in order if word not in listed), OTHER)
     return {word: listed[word] for word in _largest_first(listed)}
 
 

@@ -34,13 +34,13 @@ def without_secret(verdict: Verdict, token: str) -> Verdict:
     return replace(verdict, graph_error=without_token(verdict.graph_error, token))
 
 
-def meta_words(graph_error: GraphError) -> str:
+def safe_meta_message(graph_error: GraphError) -> str:
     """Return Meta's message in one line of bounded length, without anything that may be a token or personal data."""
     bounded = graph_error.message[: 4 * _MOST]
     return printable(_PERSONAL.sub("[…]", _TOKEN_LIKE.sub("[long]", bounded)))
 
 
-def told(graph_error: GraphError) -> str:
+def graph_error_line(graph_error: GraphError) -> str:
     """Return a Graph error in one line: its codes, its trace, its message; empty when it says nothing."""
     codes = (("code", graph_error.code), ("subcode", graph_error.subcode), ("trace", printable(graph_error.fbtrace_id)))
     parts = [f"{name} {value}" for name, value in codes if value not in (None, "")]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from proxy.graph.error_text import meta_words
+from proxy.graph.error_text import safe_meta_message
 from proxy.model.verdict import GraphError
 
 _MOST_SCOPES, _MOST_WORD = 50, 100
@@ -68,7 +68,7 @@ def _words(error: object) -> str:
     if not isinstance(error, dict):
         return ""
     code, message = error.get("code"), error.get("message")
-    words = meta_words(GraphError(message=message)) if isinstance(message, str) else ""
+    words = safe_meta_message(GraphError(message=message)) if isinstance(message, str) else ""
     return f"code {code}: {words}" if isinstance(code, int) else words
 
 

@@ -136,7 +136,7 @@ def disk_short(free: int, full_in: str) -> str:
     return f"{free // 1_048_576} MiB are free" + (f", too little in {full_in} at this rate" if full_in else "")
 
 
-def silent(missed: int, since: int) -> str:
+def no_events_since(missed: int, since: int) -> str:
     """Return since when no event has come (Unix milliseconds), and how many usually come in that time (``missed``)."""
     moment = datetime.fromtimestamp(since / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"none since {moment}, where usually some {missed} come"

@@ -16,7 +16,7 @@ MATCH_KEYS: Final = (
 
 Their order is fixed: stored bits are numbered by it, so a new key goes to the end.
 """
-PARTS: Final = 10_000
+VALUE_SCALE: Final = 10_000
 """How many parts one unit of a currency has: values are counted in whole parts, so that sums are exact."""
 _BITS: Final = {name: 1 << place for place, name in enumerate(MATCH_KEYS)}
 

@@ -62,7 +62,7 @@ class LedgerRow(NamedTuple):
     """Meta's error code if Graph refused the event for good, or refused it at first and took it later; otherwise 0."""
     subcode: int = 0
     message: str = ""
-    """Meta's words, as ``meta_words`` bounds them."""
+    """Meta's words, as ``safe_meta_message`` bounds them."""
     number: int = 0
     """The row's number, larger than that of every row written before; 0 until it is written, and in rows of layout 5
     and before."""

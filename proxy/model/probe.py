@@ -53,7 +53,7 @@ class ProbeKeys:
         nonce, plain = os.urandom(_NONCE), orjson.dumps([now, site])
         return ProbeQuestion(nonce, _text(nonce + self._questions.encrypt(nonce, plain, None)))
 
-    def asked(self, body: bytes, *, now: int) -> tuple[bytes, str] | None:
+    def read_question(self, body: bytes, *, now: int) -> tuple[bytes, str] | None:
         """Return nonce and site of a question; None if the body is not a question of the last two minutes.
 
         Args:
@@ -72,7 +72,7 @@ class ProbeKeys:
         nonce = os.urandom(_NONCE)
         return _text(nonce + self._answers.encrypt(nonce, orjson.dumps(seen), asked))
 
-    def read(self, body: bytes, question: ProbeQuestion) -> Mapping[str, Any] | None:
+    def read_answer(self, body: bytes, question: ProbeQuestion) -> Mapping[str, Any] | None:
         """Return what an answer says; None if it does not answer this question."""
         sealed = _bytes(body)
         try:

@@ -18,7 +18,7 @@ _TIMES, _MOST_S = 20, 60.0
 _MOST_KEPT = 64
 
 
-def as_it_took(seconds: float) -> float:
+def seconds_to_keep(seconds: float) -> float:
     """Return for how many seconds an answer is kept that took ``seconds`` to make."""
     return min(_TIMES * seconds, _MOST_S) if seconds > _QUICK_S else 0.0
 
@@ -30,7 +30,7 @@ class CostlyAnswers(Generic[T]):
         self,
         monotonic: Callable[[], float] = time.monotonic,
         *,
-        lasts: Callable[[float], float] = as_it_took,
+        lasts: Callable[[float], float] = seconds_to_keep,
         most: int = _MOST_KEPT,
     ) -> None:
         """Begin without answers.
@@ -46,7 +46,7 @@ class CostlyAnswers(Generic[T]):
         self._kept: dict[Hashable, tuple[float, T]] = {}
         self._under_way: dict[Hashable, asyncio.Task[T]] = {}
 
-    async def of(self, question: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def get_or_make(self, question: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return the kept answer to a question, or make it; if one caller is cancelled, the others still get it.
 
         Args:
@@ -57,11 +57,11 @@ class CostlyAnswers(Generic[T]):
         if found and self._monotonic() < found[0]:
             return found[1]
         if not (task := self._under_way.get(question)):
-            task = self._under_way[question] = asyncio.create_task(self._made(question, make))
+            task = self._under_way[question] = asyncio.create_task(self._make_and_keep(question, make))
             task.add_done_callback(partial(self._forget, question))
         return await asyncio.shield(task)
 
-    async def _made(self, question: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _make_and_keep(self, question: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         began = self._monotonic()
         answer = await make()
         now = self._monotonic()

@@ -13,7 +13,7 @@ from proxy.operator.event_json import dead_letter_json
 from proxy.operator.queries import dead_filter
 from proxy.queue.contract import Archive, QueueError
 
-_AT_ONCE = 500
+_EXPORT_PAGE_SIZE = 500
 
 
 class DeadLetterApi:
@@ -39,7 +39,7 @@ class DeadLetterApi:
         app.router.add_post("/api/dead/discard", self._discard)
 
     async def _dead(self, request: web.Request) -> web.Response:
-        dead = await self._queue.dead(dead_filter(request.query))
+        dead = await self._queue.dead_letters(dead_filter(request.query))
         return json_response({"dead": list(map(dead_letter_json, dead))})
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
@@ -47,8 +47,8 @@ class DeadLetterApi:
 
         So a queue that cannot be read at all still leads to an error status.
         """
-        wanted = replace(dead_filter(request.query), limit=_AT_ONCE)
-        letters = await self._queue.dead(wanted)
+        wanted = replace(dead_filter(request.query), limit=_EXPORT_PAGE_SIZE)
+        letters = await self._queue.dead_letters(wanted)
         response = web.StreamResponse(
             headers={
                 hdrs.CONTENT_TYPE: "application/x-ndjson",
@@ -59,7 +59,7 @@ class DeadLetterApi:
         try:
             while letters:
                 await response.write(b"".join(orjson.dumps(dead_letter_json(letter)) + b"\n" for letter in letters))
-                letters = await self._queue.dead(replace(wanted, before=letters[-1].id))
+                letters = await self._queue.dead_letters(replace(wanted, before=letters[-1].id))
         except QueueError as error:
             # A file that ends early has to look broken, and no second answer may be written into the first.
             raise ConnectionError("the queue failed within an answer") from error

@@ -5,16 +5,16 @@ from typing import Any
 
 import orjson
 
-from proxy.model.event_facts import PARTS, EventFacts, names_of
+from proxy.model.event_facts import VALUE_SCALE, EventFacts, names_of
 from proxy.model.ledger import LedgerRow
 from proxy.queue.contract import DeadLetter, WaitingEvent
 
-_UNSHOWN = {"visitor", "facts"}
+_HIDDEN_COLUMNS = {"visitor", "facts"}
 
 
 def event_json(row: LedgerRow) -> dict[str, Any]:
     """Return a finished event; the browser copy of a server's event is an empty text."""
-    members = {key: value for key, value in row._asdict().items() if key not in _UNSHOWN}
+    members = {key: value for key, value in row._asdict().items() if key not in _HIDDEN_COLUMNS}
     return {**members, "browser_copy": row.browser_copy or "", **facts_json(row.facts)}
 
 
@@ -39,7 +39,7 @@ def waiting_json(event: WaitingEvent) -> dict[str, Any]:
 
 def facts_json(facts: EventFacts) -> dict[str, Any]:
     """Return the facts of an event; the value in units of the currency."""
-    value = None if facts.value is None else facts.value / PARTS
+    value = None if facts.value is None else facts.value / VALUE_SCALE
     return {**facts._asdict(), "match_keys": names_of(facts.match_keys), "value": value}
 
 

@@ -12,12 +12,12 @@ from proxy.operator.documents import BadQueryError, json_response
 from proxy.operator.event_json import event_json, waiting_json
 from proxy.operator.queries import event_filter
 from proxy.operator.search_pace import SearchPace
-from proxy.operator.story import Chapters, story_json
+from proxy.operator.story import EventHistory, story_json
 from proxy.queue.contract import Archive, EventPage, Filter
 
 _SEARCH_S = 1.0
 """Seconds after which a search answers with what it has found; the next page continues there."""
-_MOST_OF_ONE = 100
+_MOST_ROWS_OF_EVENT = 100
 
 
 class EventApi:
@@ -69,15 +69,17 @@ class EventApi:
 
     async def _waiting(self, request: web.Request) -> web.Response:
         wanted = event_filter(request.query)
-        return json_response({"waiting": [waiting_json(event) for event in await self._queue.waiting(wanted)]})
+        return json_response({"waiting": [waiting_json(event) for event in await self._queue.waiting_events(wanted)]})
 
     async def _event(self, request: web.Request) -> web.Response:
         pixel, name, identity = (request.query.get(key, "") for key in ("pixel", "name", "id"))
         if not (pixel and name and identity):
             raise BadQueryError("pixel, name, id: accepted: all three")
-        wanted = Filter(pixel=pixel, name=name, id=identity, limit=_MOST_OF_ONE)
+        wanted = Filter(pixel=pixel, name=name, id=identity, limit=_MOST_ROWS_OF_EVENT)
         page = await self._page(wanted)
-        chapters = Chapters(page.rows, await self._queue.waiting(wanted), await self._queue.dead(wanted))
+        chapters = EventHistory(
+            page.rows, await self._queue.waiting_events(wanted), await self._queue.dead_letters(wanted)
+        )
         if not any(chapters):
             return json_response({"error": "nothing is known of this event"}, 404)
         lane = self._lanes.get(pixel)

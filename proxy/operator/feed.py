@@ -13,19 +13,19 @@ from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
-from proxy.background import end
+from proxy.background import cancel_and_wait
 from proxy.model.ledger import LedgerRow
 from proxy.operator.event_json import event_json, waiting_json
 from proxy.queue.contract import Archive, Filter, QueueError
 
-EVERY_S, RAIN_S = 0.4, 2.0
+EVERY_S, BUSY_EVERY_S = 0.4, 2.0
 """Seconds between two reads; and while more events end than are read at once, which nobody can follow by eye."""
 MOST_SUBSCRIBERS = 16
 _STATUS_EVERY_S = 1.0
 _ROWS, _WAITING = 200, 100
 _REMEMBERED = 4 * (_ROWS + _WAITING)
 _MOST_UNREAD = 1000
-_UNTOLD = {"oldest", "oldest_suspect", "silent", "seen", "detail", "reasons"}
+_VOLATILE_MEMBERS = {"oldest", "oldest_suspect", "silent", "seen", "detail", "reasons"}
 """Members of a status that change all the time; if only these have changed, the status is not sent again."""
 Key: TypeAlias = tuple[Any, ...]
 
@@ -52,7 +52,7 @@ class Subscriber:
         self.is_gone = is_gone
         self._cut = cut
 
-    def tell(self, message: StreamMessage) -> None:
+    def enqueue(self, message: StreamMessage) -> None:
         """Put a message into the line to be sent; end the connection if the page reads too slowly."""
         try:
             self._unread.put_nowait(message)
@@ -103,9 +103,9 @@ class LiveFeed:
         self._subscribers.add(subscriber)
         if not self._reading or self._reading.done():
             self._begun = asyncio.Event()
-            self._reading = asyncio.create_task(self._read_on(), name="live feed")
+            self._reading = asyncio.create_task(self._read_until_cancelled(), name="live feed")
 
-    async def greet(self, subscriber: Subscriber, last: int | None) -> None:
+    async def catch_up(self, subscriber: Subscriber, last: int | None) -> None:
         """Send a new subscriber the events that it has missed, and then the status.
 
         A page that asks for the list of events after this status misses none: those that end later are sent to it.
@@ -117,8 +117,8 @@ class LiveFeed:
         await self._begun.wait()
         with suppress(QueueError):
             if last is not None:
-                await self._tell_missed(subscriber, last)
-            subscriber.tell(_status_message(await self._status()))
+                await self._send_missed(subscriber, last)
+            subscriber.enqueue(_status_message(await self._status()))
 
     def leave(self, subscriber: Subscriber) -> None:
         """Remove a subscriber; without the last one, reading stops."""
@@ -136,17 +136,17 @@ class LiveFeed:
             subscriber.end()
             self.leave(subscriber)
         if reading:
-            await end(reading)
+            await cancel_and_wait(reading)
 
-    async def _tell_missed(self, subscriber: Subscriber, last: int) -> None:
+    async def _send_missed(self, subscriber: Subscriber, last: int) -> None:
         rows = [row async for row in self._queue.events(Filter(limit=_MOST_UNREAD // 2))]
         missed = [row for row in rows if row.number > last]
         if len(missed) == len(rows) and rows:
-            subscriber.tell(StreamMessage("gap", "{}"))
+            subscriber.enqueue(StreamMessage("gap", "{}"))
         for row in reversed(missed):
-            subscriber.tell(_row_message(event_json(row)))
+            subscriber.enqueue(_row_message(event_json(row)))
 
-    async def _read_on(self) -> None:
+    async def _read_until_cancelled(self) -> None:
         """Read until it is cancelled; an error ends all connections, and the pages connect again."""
         looked, status, is_first = 0.0, b"", True
         try:
@@ -154,12 +154,12 @@ class LiveFeed:
                 self._drop_gone()
                 is_whole = True
                 with suppress(QueueError):
-                    is_whole = await self._tell_events(is_first=is_first)
+                    is_whole = await self._send_new_events(is_first=is_first)
                     is_first = False
                 self._begun.set()
                 if time.monotonic() - looked >= _STATUS_EVERY_S:
-                    looked, status = time.monotonic(), await self._tell_status(status)
-                await asyncio.sleep(EVERY_S if is_whole else RAIN_S)
+                    looked, status = time.monotonic(), await self._send_changed_status(status)
+                await asyncio.sleep(EVERY_S if is_whole else BUSY_EVERY_S)
         except Exception:
             # Not when it is cancelled: subscribers that are there by then belong to the next reader.
             for subscriber in list(self._subscribers):
@@ -171,24 +171,24 @@ class LiveFeed:
             if subscriber.is_gone():
                 subscriber.hang_up()
 
-    async def _tell_events(self, *, is_first: bool) -> bool:
+    async def _send_new_events(self, *, is_first: bool) -> bool:
         """Send what is new, but nothing after the first read; return whether no event was missed since the last one."""
         rows = [row async for row in self._queue.events(Filter(limit=_ROWS))]
-        waiting = await self._queue.waiting(Filter(limit=_WAITING))
+        waiting = await self._queue.waiting_events(Filter(limit=_WAITING))
         is_whole = is_first or len(rows) < _ROWS or any(_key(row) in self._told for row in rows)
         if not is_whole:
-            self._tell(StreamMessage("gap", "{}"))
+            self._broadcast(StreamMessage("gap", "{}"))
         finished = [(_key(row), _row_message(event_json(row))) for row in reversed(rows)]
         arrived = [
             ((event.pixel, event.name, event.id, event.arrived), StreamMessage("row", _text(waiting_json(event))))
             for event in reversed(waiting)
         ]
-        for message in self._news((*arrived, *finished)):
+        for message in self._new_messages((*arrived, *finished)):
             if not is_first:
-                self._tell(message)
+                self._broadcast(message)
         return is_whole
 
-    def _news(self, messages: Iterable[tuple[Key, StreamMessage]]) -> list[StreamMessage]:
+    def _new_messages(self, messages: Iterable[tuple[Key, StreamMessage]]) -> list[StreamMessage]:
         """Return the messages that were not sent yet, or have changed since; a waiting event is sent only once."""
         news = []
         for key, message in messages:
@@ -201,16 +201,16 @@ class LiveFeed:
             self._told.popitem(last=False)
         return news
 
-    async def _tell_status(self, before: bytes) -> bytes:
+    async def _send_changed_status(self, before: bytes) -> bytes:
         status = await self._status()
-        now = orjson.dumps(_lasting(status))
+        now = orjson.dumps(_without_volatile_members(status))
         if now != before and before:
-            self._tell(_status_message(status))
+            self._broadcast(_status_message(status))
         return now
 
-    def _tell(self, message: StreamMessage) -> None:
+    def _broadcast(self, message: StreamMessage) -> None:
         for subscriber in list(self._subscribers):
-            subscriber.tell(message)
+            subscriber.enqueue(message)
 
 
 def _key(row: LedgerRow) -> Key:
@@ -229,12 +229,14 @@ def _text(document: Mapping[str, Any]) -> str:
     return orjson.dumps(document).decode()
 
 
-def _lasting(document: Any) -> Any:
+def _without_volatile_members(document: Any) -> Any:
     """Return a status without the members that change all the time."""
     match document:
         case Mapping():
-            return {key: _lasting(value) for key, value in document.items() if key not in _UNTOLD}
+            return {
+                key: _without_volatile_members(value) for key, value in document.items() if key not in _VOLATILE_MEMBERS
+            }
         case list() | tuple():
-            return [_lasting(value) for value in document]
+            return [_without_volatile_members(value) for value in document]
         case _:
             return document

@@ -10,14 +10,14 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 
 from proxy.operator.documents import json_response
-from proxy.operator.origin import WHY, is_foreign, says_where_from
+from proxy.operator.origin import FOREIGN_WRITE_ERROR, has_origin, is_foreign
 from proxy.operator.password import OperatorPassword, given_password
 from proxy.operator.sessions import Sessions
 from proxy.operator.wrong_passwords import WrongPasswords
 from proxy.rules.request.sites import host_of
 
 LOGIN = "/login"
-OPEN = frozenset({LOGIN, "/operator-login.js", "/operator-login.css", "/api/session"})
+PUBLIC_PATHS = frozenset({LOGIN, "/operator-login.js", "/operator-login.css", "/api/session"})
 """The paths that are answered to everybody, as they are needed to log in."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _RETRY_SECONDS = "5"
@@ -44,43 +44,47 @@ class Gate:
         # DNS rebinding: a stranger's page whose name was made to lead here still sends its own name as the Host.
         if not self._password and host_of(request.headers.get(hdrs.HOST, "")) not in _LOOPBACK:
             return json_response({"error": "host: accepted: localhost"}, 403)
-        if self._password and request.path not in OPEN and (refusal := await self._unknown(request, self._password)):
+        if (
+            self._password
+            and request.path not in PUBLIC_PATHS
+            and (refusal := await self._login_refusal(request, self._password))
+        ):
             return refusal
-        return self._bad_write(request) if request.method == hdrs.METH_POST else None
+        return self._write_refusal(request) if request.method == hdrs.METH_POST else None
 
     def has_session(self, request: web.Request) -> bool:
         """Tell whether a request comes from somebody who is logged in."""
         return self._sessions.seconds_left(self._sessions.token_in(request.cookies)) > 0
 
-    def is_over(self, request: web.Request) -> bool:
+    def has_lost_session(self, request: web.Request) -> bool:
         """Tell whether a request that was let in by a session has none any more."""
         came_by_session = self._password is not None and hdrs.AUTHORIZATION not in request.headers
         return came_by_session and not self.has_session(request)
 
-    async def _unknown(self, request: web.Request, password: OperatorPassword) -> web.Response | None:
+    async def _login_refusal(self, request: web.Request, password: OperatorPassword) -> web.Response | None:
         if self.has_session(request):
             return None
-        if refusal := self.too_many(request):
+        if refusal := self.throttling_refusal(request):
             return refusal
         given = given_password(request)
         if given is not None and await password.is_right(given):
-            self._wrong_passwords.right(request.remote or "")
+            self._wrong_passwords.record_success(request.remote or "")
             return None
         if hdrs.AUTHORIZATION in request.headers:
-            await self._wrong_passwords.wrong(request.remote or "")
-        return _who_are_you(request)
+            await self._wrong_passwords.delay_failure(request.remote or "")
+        return _login_challenge(request)
 
-    def too_many(self, request: web.Request) -> web.Response | None:
+    def throttling_refusal(self, request: web.Request) -> web.Response | None:
         """Return the answer that refuses a request while many wrong passwords or checks wait; None if it may go on."""
-        if self._wrong_passwords.too_many(request.remote or "", self._password.checking if self._password else 0):
+        if self._wrong_passwords.is_throttled(request.remote or "", self._password.checking if self._password else 0):
             return json_response(
                 {"error": "password: too many wrong ones; try again later"}, 429, {hdrs.RETRY_AFTER: _RETRY_SECONDS}
             )
         return None
 
-    def _bad_write(self, request: web.Request) -> web.Response | None:
-        if is_foreign(request) or (self._relies_on_cookie(request) and not says_where_from(request)):
-            return json_response({"error": WHY}, 403)
+    def _write_refusal(self, request: web.Request) -> web.Response | None:
+        if is_foreign(request) or (self._relies_on_cookie(request) and not has_origin(request)):
+            return json_response({"error": FOREIGN_WRITE_ERROR}, 403)
         if request.content_type != "application/json":
             return json_response({"error": "content-type: accepted: application/json"}, 415)
         return None
@@ -89,14 +93,14 @@ class Gate:
         return self._password is not None and hdrs.AUTHORIZATION not in request.headers and self.has_session(request)
 
 
-def _who_are_you(request: web.Request) -> web.Response:
+def _login_challenge(request: web.Request) -> web.Response:
     """Redirect a person to the login page, and answer anything else with 401.
 
     Our own pages get a scheme that makes no browser ask for a password; programs are asked for HTTP Basic.
     """
     accepted = request.headers.get(hdrs.ACCEPT, "")
     if request.method == hdrs.METH_GET and "text/html" in accepted and hdrs.AUTHORIZATION not in request.headers:
-        return web.Response(status=303, headers={hdrs.LOCATION: _login_for(request)})
+        return web.Response(status=303, headers={hdrs.LOCATION: _login_address(request)})
     is_page = "Sec-Fetch-Mode" in request.headers or accepted.startswith(("application/json", "text/event-stream"))
     scheme = "Session" if is_page else "Basic"
     return json_response(
@@ -104,7 +108,7 @@ def _who_are_you(request: web.Request) -> web.Response:
     )
 
 
-def _login_for(request: web.Request) -> str:
+def _login_address(request: web.Request) -> str:
     """Return the login's address relative to the requested page, since a server in front may add a prefix to both."""
     path = request.raw_path
     login = "./" + "../" * (path.partition("?")[0].count("/") - 1) + LOGIN.removeprefix("/")

@@ -34,7 +34,7 @@ class HealthApi:
         app.router.add_get("/readyz", self._readyz)
 
     async def _prometheus(self, _request: web.Request) -> web.Response:
-        body = self._metrics.render(self._queue.stats(), self._readiness.known())
+        body = self._metrics.render(self._queue.stats(), self._readiness.known_conditions())
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _healthz(self, _request: web.Request) -> web.Response:

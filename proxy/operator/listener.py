@@ -15,13 +15,13 @@ from proxy.operator.gate import Gate
 from proxy.operator.headers import add_security_headers
 from proxy.operator.health import HealthApi
 from proxy.operator.login import LoginApi
+from proxy.operator.operator_context import OperatorContext, Part
 from proxy.operator.overview import OverviewApi
 from proxy.operator.page import Page
 from proxy.operator.password import OperatorPassword
 from proxy.operator.persons import PersonApi
 from proxy.operator.pixels import PixelApi
 from proxy.operator.sessions import Sessions
-from proxy.operator.shown import Part, Shown
 from proxy.operator.sources import SourceApi
 from proxy.operator.status import StatusApi
 from proxy.operator.stream import StreamApi
@@ -34,7 +34,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Operator:
     """Answers the owner, and nobody else."""
 
-    def __init__(self, shown: Shown) -> None:
+    def __init__(self, shown: OperatorContext) -> None:
         """Take what the owner may look at and order."""
         queue, lanes, now = shown.queue, shown.lanes, shown.now
         known = OperatorPassword(shown.password) if shown.password else None
@@ -49,7 +49,7 @@ class Operator:
             HealthApi(shown.readiness, shown.metrics, queue),
             status,
             EventApi(queue, lanes, now),
-            StreamApi(LiveFeed(queue, status.known), gate),
+            StreamApi(LiveFeed(queue, status.known_status), gate),
             DeadLetterApi(queue, lanes, now),
             PixelApi(queue, lanes=lanes, orders=shown.orders, tokens=shown.tokens, sites=shown.sites, now=now),
             SourceApi(queue, sites=shown.sites, prefixes=shown.prefixes, now=now),

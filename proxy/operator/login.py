@@ -49,27 +49,29 @@ class LoginApi:
 
     async def _session(self, request: web.Request) -> web.Response:
         left = self._sessions.seconds_left(self._sessions.token_in(request.cookies))
-        return json_response({"password": self._password is not None, "until": self._until(left) if left else None})
+        return json_response(
+            {"password": self._password is not None, "until": self._time_after(left) if left else None}
+        )
 
     async def _open(self, request: web.Request) -> web.Response:
         if self._password is None:
             raise BadQueryError("password: there is none; nobody needs to log in")
-        if refusal := self._gate.too_many(request):
+        if refusal := self._gate.throttling_refusal(request):
             return refusal
         given = (await json_object(request)).get("password")
         if not isinstance(given, str) or len(given) > _MOST_CHARACTERS:
             raise BadQueryError('password: accepted: {"password": "…"}')
         remote = request.remote or ""
         if not await self._password.is_right(given):
-            await self._wrong_passwords.wrong(remote)
+            await self._wrong_passwords.delay_failure(remote)
             return json_response({"error": "password: wrong"}, 401)
-        self._wrong_passwords.right(remote)
-        return self._opened(request)
+        self._wrong_passwords.record_success(remote)
+        return self._new_session_answer(request)
 
-    def _opened(self, request: web.Request) -> web.Response:
+    def _new_session_answer(self, request: web.Request) -> web.Response:
         """Answer with a new session, and end the browser's previous one, whose token somebody else may know."""
         self._sessions.end(self._sessions.token_in(request.cookies))
-        answer = json_response({"until": self._until(SESSION_S)})
+        answer = json_response({"until": self._time_after(SESSION_S)})
         answer.set_cookie(
             self._sessions.cookie,
             self._sessions.open(),
@@ -87,5 +89,5 @@ class LoginApi:
         answer.del_cookie(self._sessions.cookie, path="/")
         return answer
 
-    def _until(self, seconds: float) -> int:
+    def _time_after(self, seconds: float) -> int:
         return self._now() + int(seconds * 1000)

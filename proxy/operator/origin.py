@@ -6,10 +6,12 @@ from aiohttp import hdrs, web
 
 _SITE = "Sec-Fetch-Site"
 _OWN = {"same-origin", "none"}
-WHY = "origin: a page of another address may not write; a server in front has to pass the Host header on"
+FOREIGN_WRITE_ERROR = (
+    "origin: a page of another address may not write; a server in front has to pass the Host header on"
+)
 
 
-def says_where_from(request: web.Request) -> bool:
+def has_origin(request: web.Request) -> bool:
     """Tell whether a request says which page it comes from, as each write of a browser does."""
     return _SITE in request.headers or hdrs.ORIGIN in request.headers
 

@@ -21,7 +21,7 @@ CLOSED_DAYS: Final = 21
 for a week, and browser copy updates come within days. Older figures are still read again after some minutes."""
 _CLOSED_S = 600.0
 # Buckets that are read together: others get their turn in between, and no read takes so long that the disk seems stuck.
-_AT_ONCE = 200
+_BUCKETS_PER_READ = 200
 # Parts of older figures that are kept; each has up to _AT_ONCE buckets, some hundred kilobytes.
 _MOST_CLOSED = 16
 ClosedParts: TypeAlias = CostlyAnswers[OverviewPart]
@@ -70,18 +70,21 @@ class OverviewApi:
 
     async def _overview(self, request: web.Request) -> web.Response:
         now = self._now()
-        asked = asked_of(request.query, now)
+        asked = wanted_figures_of(request.query, now)
         closed_hour = (now // DAY_MS - CLOSED_DAYS) * DAY_MS // HOUR_MS
-        body = await self._answers.of(asked, lambda: self._made(asked, closed_hour))
+        body = await self._answers.get_or_make(asked, lambda: self._overview_body(asked, closed_hour))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "application/json"})
 
-    async def _made(self, asked: WantedFigures, closed_hour: int) -> bytes:
+    async def _overview_body(self, asked: WantedFigures, closed_hour: int) -> bytes:
         closed, lately = asked.query.split(closed_hour)
         cut = (asked.period.step, asked.period.offset)
         parts = [
-            await self._closed.of((cut, piece), partial(_part, self._queue, asked, piece)) for piece in _pieces(closed)
+            await self._closed.get_or_make((cut, piece), partial(_part, self._queue, asked, piece))
+            for piece in _pieces(closed)
         ]
-        return await _written(asked, [*parts, *[await _part(self._queue, asked, piece) for piece in _pieces(lately)]])
+        return await _encode_overview(
+            asked, [*parts, *[await _part(self._queue, asked, piece) for piece in _pieces(lately)]]
+        )
 
 
 async def overview_json(queue: RollupBooks, asked: WantedFigures) -> bytes:
@@ -94,13 +97,13 @@ async def overview_json(queue: RollupBooks, asked: WantedFigures) -> bytes:
     Raises:
         QueueError: when the rollups cannot be read.
     """
-    return await _written(asked, [await _part(queue, asked, piece) for piece in _pieces(asked.query)])
+    return await _encode_overview(asked, [await _part(queue, asked, piece) for piece in _pieces(asked.query)])
 
 
 def _pieces(wanted: PeriodQuery) -> Iterator[PeriodQuery]:
     """Yield the pieces of a query that are read one by one; none when the query is empty."""
-    while len(wanted.buckets) > _AT_ONCE:
-        piece, wanted = wanted.split(wanted.buckets[_AT_ONCE].since)
+    while len(wanted.buckets) > _BUCKETS_PER_READ:
+        piece, wanted = wanted.split(wanted.buckets[_BUCKETS_PER_READ].since)
         yield piece
     if wanted.buckets or wanted.before:
         yield wanted
@@ -110,7 +113,7 @@ async def _part(queue: RollupBooks, asked: WantedFigures, wanted: PeriodQuery) -
     return await asyncio.to_thread(part_of, asked.period, wanted, await queue.period_sums(wanted))
 
 
-async def _written(asked: WantedFigures, parts: Sequence[OverviewPart]) -> bytes:
+async def _encode_overview(asked: WantedFigures, parts: Sequence[OverviewPart]) -> bytes:
     def written() -> bytes:
         found = overview(asked.period, parts, name=asked.name)
         return overview_bytes(found, site=asked.site, pixel=asked.pixel, name=asked.name)
@@ -118,7 +121,7 @@ async def _written(asked: WantedFigures, parts: Sequence[OverviewPart]) -> bytes
     return await asyncio.to_thread(written)
 
 
-def asked_of(query: Mapping[str, str], now: int) -> WantedFigures:
+def wanted_figures_of(query: Mapping[str, str], now: int) -> WantedFigures:
     """Return which figures a query asks for.
 
     Args:

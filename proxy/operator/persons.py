@@ -10,7 +10,7 @@ from aiohttp import web
 from proxy.model.suppression import SuppressionKind
 from proxy.operator.documents import BadQueryError, json_object, json_response, row_limit
 from proxy.queue.contract import Archive, Suppression
-from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, people_of
+from proxy.rules.identity.person_digest import ACCEPTED, UnknownPersonError, person_digests_of
 from proxy.telemetry.metrics import Metrics
 
 _DIGESTS = re.compile("([0-9a-f]{32})?")
@@ -62,7 +62,7 @@ class PersonApi:
 
     def _digests(self, document: Mapping[str, Any]) -> tuple[bytes, ...]:
         try:
-            return people_of(document, self._person_keys)
+            return person_digests_of(document, self._person_keys)
         except UnknownPersonError as error:
             raise BadQueryError(f"{error}; accepted: {ACCEPTED}") from None
 

@@ -68,19 +68,19 @@ class PixelApi:
         return json_response({"pixels": await self._pixels_json(list(self._lanes.values()), wanted)})
 
     async def _pause(self, request: web.Request) -> web.Response:
-        lane = await self._ordered(request)
-        if not self._orders.of(lane.pixel.id).is_paused:
+        lane = await self._requested_lane(request)
+        if not self._orders.order_of(lane.pixel.id).is_paused:
             await self._orders.change(lane.pixel.id, paused_at=max(1, self._now()))
         return await self._answer(lane)
 
     async def _resume(self, request: web.Request) -> web.Response:
-        lane = await self._ordered(request)
+        lane = await self._requested_lane(request)
         await self._orders.change(lane.pixel.id, paused_at=0)
         lane.probe()
         return await self._answer(lane)
 
     async def _test(self, request: web.Request) -> web.Response:
-        lane = await self._ordered(request)
+        lane = await self._requested_lane(request)
         order = await json_object(request)
         code, minutes = order.get("code"), order.get("minutes", 60)
         if code == "":
@@ -94,11 +94,11 @@ class PixelApi:
         return await self._answer(lane)
 
     async def _token(self, request: web.Request) -> web.Response:
-        lane = await self._ordered(request)
+        lane = await self._requested_lane(request)
         await self._tokens.health(lane.pixel.id)
         return await self._answer(lane)
 
-    async def _ordered(self, request: web.Request) -> Lane:
+    async def _requested_lane(self, request: web.Request) -> Lane:
         await json_object(request)
         lane = self._lanes.get(request.match_info["pixel"])
         if lane is None:
@@ -122,11 +122,11 @@ class PixelApi:
         self, lane: Lane, counts: Mapping[tuple[str, str], int], report: LaneReport | None, oldest: Oldest
     ) -> dict[str, Any]:
         pixel, stats = lane.pixel.id, self._queue.stats()
-        state, order = state_of(lane, report), self._orders.of(pixel)
+        state, order = state_of(lane, report), self._orders.order_of(pixel)
         return {
             "pixel": pixel,
             "sites": [site.name for site in self._sites if any(each.id == pixel for each in site.pixel)],
-            "state": _word_of(state, is_stopped=order.is_paused),
+            "state": _state_word(state, is_stopped=order.is_paused),
             "waiting": stats.waiting.get(pixel, 0),
             "held": stats.held.get(pixel, 0),
             "suspects": stats.suspects.get(pixel, 0),
@@ -136,12 +136,12 @@ class PixelApi:
             "stopped_at": order.paused_at or None,
             "test": self._test_json(lane.pixel),
             "last_success": await self._last_success(pixel),
-            "token": self._tokens.known(pixel)._asdict(),
+            "token": self._tokens.known_health(pixel)._asdict(),
             **{status: counts.get((pixel, status), 0) for status in _COUNTED},
         }
 
     def _test_json(self, pixel: Pixel) -> dict[str, Any] | None:
-        order, now = self._orders.of(pixel.id), self._now()
+        order, now = self._orders.order_of(pixel.id), self._now()
         if code := order.test_code_at(now):
             return {"code": code, "until": order.test_until}
         last = pixel.test_event_until
@@ -165,7 +165,7 @@ class PixelApi:
         return counts
 
 
-def _word_of(state: DeliveryState, *, is_stopped: bool) -> str:
+def _state_word(state: DeliveryState, *, is_stopped: bool) -> str:
     if is_stopped:
         return "stopped"
     if state.paused:

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 _LEAST_S, _LOOK_S = 0.003, 0.05
 """Seconds of the shortest rest, enough to see whether there is other work; and of the longest single measurement: a
 longer rest consists of several, as the first may meet work that is soon over."""
-_SPARE = 0.3
+_IGNORED_SHARE = 0.3
 """The share of a core that does not count as work: in a short rest, the rest itself uses most of it."""
-_TIMES = 100
+_REST_FACTOR = 100
 """If the process uses a whole core, a rest is this many times as long as the step took."""
 
 
@@ -46,14 +46,14 @@ class SearchPace:
             most: Seconds that the rest may last at most.
         """
         rested = 0.0
-        while (left := min(max(_LEAST_S, _TIMES * self._busy * took), most) - rested) > 0:
-            await self._look(min(left, _LOOK_S))
+        while (left := min(max(_LEAST_S, _REST_FACTOR * self._busy * took), most) - rested) > 0:
+            await self._measure_load(min(left, _LOOK_S))
             rested += min(left, _LOOK_S)
 
-    async def _look(self, seconds: float) -> None:
+    async def _measure_load(self, seconds: float) -> None:
         """Rest for a while, and measure meanwhile how busy the process is."""
         began, used = self._monotonic(), self._used()
         await self._sleep(seconds)
         if (rested := self._monotonic() - began) >= _LEAST_S:
             share = (self._used() - used) / rested
-            self._busy = max(0.0, min(1.0, share) - _SPARE) / (1 - _SPARE)
+            self._busy = max(0.0, min(1.0, share) - _IGNORED_SHARE) / (1 - _IGNORED_SHARE)

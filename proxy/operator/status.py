@@ -47,7 +47,7 @@ class StatusApi:
     async def _status(self, _request: web.Request) -> web.Response:
         return json_response(await self._document(await self._readiness.health()))
 
-    async def known(self) -> dict[str, Any]:
+    async def known_status(self) -> dict[str, Any]:
         """Return the status with the health as it was last seen, without a new check."""
         return await self._document(self._readiness.known_health())
 

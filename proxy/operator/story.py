@@ -10,7 +10,7 @@ from proxy.operator.event_json import dead_letter_json, event_json, facts_json, 
 from proxy.queue.contract import DeadLetter, DeliveryState, WaitingEvent
 
 Moment: TypeAlias = dict[str, Any]
-_TAKEN = {Status.DELIVERED, Status.DEAD, Status.REPLAYED}
+_SENT_STATUSES = {Status.DELIVERED, Status.DEAD, Status.REPLAYED}
 _ORDER = (
     "happened",
     "arrived",
@@ -35,7 +35,7 @@ _COPY_WORDS = {
 }
 
 
-class Chapters(NamedTuple):
+class EventHistory(NamedTuple):
     """All that is known of the event with one pixel, name and id."""
 
     rows: Sequence[LedgerRow]
@@ -44,7 +44,7 @@ class Chapters(NamedTuple):
 
 
 def story_json(
-    identity: tuple[str, str, str], chapters: Chapters, lane: DeliveryState | None, now: int
+    identity: tuple[str, str, str], chapters: EventHistory, lane: DeliveryState | None, now: int
 ) -> dict[str, Any]:
     """Return the story as the API tells it.
 
@@ -57,7 +57,7 @@ def story_json(
     rows = sorted(chapters.rows, key=lambda row: (row.arrived or row.at, row.at, row.number))
     waiting = sorted(chapters.waiting, key=lambda event: event.arrived)
     pixel, name, event_id = identity
-    moments = [*_of_rows(rows), *_of_waiting(waiting, rows, lane, now)]
+    moments = [*_moments_of_rows(rows), *_moments_of_waiting(waiting, rows, lane, now)]
     return {
         "pixel": pixel,
         "name": name,
@@ -85,7 +85,7 @@ def _own_copy(row: LedgerRow) -> BrowserCopy | None:
     return None if is_repeat else row.browser_copy
 
 
-def _of_rows(rows: Sequence[LedgerRow]) -> Iterator[Moment]:
+def _moments_of_rows(rows: Sequence[LedgerRow]) -> Iterator[Moment]:
     visitor = 0
     for place, row in enumerate(rows):
         is_page, copy = row.browser_copy is not None, _own_copy(row)
@@ -99,7 +99,7 @@ def _of_rows(rows: Sequence[LedgerRow]) -> Iterator[Moment]:
             yield _copy(row.at, visitor, copy)
 
 
-def _of_waiting(
+def _moments_of_waiting(
     waiting: Sequence[WaitingEvent], rows: Sequence[LedgerRow], lane: DeliveryState | None, now: int
 ) -> Iterator[Moment]:
     visitor = sum(_own_copy(row) is not None for row in rows)
@@ -128,7 +128,7 @@ def _arrived(at: int, visitor: int | None) -> Moment:
 
 
 def _end(row: LedgerRow) -> Iterator[Moment]:
-    if row.status not in _TAKEN:
+    if row.status not in _SENT_STATUSES:
         at = row.arrived or row.at
         yield {"at": at, "what": "decided", "words": _decision(row), "status": row.status, "reason": row.reason}
         return
@@ -182,7 +182,7 @@ def _copies(rows: Sequence[LedgerRow], waiting: Sequence[WaitingEvent]) -> list[
 
 def _proof(rows: Sequence[LedgerRow], waiting: Sequence[WaitingEvent]) -> dict[str, Any] | None:
     """Return what was known when it was decided to send the event, or not to."""
-    sent = next((row for row in reversed(rows) if row.status in _TAKEN), None)
+    sent = next((row for row in reversed(rows) if row.status in _SENT_STATUSES), None)
     told: LedgerRow | WaitingEvent | None = sent or next(iter(waiting), None) or next(iter(rows), None)
     if told is None:
         return None

@@ -34,9 +34,11 @@ class StreamApi:
         last = _last(request)
         if self._feed.is_full:
             return json_response({"error": "too many listen"}, 503, {hdrs.RETRY_AFTER: _RETRY_SECONDS})
-        subscriber = Subscriber(lambda: _is_lost(request) or self._gate.is_over(request), lambda: _cut(request))
+        subscriber = Subscriber(
+            lambda: _is_lost(request) or self._gate.has_lost_session(request), lambda: _cut(request)
+        )
         self._feed.join(subscriber)
-        greeting = asyncio.create_task(self._feed.greet(subscriber, last), name="greeting")
+        greeting = asyncio.create_task(self._feed.catch_up(subscriber, last), name="greeting")
         response: web.StreamResponse = web.Response()
         try:
             async with sse_response(request, send_timeout=_SEND_S, ping_interval=PING_S) as response:

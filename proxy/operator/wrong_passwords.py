@@ -53,7 +53,7 @@ class WrongPasswords:
         self._last_at = 0
         self._late = 0
 
-    def too_many(self, address: str, checking: int) -> bool:
+    def is_throttled(self, address: str, checking: int) -> bool:
         """Tell whether a request is refused unread, since so many wrong ones wait for their answer or their check.
 
         Args:
@@ -63,13 +63,13 @@ class WrongPasswords:
         was_right = client_network(address) in self._right_before
         return max(self._late, checking) >= (_MOST_LATE_IF_RIGHT_BEFORE if was_right else _MOST_LATE)
 
-    def right(self, address: str) -> None:
+    def record_success(self, address: str) -> None:
         """Remember that an address gave the right password."""
         who = client_network(address)
         self._wrong.pop(who, None)
         _put(self._right_before, who, None)
 
-    async def wrong(self, address: str) -> None:
+    async def delay_failure(self, address: str) -> None:
         """Count a wrong password, and return when it may be answered."""
         delay = self._delay(client_network(address))
         self._late += 1

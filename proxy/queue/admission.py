@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from proxy.model.event import DropReason
 from proxy.model.join import Sighting
 from proxy.model.record import Record
-from proxy.queue.group import OPEN, Group, Member
-from proxy.queue.order_copies import doubted
+from proxy.queue.group import UNSEALED, Group, Member
+from proxy.queue.order_copies import with_conflict_finding
 from proxy.queue.past import UNSTORED, Past
-from proxy.queue.sightings import forbidden
+from proxy.queue.sightings import forbid_sighting
 
 
-def refused_of(
+def drop_reasons_of(
     group: Group, refusal: Callable[[Record], DropReason | None], *, is_clear: bool
 ) -> dict[int, DropReason]:
     """Return the records of a group that a suppression forbids to send, by their numbers in the group, with the reason.
@@ -29,11 +29,11 @@ def refused_of(
     return {
         number: reason
         for number, member in enumerate(group.members)
-        if not (is_clear and member.segment != OPEN) and (reason := refusal(member.record))
+        if not (is_clear and member.segment != UNSEALED) and (reason := refusal(member.record))
     }
 
 
-def sightings_left(
+def sightings_to_store(
     group: Group,
     refused: Mapping[int, DropReason],
     refusal: Callable[[Sighting], DropReason | None],
@@ -43,13 +43,13 @@ def sightings_left(
     """Yield the sightings of a group that are stored, each with its sealed bytes.
 
     The bytes are empty if the sighting is still to be sealed. Of a suppressed person only the refusal is stored
-    (``forbidden``), of an erased person nothing.
+    (``forbid_sighting``), of an erased person nothing.
 
     Args:
         group: What is to be stored.
-        refused: The result of ``refused_of``.
+        refused: The result of ``drop_reasons_of``.
         refusal: Returns why the data of a sighting must not be stored, or None.
-        is_clear: As for ``refused_of``.
+        is_clear: As for ``drop_reasons_of``.
     """
     reasons = {}
     for number, reason in refused.items():
@@ -63,10 +63,10 @@ def sightings_left(
             yield sighting, sealed
         elif why is not DropReason.ERASED:
             word = sighting.forbidden or why
-            yield (forbidden(sighting, word) if word else sighting), b""
+            yield (forbid_sighting(sighting, word) if word else sighting), b""
 
 
-def to_seal(
+def records_to_seal(
     group: Group, admitted: Sequence[Member], known: Mapping[int, Past], spoiled: set[int]
 ) -> dict[tuple[str, int], list[Record]]:
     """Return the records that the engine must seal itself, by pixel and the moment they are due.
@@ -75,19 +75,19 @@ def to_seal(
         group: What is to be stored.
         admitted: Its members that no suppression speaks against.
         known: What is known of these members, by their positions in ``admitted``.
-        spoiled: Numbers of the segments that cannot be stored as they are, and ``OPEN``.
+        spoiled: Numbers of the segments that cannot be stored as they are, and ``UNSEALED``.
     """
     lanes: dict[tuple[str, int], list[Record]] = {}
     for number, member in enumerate(admitted):
         past = known.get(number)
         if past is Past.CONFLICT or (member.segment in spoiled and past not in UNSTORED):
             lane = (member.record.pixel, max(group.calls[member.call].not_before, member.record.not_before))
-            record = doubted(member.record) if past is Past.CONFLICT else member.record
+            record = with_conflict_finding(member.record) if past is Past.CONFLICT else member.record
             lanes.setdefault(lane, []).append(record)
     return lanes
 
 
-def skipped(pasts: Sequence[tuple[Member, Past]]) -> dict[int, list[int]]:
+def positions_to_skip(pasts: Sequence[tuple[Member, Past]]) -> dict[int, list[int]]:
     """Return by segment number the positions of the records that are not stored with the segment."""
     skip: dict[int, list[int]] = {}
     for member, past in pasts:

@@ -6,7 +6,7 @@ from proxy.model.event import DropReason
 from proxy.model.record import Record
 from proxy.queue.contract import Stored
 from proxy.queue.group import Group, Member
-from proxy.queue.order_copies import doubted, served
+from proxy.queue.order_copies import with_conflict_finding, with_server_finding
 from proxy.queue.past import Past
 
 _PLAIN = Stored()
@@ -41,8 +41,8 @@ def _answer(found: Mapping[Past, Sequence[Record]], refused: Sequence[tuple[Reco
     reused = len(found.get(Past.REUSED, ())) + len(conflicts)
     repeats = (
         *found.get(Past.REPEAT, ()),
-        *map(doubted, found.get(Past.CONTRADICTION, ())),
-        *map(served, found.get(Past.SERVED, ())),
-        *map(served, map(doubted, found.get(Past.SERVED_OTHERWISE, ()))),
+        *map(with_conflict_finding, found.get(Past.CONTRADICTION, ())),
+        *map(with_server_finding, found.get(Past.SERVED, ())),
+        *map(with_server_finding, map(with_conflict_finding, found.get(Past.SERVED_OTHERWISE, ()))),
     )
     return Stored(repeats, reused, tuple(refused), conflicts)

@@ -10,7 +10,7 @@ MOST_PENDING = 32
 may exceed it. A look-up takes some 100 us, and appends wait meanwhile."""
 
 
-def fields_of(segment: Segment) -> bytes:
+def fields_key_of(segment: Segment) -> bytes:
     """Return the ``keys.fields_key`` that all records of a segment have."""
     return fields_key(segment.records[0].fields)
 

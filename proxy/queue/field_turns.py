@@ -30,7 +30,7 @@ class FieldTurns:
         self._last: dict[str, bytes] = {}
         self._plain_was_last: set[str] = set()
 
-    def order(self, pixel: str) -> Iterator[bytes]:
+    def fields_in_turn(self, pixel: str) -> Iterator[bytes]:
         """Yield the ``keys.fields_key`` of a pixel's waiting events, in the order in which a claim shall try them."""
         if not (with_fields := sorted(self._with_fields(pixel))):
             yield NO_FIELDS
@@ -42,7 +42,7 @@ class FieldTurns:
     def _with_fields(self, pixel: str) -> Iterator[bytes]:
         return (fields for whose, fields, suspect in self._waiting() if (whose, suspect) == (pixel, self._suspect))
 
-    def serve(self, pixel: str, fields: bytes) -> None:
+    def record_turn(self, pixel: str, fields: bytes) -> None:
         """Remember that these fields of a pixel had their turn."""
         if fields:
             self._last[pixel] = fields

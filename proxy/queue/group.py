@@ -15,11 +15,11 @@ from proxy.graph.age import aging_from_s
 from proxy.model.join import Sighting
 from proxy.model.record import Record
 from proxy.queue.codec import Chunk, Kind, kind_of, pack
-from proxy.queue.keys import fields_key, keyed, server_key, visit_key
+from proxy.queue.keys import fields_key, key_and_birth, server_key, visit_key
 from proxy.queue.seal import Sealer
-from proxy.queue.sightings import SealedSighting, forbidden, seal_sighting
+from proxy.queue.sightings import SealedSighting, forbid_sighting, seal_sighting
 
-OPEN = -1
+UNSEALED = -1
 """The segment of a record that is not sealed."""
 
 
@@ -73,7 +73,7 @@ class Group(NamedTuple):
     sightings: Sequence[SealedSighting] = ()
 
 
-class Suppressed(Protocol):
+class SuppressionFilter(Protocol):
     """Tells quickly, from memory, who may be suppressed."""
 
     @property
@@ -84,7 +84,7 @@ class Suppressed(Protocol):
         """Tell whether a person may be suppressed; never False for one who is."""
 
 
-class _Filling:
+class _SegmentBuilder:
     """The segments of a group while it is made: the last one of each pixel, moment and kind takes further records."""
 
     def __init__(self) -> None:
@@ -103,12 +103,12 @@ class _Filling:
             chunk.add(record)
         return number, len(chunk.records) - 1
 
-    def sealed(self, sealer: Sealer) -> list[SealedSegment]:
+    def seal_all(self, sealer: Sealer) -> list[SealedSegment]:
         """Seal what was added."""
         return [sealed_segment(pixel, chunk.records, not_before, sealer) for pixel, not_before, chunk in self._chunks]
 
 
-def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) -> Group:
+def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: SuppressionFilter) -> Group:
     """Make the group of some appends: compute the keys of their records, and seal the records.
 
     Args:
@@ -117,7 +117,7 @@ def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) 
         suppressed: Knows whose records must not be sealed yet.
     """
     version, may_hold = suppressed.version, suppressed.may_hold
-    filling = _Filling()
+    filling = _SegmentBuilder()
     members: list[Member] = []
     sightings: list[SealedSighting] = []
     for number, call in enumerate(calls):
@@ -125,20 +125,20 @@ def make_group(calls: Sequence[Append], sealer: Sealer, suppressed: Suppressed) 
             is_open = any(map(may_hold, record.person_digests))
             # Not by max(): nearly no record has a moment of its own, and each call counts here.
             not_before = call.not_before if call.not_before > record.not_before else record.not_before  # noqa: FURB136
-            segment, position = (OPEN, 0) if is_open else filling.add(record, not_before)
-            key, born = keyed(record.pixel, record.name, record.id)
+            segment, position = (UNSEALED, 0) if is_open else filling.add(record, not_before)
+            key, born = key_and_birth(record.pixel, record.name, record.id)
             visit = visit_key(key, record.visitor) if record.browser_copy else server_key(key)
             members.append(Member(record, number, visit, born, segment, position))
         if call.sightings:
             sightings += [_sealed_sighting(number, each, sealer, suppressed) for each in call.sightings]
-    return Group(calls, members, filling.sealed(sealer), version, sightings)
+    return Group(calls, members, filling.seal_all(sealer), version, sightings)
 
 
-def _sealed_sighting(call: int, sighting: Sighting, sealer: Sealer, suppressed: Suppressed) -> SealedSighting:
+def _sealed_sighting(call: int, sighting: Sighting, sealer: Sealer, suppressed: SuppressionFilter) -> SealedSighting:
     if any(map(suppressed.may_hold, sighting.person_digests)):
         return SealedSighting(call, sighting, b"")
     # A sighting that came as forbidden may still hold data of the visitor, which must not be stored.
-    left = forbidden(sighting, sighting.forbidden) if sighting.forbidden else sighting
+    left = forbid_sighting(sighting, sighting.forbidden) if sighting.forbidden else sighting
     return SealedSighting(call, left, seal_sighting(left, sealer))
 
 

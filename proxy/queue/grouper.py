@@ -113,7 +113,7 @@ class Grouper:
         self._bytes += size
         if self._idle.is_set():
             self._idle.clear()
-            self._go_on()
+            self._schedule_next_group()
         return await done
 
     async def close(self) -> None:
@@ -121,33 +121,33 @@ class Grouper:
         self._closing = True
         await self._idle.wait()
 
-    def _go_on(self) -> None:
+    def _schedule_next_group(self) -> None:
         """Schedule the next group: in the next round of the event loop, or later if the last had several callers."""
         loop = asyncio.get_running_loop()
         if self._last > 1 and not self._closing:
-            loop.call_later(min(self._last * _LINGER_S, _MOST_LINGER_S), self._begin)
+            loop.call_later(min(self._last * _LINGER_S, _MOST_LINGER_S), self._store_next_group)
         else:
-            loop.call_soon(self._begin)
+            loop.call_soon(self._store_next_group)
 
-    def _begin(self) -> None:
+    def _store_next_group(self) -> None:
         """Hand the next group to the engine, if anybody waits."""
         while self._callers:
             most = 1 if self._apart else _MOST_CALLS
             group = [self._callers.popleft() for _ in range(min(len(self._callers), most))]
             self._last = len(group)
             self._apart = max(0, self._apart - 1)
-            if self._is_handed_over(group):
+            if self._try_store(group):
                 return
         self._idle.set()
 
-    def _is_handed_over(self, group: Sequence[_Caller]) -> bool:
+    def _try_store(self, group: Sequence[_Caller]) -> bool:
         try:
             made = self._make([caller.append for caller in group])
         except Exception as error:  # noqa: BLE001 - whatever one caller brought must not cost its neighbours
-            self._part(group, error)
+            self._split_group(group, error)
             return False
         try:
-            self._store(made, partial(self._end, group))
+            self._store(made, partial(self._finish_group, group))
         except QueueError as error:
             self._answer(group, error)
             return False
@@ -156,7 +156,7 @@ class Grouper:
             return False
         return True
 
-    def _part(self, group: Sequence[_Caller], error: Exception) -> None:
+    def _split_group(self, group: Sequence[_Caller], error: Exception) -> None:
         """Give each caller of a group that could not be made a group of its own; a lone caller gets the error."""
         if len(group) == 1:
             self._answer(group, QueueError(f"{type(error).__name__} in the queue"))
@@ -164,13 +164,13 @@ class Grouper:
             self._apart = len(group)
             self._callers.extendleft(reversed(group))
 
-    def _end(self, group: Sequence[_Caller], outcome: Outcome) -> None:
+    def _finish_group(self, group: Sequence[_Caller], outcome: Outcome) -> None:
         """Answer the callers of a group whose outcome the engine tells, and go on with those that came meanwhile."""
         self._answer(group, outcome)
         if self._last > 1 and self._callers:
-            self._go_on()
+            self._schedule_next_group()
         else:
-            self._begin()
+            self._store_next_group()
 
     def _answer(self, group: Sequence[_Caller], outcome: Outcome) -> None:
         if not isinstance(outcome, QueueError) and len(outcome) != len(group):

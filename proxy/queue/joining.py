@@ -21,7 +21,7 @@ _LDU: Options = (("LDU",), 0, 0)
 # A checkout takes at most so long, and the clocks of page and backend may differ by so much. If the sighting is older
 # than that, another member of the household may have given the same e-mail address or phone number.
 _CHECKOUT_MS, _APART_MS = 3 * 60 * 60 * 1000, 10 * 60 * 1000
-_NOBODYS = "client_user_agent:missing"
+_NO_USER_AGENT = "client_user_agent:missing"
 
 
 class _Match(NamedTuple):
@@ -49,7 +49,7 @@ def joined(record: Record, sightings: Iterable[Sighting], now: int) -> Record | 
     since = now - join.days * DAY_MS
     match = _match(record, join, [each for each in sightings if each.site == join.site and each.at >= since])
     if match is None:
-        return _of_nobody(record, join)
+        return _without_visitor(record, join)
     if refusal := _refusal(match):
         return DropReason(refusal.forbidden)
     permitted = [each for each in match.sightings if not each.forbidden]
@@ -59,7 +59,7 @@ def joined(record: Record, sightings: Iterable[Sighting], now: int) -> Record | 
 def _match(record: Record, join: Join, sightings: Sequence[Sighting]) -> _Match | None:
     """Return the sightings that the surest usable key finds, or None if no key does."""
     for kind in JoinKind:
-        match = _Match(kind, sorted(_sharing(join.keys, sightings, kind), key=lambda sighting: sighting.at))
+        match = _Match(kind, sorted(_sightings_with_key(join.keys, sightings, kind), key=lambda sighting: sighting.at))
         # If one of the visitors refused, that counts even if the match is doubtful: the person may have refused.
         if match.sightings and (_refusal(match) or not _is_doubtful(record, join, match, sightings)):
             return match
@@ -90,7 +90,7 @@ def _is_its_checkout(record: Record, sighting: Sighting) -> bool:
     return -_APART_MS <= record.time_s * 1000 - sighting.at <= _CHECKOUT_MS
 
 
-def _sharing(keys: Sequence[JoinKey], sightings: Iterable[Sighting], kind: JoinKind) -> list[Sighting]:
+def _sightings_with_key(keys: Sequence[JoinKey], sightings: Iterable[Sighting], kind: JoinKind) -> list[Sighting]:
     wanted = _values(keys, kind)
     return [each for each in sightings if wanted & _values(each.keys, kind)] if wanted else []
 
@@ -114,7 +114,7 @@ def _is_outdated(refusal: Sighting, last_words: Iterable[Sighting]) -> bool:
     return not refusal.visitor and any(not each.forbidden and each.at >= refusal.at for each in last_words)
 
 
-def _of_nobody(record: Record, join: Join) -> Record | DropReason:
+def _without_visitor(record: Record, join: Join) -> Record | DropReason:
     if join.unknown == "drop":
         return DropReason.NO_CONSENT
     if join.unknown == "send":
@@ -134,7 +134,7 @@ def _with_visitor(record: Record, join: Join, match: _Match) -> Record:
     taken = _user_data(join, sightings, twin)
     payload, names = completed(record.payload, identity=identity, user_data=taken, options=options)
     digests = dict.fromkeys((*record.person_digests, *(each for found in sightings for each in found.person_digests)))
-    findings = [each for each in record.findings if each != _NOBODYS or "client_user_agent" not in names]
+    findings = [each for each in record.findings if each != _NO_USER_AGENT or "client_user_agent" not in names]
     return record._replace(
         id=identity,
         payload=payload,

@@ -46,10 +46,10 @@ def event_key(pixel: str, name: str, identity: str) -> bytes:
         name: The event's name.
         identity: The event's id.
     """
-    return keyed(pixel, name, identity)[0]
+    return key_and_birth(pixel, name, identity)[0]
 
 
-def keyed(pixel: str, name: str, identity: str) -> tuple[bytes, int | None]:
+def key_and_birth(pixel: str, name: str, identity: str) -> tuple[bytes, int | None]:
     """Return the key of an event, and its ``birth_s``.
 
     Args:

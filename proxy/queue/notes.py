@@ -84,7 +84,7 @@ class Notes:
         updates = [self._updates.popleft() for _ in range(min(most - len(rows), len(self._updates)))]
         return Batch(rows, updates, sum(map(_row_bytes, rows)) + _UPDATE_BYTES * len(updates))
 
-    def written(self, batch: Batch, unwritable: int) -> None:
+    def mark_written(self, batch: Batch, unwritable: int) -> None:
         """Forget a batch that was written; ``unwritable`` of its rows could not be, and count as lost."""
         self._written_bytes += batch.bytes
         self._unwritable += unwritable

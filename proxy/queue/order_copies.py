@@ -10,7 +10,7 @@ from typing import NamedTuple
 from proxy.model.join import Twin
 from proxy.model.order import ORDER_KEY
 from proxy.model.record import Record
-from proxy.queue.contract.rows import SERVED
+from proxy.queue.contract.rows import SERVER_COPY_FINDING
 from proxy.queue.group import Member
 from proxy.queue.past import UNSTORED, Past
 
@@ -34,7 +34,7 @@ class OrderKeys(NamedTuple):
     """It is a repeat if any of these keys is remembered."""
     is_of_server: bool
 
-    def past(self, worth: bytes, met: Mapping[bytes, bytes]) -> Past:
+    def past_of_repeat(self, worth: bytes, met: Mapping[bytes, bytes]) -> Past:
         """Return what is said of this event, which is a repeat, given its worth and the remembered keys with theirs."""
         differs = worth and any(met.get(key) not in {None, b"", worth} for key in self.others)
         if self.is_of_server or any(key in met for key in self.own):
@@ -49,7 +49,7 @@ class OrderKeys(NamedTuple):
         return self.is_of_server and not any(key in met and key not in unsent for key in self.known_by)
 
 
-class Met(NamedTuple):
+class OrderClassification(NamedTuple):
     """What is known of a group's orders, and what is to be remembered of them."""
 
     pasts: dict[int, Past]
@@ -67,15 +67,15 @@ def orders_of(members: Sequence[Member]) -> dict[int, OrderKeys]:
 
 def order_of(record: Record) -> OrderKeys:
     """Return by which keys a record's order is known."""
-    parts = parts_of(record.order)
-    of_server = tuple(memory_key(part, record.pixel) for part in parts)
+    parts = order_keys_of(record.order)
+    of_server = tuple(server_order_key(part, record.pixel) for part in parts)
     of_page = tuple(page_key(part, record.pixel) for part in parts)
     if record.browser_copy is None:
         return OrderKeys(of_server, of_page, (*of_server, *of_page), is_of_server=True)
     return OrderKeys(of_page, of_server, of_server, is_of_server=False)
 
 
-def memory_key(order: bytes, pixel: str) -> bytes:
+def server_order_key(order: bytes, pixel: str) -> bytes:
     """Return the key of a server's event of an order for one pixel: each of a site's pixels gets a copy."""
     return _key(order, pixel, b"")
 
@@ -89,17 +89,17 @@ def _key(order: bytes, pixel: str, whose: bytes) -> bytes:
     return blake2b(order + pixel.encode() + whose, digest_size=ORDER_KEY).digest()
 
 
-def asked_of(orders: Iterable[OrderKeys]) -> set[bytes]:
+def lookup_keys_of(orders: Iterable[OrderKeys]) -> set[bytes]:
     """Return the keys that are looked up in the order memory."""
     return {key for order in orders for key in (*order.own, *order.known_by)}
 
 
-def met_before(
+def classify_orders(
     members: Sequence[Member],
     seen: Mapping[int, Past],
     stored_before: Mapping[bytes, bytes],
     unsent: Collection[bytes],
-) -> Met:
+) -> OrderClassification:
     """Return which records are repeats because their orders were met before, or earlier in this group.
 
     A repeat is remembered too: if a server's event is a repeat of a page's copy, events of further pages are repeats of
@@ -108,7 +108,7 @@ def met_before(
     Args:
         members: The group's records.
         seen: What the duplicate memory says of them.
-        stored_before: The keys of ``asked_of`` that are remembered, each with its worth.
+        stored_before: The keys of ``lookup_keys_of`` that are remembered, each with its worth.
         unsent: Keys of pages whose copies are not sent yet.
     """
     met = dict(stored_before)
@@ -122,13 +122,13 @@ def met_before(
         elif past is not Past.REPEAT and order.takes_over(met, {*unsent, *waiting}):
             pasts[number] = Past.TAKEOVER
         else:
-            pasts[number] = order.past(record.worth, met)
+            pasts[number] = order.past_of_repeat(record.worth, met)
         for key in order.own:
             met.setdefault(key, record.worth)
-    return Met(pasts, {key: worth for key, worth in met.items() if key not in stored_before}, waiting)
+    return OrderClassification(pasts, {key: worth for key, worth in met.items() if key not in stored_before}, waiting)
 
 
-def merged(seen: Mapping[int, Past], orders: Mapping[int, Past]) -> dict[int, Past]:
+def merge_pasts(seen: Mapping[int, Past], orders: Mapping[int, Past]) -> dict[int, Past]:
     """Return what the two memories together say of records, by number; those to be stored as new are left out.
 
     Args:
@@ -140,11 +140,11 @@ def merged(seen: Mapping[int, Past], orders: Mapping[int, Past]) -> dict[int, Pa
         if past is Past.TAKEOVER:
             known.pop(number, None)
         else:
-            known[number] = _merged(known.get(number), past)
+            known[number] = _merge_past(known.get(number), past)
     return known
 
 
-def _merged(seen: Past | None, past: Past) -> Past:
+def _merge_past(seen: Past | None, past: Past) -> Past:
     """Return what is known of a record of which the order memory says ``past``, and the duplicate memory ``seen``.
 
     A record that its visitor brings again is a plain repeat: it counts as served by a server's event only once.
@@ -159,16 +159,16 @@ _OTHERWISE = {Past.REPEAT: Past.CONTRADICTION, Past.SERVED: Past.SERVED_OTHERWIS
 _CONTRADICTED = (Past.CONFLICT, Past.CONTRADICTION, Past.SERVED_OTHERWISE)
 
 
-def doubted(record: Record) -> Record:
+def with_conflict_finding(record: Record) -> Record:
     """Return a Purchase with the finding that a copy of it has another value."""
     return record._replace(findings=(*record.findings, "id:conflict"))
 
 
-def served(record: Record) -> Record:
+def with_server_finding(record: Record) -> Record:
     """Return a page's event marked as brought by a server before; ``duplicate_row`` makes the mark a reason."""
-    return record._replace(findings=(*record.findings, SERVED))
+    return record._replace(findings=(*record.findings, SERVER_COPY_FINDING))
 
 
-def parts_of(orders: bytes) -> list[bytes]:
+def order_keys_of(orders: bytes) -> list[bytes]:
     """Return the keys in ``Record.order``."""
     return [orders[start : start + ORDER_KEY] for start in range(0, len(orders), ORDER_KEY)]

@@ -37,7 +37,7 @@ UNSTORED = (Past.REPEAT, Past.CONTRADICTION, Past.COPY, Past.SERVED, Past.SERVED
 """Those that mean that the event is not stored."""
 
 
-class Judged(NamedTuple):
+class EventClassification(NamedTuple):
     """What is known of a group's events, and what is to be remembered of them."""
 
     pasts: dict[int, Past]
@@ -46,7 +46,9 @@ class Judged(NamedTuple):
     """The keys to be remembered, each with its worth."""
 
 
-def judged(members: Sequence[Member], stored_before: Mapping[bytes, int], contradicted: Collection[bytes]) -> Judged:
+def classify_events(
+    members: Sequence[Member], stored_before: Mapping[bytes, int], contradicted: Collection[bytes]
+) -> EventClassification:
     """Return what is known of the events of a group, given what is stored and the events before each in the group.
 
     Args:
@@ -68,7 +70,7 @@ def judged(members: Sequence[Member], stored_before: Mapping[bytes, int], contra
         # A repeat by somebody else is remembered too: later updates of its browser copy, and the events of further
         # visitors, are looked up there.
         brought[key] = worth
-    return Judged(pasts, {key: worth for brought in group.values() for key, worth in brought.items()})
+    return EventClassification(pasts, {key: worth for brought in group.values() for key, worth in brought.items()})
 
 
 def _other_past(member: Member, by_whom: int, brought: Mapping[bytes, bytes], contradicted: Collection[bytes]) -> Past:
@@ -94,7 +96,7 @@ def owners(
 
     Args:
         asked: For each event the visitors, and for each of them the key of the visit.
-        stored_before: As for ``judged``.
+        stored_before: As for ``classify_events``.
     """
     found: list[bytes | None] = []
     for visitors, keys in asked:

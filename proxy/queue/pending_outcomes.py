@@ -16,9 +16,9 @@ from proxy.model.ledger import LedgerRow
 from proxy.model.record import Record
 from proxy.queue.contract import dropped_row, duplicate_row
 from proxy.queue.joining import joined
-from proxy.queue.order_copies import doubted, parts_of, served
+from proxy.queue.order_copies import order_keys_of, with_conflict_finding, with_server_finding
 
-Sighted: TypeAlias = Mapping[bytes, Mapping[Any, Sighting]]
+SightingsByKey: TypeAlias = Mapping[bytes, Mapping[Any, Sighting]]
 """For each key the sightings that have it, each by something that tells it from others."""
 
 
@@ -33,7 +33,7 @@ class CopyOutcome(NamedTuple):
     """Whether the memories must forget that a server brought the event."""
 
 
-def of_page(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -> CopyOutcome:
+def page_copy_outcome(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -> CopyOutcome:
     """Return what becomes of a page's copy.
 
     Args:
@@ -42,7 +42,7 @@ def of_page(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -
         told: Orders of which servers brought the event, each with its worth.
         now: Server clock in milliseconds.
     """
-    orders = parts_of(twin.orders)
+    orders = order_keys_of(twin.orders)
     worths = {told[order] for order in orders if order in told}
     if twin.unpaid == "drop" and not worths:
         # The order stays among the unsent ones, so that a server's event still counts when it is paid very late.
@@ -51,11 +51,13 @@ def of_page(record: Record, twin: Twin, told: Mapping[bytes, bytes], now: int) -
         return CopyOutcome(record._replace(pending=None, order=b""), orders)
     ours = _worth(record)
     differs = ours and not worths <= {ours, b""}
-    return CopyOutcome(duplicate_row(served(doubted(record) if differs else record), now), orders)
+    return CopyOutcome(
+        duplicate_row(with_server_finding(with_conflict_finding(record) if differs else record), now), orders
+    )
 
 
-def of_server(
-    record: Record, found: Sighted, permitted: Callable[[Sighting], Sighting | None], now: int
+def server_event_outcome(
+    record: Record, found: SightingsByKey, permitted: Callable[[Sighting], Sighting | None], now: int
 ) -> CopyOutcome:
     """Return what becomes of a server's event.
 
@@ -78,7 +80,10 @@ def of_server(
 def orders_of(records: Iterable[Record]) -> set[bytes]:
     """Return the orders for which the pages' copies among some records wait for a server's event."""
     return {
-        order for record in records if isinstance(record.pending, Twin) for order in parts_of(record.pending.orders)
+        order
+        for record in records
+        if isinstance(record.pending, Twin)
+        for order in order_keys_of(record.pending.orders)
     }
 
 
@@ -87,13 +92,13 @@ def keys_of(records: Iterable[Record]) -> set[bytes]:
     return {key for record in records if isinstance(record.pending, Join) for _, key in record.pending.keys}
 
 
-def further_keys(found: Sighted) -> set[bytes]:
+def further_keys(found: SightingsByKey) -> set[bytes]:
     """Return the browser keys (``JoinKind.BROWSER``) of the visitors that were found, to be looked up next.
 
     A browser's other sightings may show that the order is somebody else's. They are looked up only where a key found a
     single visitor: if it found several, the event takes data from none of them anyway.
     """
-    return _browsers_of(_only(some.values()) for some in found.values()) - found.keys()
+    return _browsers_of(_if_one_visitor(some.values()) for some in found.values()) - found.keys()
 
 
 def _worth(record: Record) -> bytes:
@@ -101,7 +106,7 @@ def _worth(record: Record) -> bytes:
     return worth(record.name, orjson.loads(record.payload).get("custom_data", {}))
 
 
-def _only(sightings: Collection[Sighting]) -> Collection[Sighting]:
+def _if_one_visitor(sightings: Collection[Sighting]) -> Collection[Sighting]:
     """Return the sightings of a key if they are of one visitor."""
     return sightings if len({each.visitor for each in sightings}) == 1 else ()
 

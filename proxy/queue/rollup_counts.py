@@ -164,7 +164,7 @@ def grouped(rows: Iterable[tuple[LedgerRow, bytes]], updates: Mapping[bytes, Bro
     for row, copy in rows:
         if row.status is Status.REPLAYED:
             continue
-        known = latest(row.browser_copy, updates.get(copy)) if updates else row.browser_copy
+        known = latest_copy_status(row.browser_copy, updates.get(copy)) if updates else row.browser_copy
         facts = row.facts
         # Nearly every row has the key of an earlier row of the transaction, so the key is made only for the first.
         alike = ((row.arrived or row.at) // HOUR_MS, facts.site, row.pixel, row.name, row.status, row.reason, known)
@@ -178,7 +178,7 @@ def grouped(rows: Iterable[tuple[LedgerRow, bytes]], updates: Mapping[bytes, Bro
     return groups.values()
 
 
-def counted(rows: Iterable[LedgerRow]) -> dict[RollupKey, RollupSums]:
+def sums_by_key(rows: Iterable[LedgerRow]) -> dict[RollupKey, RollupSums]:
     """Add up rows by key: names are not bounded, and the status of browser copies is that in the rows."""
     sums: defaultdict[RollupKey, RollupSums] = defaultdict(RollupSums)
     for group in grouped(((row, b"") for row in rows), {}):
@@ -187,7 +187,7 @@ def counted(rows: Iterable[LedgerRow]) -> dict[RollupKey, RollupSums]:
     return sums
 
 
-def latest(browser_copy: BrowserCopy | None, update: BrowserCopy | None) -> BrowserCopy | None:
+def latest_copy_status(browser_copy: BrowserCopy | None, update: BrowserCopy | None) -> BrowserCopy | None:
     """Return the status of a browser copy after an update, if any; FIRED is final, and None (no copy) stays."""
     return browser_copy if browser_copy is BrowserCopy.FIRED or browser_copy is None else update or browser_copy
 

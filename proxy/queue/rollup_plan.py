@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from proxy.model.rollup_sums import HourSpan, PeriodQuery
 
-BEFORE = 0
+EARLIER_PERIOD = 0
 """The slot of the earlier period with which a period is compared."""
 DAY_HOURS = 24
 
@@ -23,7 +23,7 @@ def plan_of(wanted: PeriodQuery) -> RollupPlan:
     """Return what is read for a period."""
     plan = RollupPlan({}, {})
     if wanted.before:
-        _add(plan, wanted.before, BEFORE)
+        _add(plan, wanted.before, EARLIER_PERIOD)
     for slot, span in enumerate(wanted.buckets, 1):
         _add(plan, span, slot)
     return plan

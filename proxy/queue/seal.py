@@ -49,7 +49,7 @@ class Sealer:
         """The id of the current secret, which is in every text that it seals, and reveals nothing of the secret."""
         return _id(self._secret)
 
-    def knows(self, sealed: bytes) -> bool:
+    def has_secret_of(self, sealed: bytes) -> bool:
         """Return whether a listed secret sealed this text; its first bytes are enough."""
         return sealed[1 : 1 + _ID] in self._secrets
 

@@ -55,7 +55,7 @@ def person_key(digest: bytes) -> bytes:
     return blake2b(digest, digest_size=JOIN_KEY, person=_PERSON).digest()
 
 
-def forbidden(sighting: Sighting, reason: str) -> Sighting:
+def forbid_sighting(sighting: Sighting, reason: str) -> Sighting:
     """Return what is left of a sighting when its visitor refuses: its keys and the reason."""
     return Sighting(sighting.site, sighting.keys, sighting.name, "", sighting.at, sighting.visitor, forbidden=reason)
 

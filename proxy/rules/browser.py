@@ -13,7 +13,7 @@ from proxy.model.ledger import LedgerRow
 from proxy.model.request import BrowserRequest, RefusedEvent
 from proxy.rules import event_steps, limits, written_events
 from proxy.rules.case import Case, EventStep, RequestStep
-from proxy.rules.effort import PAIR, Parts, whole
+from proxy.rules.effort import UNITS_PER_PAIR, Parts, run_parts
 from proxy.rules.faults import fault
 from proxy.rules.identity import steps as identity_steps
 from proxy.rules.payload.labels import public_updates
@@ -23,9 +23,9 @@ from proxy.rules.request import steps as request_steps
 from proxy.rules.wire_members import Malformed
 
 REQUEST_STEPS = (
-    RequestStep("decode, address, cookies", request_steps.take),
-    RequestStep("earlier words, machine, permission", permission_steps.take),
-    RequestStep("visitor, suppressions, ids, visitor cookie", identity_steps.take),
+    RequestStep("decode, address, cookies", request_steps.read_request),
+    RequestStep("earlier words, machine, permission", permission_steps.decide_permission),
+    RequestStep("visitor, suppressions, ids, visitor cookie", identity_steps.identify_browser),
 )
 """Once for a request: what came, what it may do, and who it is."""
 EVENT_STEPS = (
@@ -41,10 +41,10 @@ EVENT_STEPS = (
     EventStep("selection", event_steps.selection, (DropReason.EXCLUDED, DropReason.RESTRICTED)),
     EventStep("custom data", event_steps.custom_data, (DropReason.MISSING_VALUE, DropReason.MISSING_CURRENCY)),
     EventStep("match keys", event_steps.match_keys, (DropReason.LITTLE_IDENTITY,)),
-    EventStep("redaction, event, record, sighting", written_events.take, always=True),
+    EventStep("redaction, event, record, sighting", written_events.write_event, always=True),
 )
 """For each event. A drop ends it for one pixel or for all; what is left of it, and its drops, are recorded together."""
-IMAGE_STEPS = (RequestStep("page view, address, cookies", request_steps.take_image), *REQUEST_STEPS[1:])
+IMAGE_STEPS = (RequestStep("page view, address, cookies", request_steps.read_image_request), *REQUEST_STEPS[1:])
 """Once for the ``<noscript>`` image, which has no body: a PageView of the page named by the Referer."""
 # Up to so many events of a request cost no effort by themselves.
 _FEW = 10
@@ -52,12 +52,12 @@ _FEW = 10
 
 def ingest(request: BrowserRequest, policy: Policy) -> Decision:
     """Judge one request to the collect address at a stretch; see ``ingest_parts``."""
-    return whole(ingest_parts(request, policy))
+    return run_parts(ingest_parts(request, policy))
 
 
 def ingest_image(request: BrowserRequest, policy: Policy) -> Decision:
     """Judge one request to the image, for every pixel of the site; nothing raises."""
-    return whole(ingest_parts(request, policy, IMAGE_STEPS))
+    return run_parts(ingest_parts(request, policy, IMAGE_STEPS))
 
 
 def ingest_parts(
@@ -72,7 +72,7 @@ def ingest_parts(
     """
     try:
         case = Case(request, policy)
-        case.take(steps)
+        case.run_steps(steps)
         yield from events_in_parts(case)
         return decision(case)
     except Malformed as error:
@@ -88,21 +88,21 @@ def events_in_parts(case: Case) -> Parts[None]:
     """
     hits = case.visit.hits
     if len(hits) > _FEW:
-        case.effort.left -= PAIR * sum([len(hit.pixels) for hit in hits])
+        case.effort.left -= UNITS_PER_PAIR * sum([len(hit.pixels) for hit in hits])
     pairs = 0
     for hit in hits:
         if pairs > limits.PART:
             pairs = 0
             yield
         pairs += len(hit.pixels)
-        event_steps.take(case, hit, EVENT_STEPS)
+        event_steps.run_event_steps(case, hit, EVENT_STEPS)
 
 
 def decision(case: Case) -> Decision:
     """Return the decision about a request, after all its steps."""
     visit = case.visit
     if case.unknown_pixel:
-        case.dropped.insert(0, _standing_for(case.unknown_pixel, case.unknown_pixels))
+        case.dropped.insert(0, _summary_row(case.unknown_pixel, case.unknown_pixels))
     refusals = _in_order(visit.refused, case.refused) if case.refused else visit.refused
     has_updates = visit.copy_updates != ()
     return Decision(
@@ -127,7 +127,7 @@ def decision(case: Case) -> Decision:
     )
 
 
-def _standing_for(row: LedgerRow, events: int) -> LedgerRow:
+def _summary_row(row: LedgerRow, events: int) -> LedgerRow:
     """Return one row for all events of unlisted pixels, and their number: made-up ids must not fill the ledger."""
     return row._replace(findings=(f"events:{events}",)) if events > 1 else row
 

@@ -107,7 +107,7 @@ class Case(msgspec.Struct):
     facts: EventFacts = NO_FACTS
     """The facts for the ledger that all its events share."""
 
-    def take(self, steps: "Iterable[RequestStep]") -> None:
+    def run_steps(self, steps: "Iterable[RequestStep]") -> None:
         """Go through steps, in their order."""
         for step in steps:
             step.run(self)

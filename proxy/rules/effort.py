@@ -15,7 +15,7 @@ Parts: TypeAlias = Generator[None, None, T]
 
 MOST = 16_000
 """Units of one request. A unit is a character read by one pattern: some 20 to 200 ns."""
-PAIR = 30
+UNITS_PER_PAIR = 30
 """Units that a pair of event and pixel costs by itself: the most pairs of a request leave a quarter for odd texts."""
 MOST_TEXT = 4096
 """The most characters of a text that is read; a longer text is treated like a secret."""
@@ -41,7 +41,7 @@ class Effort(msgspec.Struct):
     """By address in custom data: the part that may leave, and the reason for each removed part."""
 
 
-def whole(parts: Parts[T]) -> T:
+def run_parts(parts: Parts[T]) -> T:
     """Do all parts of some work without a pause, and return its result."""
     while True:
         try:

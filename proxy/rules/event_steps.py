@@ -16,9 +16,9 @@ from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, EventStep
 from proxy.rules.faults import fault
 from proxy.rules.joins import sightings
-from proxy.rules.orders import ONCE
+from proxy.rules.orders import ONCE_PER_ORDER
 from proxy.rules.payload import labels
-from proxy.rules.payload.custom_data import CheckedData, read
+from proxy.rules.payload.custom_data import CheckedData, check_custom_data
 from proxy.rules.payload.shape_patterns import has_suspects_of_ids
 from proxy.rules.people import person_for
 from proxy.rules.selection import wants
@@ -29,7 +29,7 @@ _MOST_REMEMBERED = 16
 _RESTRICTED_DATA = ("value", "currency")
 
 
-def take(case: Case, hit: Hit, steps: Iterable[EventStep]) -> None:
+def run_event_steps(case: Case, hit: Hit, steps: Iterable[EventStep]) -> None:
     """Take an event through its steps; an unforeseen error refuses this event only.
 
     Args:
@@ -79,8 +79,8 @@ def permission(event_case: EventCase) -> None:
     """
     case = event_case.case
     if case.forbidden is not None:
-        if case.policy.joins_orders and event_case.hit.name in ONCE:
-            sightings.leave_refusal(event_case)
+        if case.policy.joins_orders and event_case.hit.name in ONCE_PER_ORDER:
+            sightings.add_refusal_sighting(event_case)
         bot = (f"bot:{case.bot}",) if case.forbidden is DropReason.BOT else ()
         _drop_all(event_case, case.forbidden, bot)
 
@@ -134,11 +134,11 @@ def _checked(event_case: EventCase, claimed: Mapping[str, Any]) -> CheckedData:
     """Check an event's custom data; data that several events of a body share are checked, and later cleaned, once."""
     case, name = event_case.case, event_case.hit.name
     if not claimed or len(case.visit.hits) == 1 or len(case.checked_data) == _MOST_REMEMBERED:
-        return read(name, claimed)
+        return check_custom_data(name, claimed)
     key = event_case.data_key = (name, orjson.dumps(claimed, default=str))
     found = case.checked_data.get(key)
     if found is None:
-        found = case.checked_data[key] = read(name, claimed)
+        found = case.checked_data[key] = check_custom_data(name, claimed)
     return found
 
 

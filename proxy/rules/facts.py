@@ -14,7 +14,7 @@ NOT_ASKED = "not_asked"
 
 
 @lru_cache(maxsize=1024)
-def in_common(
+def shared_facts(
     site: str, consent: str, source: str, user_data: tuple[str, ...], redactions: tuple[Redaction, ...]
 ) -> EventFacts:
     """Return facts that many events have in common: none of them is about a single visitor, so they may be cached.
@@ -29,9 +29,9 @@ def in_common(
     return EventFacts(site, bits_of(user_data), consent, source, words(redactions))
 
 
-def of_server(policy: Policy, user_data: Iterable[str] = ()) -> EventFacts:
+def facts_of_server(policy: Policy, user_data: Iterable[str] = ()) -> EventFacts:
     """Return the facts that all events of a server with these match keys have in common."""
-    return in_common(policy.site.name, NOT_ASKED, "server", tuple(user_data), ())
+    return shared_facts(policy.site.name, NOT_ASKED, "server", tuple(user_data), ())
 
 
 def with_data(facts: EventFacts, data: Mapping[str, Any], redactions: tuple[str, ...]) -> EventFacts:

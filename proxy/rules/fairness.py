@@ -69,7 +69,7 @@ class Buckets:
         self._remember(network, later)
         return 0.0
 
-    def owe(self, network: ClientNetwork, now: float, cost: float) -> None:
+    def charge(self, network: ClientNetwork, now: float, cost: float) -> None:
         """Take tokens whether they are there or not; later requests wait for them.
 
         Args:

@@ -32,13 +32,13 @@ def parsed(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        masked = whole_characters(body)
+        masked = replace_lone_surrogates(body)
         if masked is None:
             raise
         return orjson.loads(masked)
 
 
-def exactly(body: bytes) -> Any:
+def parsed_exactly(body: bytes) -> Any:
     """Return the value of JSON like ``parsed``, but with whole numbers of any size exactly.
 
     Raises:
@@ -47,7 +47,7 @@ def exactly(body: bytes) -> Any:
     """
     if not (_LONG_NUMBER.search(body) and _OPEN_NUMBER.search(b" " + body)):
         return parsed(body)
-    text = (whole_characters(body) or body).decode()
+    text = (replace_lone_surrogates(body) or body).decode()
     return json.loads(text, parse_float=_finite, parse_constant=_no_number)
 
 
@@ -69,13 +69,13 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.DecodeError:
-        masked = whole_characters(body) if len(body) <= _MOST_MASKED else None
+        masked = replace_lone_surrogates(body) if len(body) <= _MOST_MASKED else None
         if masked is None:
             raise
         return decoder.decode(masked)
 
 
-def whole_characters(body: bytes) -> bytes | None:
+def replace_lone_surrogates(body: bytes) -> bytes | None:
     """Return JSON with half characters replaced by U+FFFD; None where it can hold none."""
     if b"\\u" not in body or b"\x00" in body:
         return None

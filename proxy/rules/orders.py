@@ -9,7 +9,7 @@ from proxy.rules import limits
 from proxy.rules.match.text import trim
 
 # A Refund, a ViewContent or an event of the site's own may come often for one order.
-ONCE = frozenset({"InitiateCheckout", "Lead", "Purchase", "StartTrial", "Subscribe"})
+ONCE_PER_ORDER = frozenset({"InitiateCheckout", "Lead", "Purchase", "StartTrial", "Subscribe"})
 """Names of events that an order has once."""
 # Without a digit from 1 to 9 a text is no order's number but an unfilled variable; the tag has the same rule.
 _NUMBERED = re.compile("[1-9]")
@@ -53,7 +53,7 @@ def order_of(site: str, name: str, custom_data: Mapping[str, Any], of_page: str 
     """
     order = custom_data.get("order_id")
     order = trim(order) if isinstance(order, str) and is_order_id(order) else of_page
-    if not order or name not in ONCE:
+    if not order or name not in ONCE_PER_ORDER:
         return b""
     # A till may send each line of an order as an event of its own (Meta, offline events).
     return b"" if "item_number" in custom_data else order_key(site, name, order)

@@ -15,7 +15,7 @@ from proxy.model.decision import Decision, ServerDecision
 from proxy.model.event import DropReason
 from proxy.model.server_request import RefusedHit, ServerHit, ServerRequest
 from proxy.rules import facts, server_records, server_steps
-from proxy.rules.effort import Parts, whole
+from proxy.rules.effort import Parts, run_parts
 from proxy.rules.faults import fault
 from proxy.rules.policy import Policy
 from proxy.rules.server_case import ServerCase, ServerEventCase, ServerStep
@@ -31,7 +31,7 @@ SERVER_STEPS = (
     ServerStep("contact data", server_steps.contact_data, (DropReason.CONTACT_DATA,)),
     ServerStep("permission", server_steps.permission),
     ServerStep("selection", server_steps.selection, (DropReason.EXCLUDED, DropReason.RESTRICTED)),
-    ServerStep("redaction, event, record, join", server_records.take),
+    ServerStep("redaction, event, record, join", server_records.write_record),
 )
 """For each event: first what Graph would refuse, then what our settings forbid, then what is written."""
 _PART, _PART_BYTES = 4, 4 * 1024
@@ -72,7 +72,7 @@ def ingest_server(request: ServerRequest, policy: Policy) -> Parts[ServerDecisio
 
 def ingest_server_whole(request: ServerRequest, policy: Policy) -> ServerDecision:
     """Judge a request without a pause; see ``ingest_server``."""
-    return whole(ingest_server(request, policy))
+    return run_parts(ingest_server(request, policy))
 
 
 def _judged(
@@ -81,11 +81,11 @@ def _judged(
     pixel = policy.pixels.get(request.pixel)
     if pixel is None:
         return ServerDecision(unreadable="pixel: not of this site; accepted: the id of one of its pixels")
-    case = ServerCase(request, policy, pixel, faults=faults, facts=facts.of_server(policy))
+    case = ServerCase(request, policy, pixel, faults=faults, facts=facts.facts_of_server(policy))
     number = paused = 0
     for number, hit in enumerate(hits, 1):
         if isinstance(hit, ServerHit):
-            _take(case, hit)
+            _run_event_steps(case, hit)
         else:
             case.refused.append(hit)
         if case.refused and request.is_all_or_nothing:
@@ -96,7 +96,7 @@ def _judged(
     return _decision(case, number)
 
 
-def _take(case: ServerCase, hit: ServerHit) -> None:
+def _run_event_steps(case: ServerCase, hit: ServerHit) -> None:
     """Take an event through its steps; an unforeseen error refuses this event only."""
     event_case = ServerEventCase(case, hit)
     try:

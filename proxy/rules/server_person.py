@@ -9,7 +9,7 @@ from proxy.model.server_request import ServerHit
 from proxy.rules import limits
 from proxy.rules.effort import Effort
 from proxy.rules.identity.browser_ids import click_id, valid_fbc, valid_fbp
-from proxy.rules.identity.person import Person, digests, too_little
+from proxy.rules.identity.person import Person, digests, is_too_broad
 from proxy.rules.match import keys
 from proxy.rules.payload.secret_shapes import shape_of
 from proxy.rules.policy import Policy
@@ -33,15 +33,15 @@ def person_of_server(hit: ServerHit, policy: Policy, *, now: int, effort: Effort
     found = keys.match_keys(told, country=country, year=year, effort=effort) if told else keys.NOTHING
     user_data: dict[str, Any] = {**found.plain, **found.hashed}
     findings = list(found.findings)
-    user_data |= _of_client(claimed, findings)
-    user_data |= _of_business(claimed, findings, effort)
+    user_data |= _client_keys(claimed, findings)
+    user_data |= _business_keys(claimed, findings, effort)
     if "fbc" not in user_data and hit.action_source == "website" and (click := click_id(hit.url)):
         # As Meta's builder makes it where no cookie is saved (Meta, fbp and fbc parameters).
         user_data["fbc"] = f"fb.1.{hit.time_s * 1000}.{without_appendix(click)}"
-    return Person(user_data, digests(user_data, policy.person_keys), too_little(user_data), tuple(findings))
+    return Person(user_data, digests(user_data, policy.person_keys), is_too_broad(user_data), tuple(findings))
 
 
-def _of_business(claimed: Mapping[str, tuple[str, ...]], findings: list[str], effort: Effort) -> dict[str, str]:
+def _business_keys(claimed: Mapping[str, tuple[str, ...]], findings: list[str], effort: Effort) -> dict[str, str]:
     """Return the keys that name a business; a value that is personal beyond doubt is left out."""
     found = {name: claimed[name][0][: limits.ID] for name in BUSINESS_KEYS if name in claimed}
     personal = [name for name, text in found.items() if shape_of(text, effort, is_id=True)]
@@ -49,7 +49,7 @@ def _of_business(claimed: Mapping[str, tuple[str, ...]], findings: list[str], ef
     return {name: text for name, text in found.items() if name not in personal}
 
 
-def _of_client(claimed: Mapping[str, tuple[str, ...]], findings: list[str]) -> dict[str, str]:
+def _client_keys(claimed: Mapping[str, tuple[str, ...]], findings: list[str]) -> dict[str, str]:
     """Return the buyer's IP address, user agent and browser ids, as far as they are usable."""
     found: dict[str, str] = {}
     for name, read in _READ.items():

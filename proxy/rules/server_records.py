@@ -21,7 +21,7 @@ from proxy.rules.server_members import clean_members
 _ID_BYTES = 16
 
 
-def take(event_case: ServerEventCase) -> None:
+def write_record(event_case: ServerEventCase) -> None:
     """Redact the event, give it an id if it has none, and write its record."""
     case = event_case.case
     event = _event(event_case)
@@ -33,7 +33,7 @@ def take(event_case: ServerEventCase) -> None:
         not_before=not_before(event_case, event, pending),
         pending=pending,
         facts=facts.with_data(
-            facts.of_server(case.policy, event.user_data), event.custom_data, facts.words(event_case.redactions)
+            facts.facts_of_server(case.policy, event.user_data), event.custom_data, facts.words(event_case.redactions)
         ),
         arrived=case.request.now,
     )

@@ -34,9 +34,9 @@ def visit(body: bytes) -> Visit:
     """
     wire = _object(body)
     if wire.get("v") != 1:
-        raise Malformed(f"v: {_short(wire.get('v'))}; accepted: 1")
+        raise Malformed(f"v: {_describe_value(wire.get('v'))}; accepted: 1")
     events, copy_updates = _list(wire, "events"), _list(wire, "fates")
-    hits, refused = _sorted_out(events)
+    hits, refused = _split_events(events)
     url, about_url = _address(wire, "url", "event_source_url")
     referrer, about_referrer = _address(wire, "referrer", "referrer_url")
     return Visit(
@@ -78,27 +78,27 @@ def _object(body: bytes) -> dict[str, Any]:
     return wire
 
 
-def _sorted_out(events: list[Any]) -> tuple[list[Hit], list[RefusedEvent]]:
+def _split_events(events: list[Any]) -> tuple[list[Hit], list[RefusedEvent]]:
     hits: list[Hit] = []
     refused = []
     rows = members = odd = 0
     for index, event in enumerate(events[: limits.EVENTS]):
         try:
             if rows > limits.ROWS:  # once an event exceeds the limit, all later ones are refused unread
-                _one_too_many(rows)
+                _refuse_rows(rows)
             hit = usual_hit(event, index) if odd < MOST_ODD else None
             if hit is None:
                 odd += 1
                 hit = _hit(event, index)
             members += _members(hit.data, limits.MEMBERS - members) if hit.data else 0
             rows += len(hit.pixels)
-            hits.append(hit if rows <= limits.ROWS else _one_too_many(rows))
+            hits.append(hit if rows <= limits.ROWS else _refuse_rows(rows))
         except Malformed as error:
             refused.append(RefusedEvent(index, _claimed(event), str(error)))
     return hits, refused + _surplus(events) if len(events) > limits.EVENTS else refused
 
 
-def _one_too_many(rows: int) -> NoReturn:
+def _refuse_rows(rows: int) -> NoReturn:
     raise Malformed(f"pixels: {rows} with those of events before; accepted: {limits.ROWS} in a body")
 
 
@@ -149,7 +149,7 @@ def _copy_updates(copy_updates: list[Any]) -> Iterator[BrowserCopyUpdate]:
 def _list(wire: Mapping[str, Any], key: str) -> list[Any]:
     value = wire.get(key, [])
     if not isinstance(value, list):
-        raise Malformed(f"{key}: {_short(value)}; accepted: a list")
+        raise Malformed(f"{key}: {_describe_value(value)}; accepted: a list")
     return value
 
 
@@ -169,7 +169,7 @@ def _address(wire: Mapping[str, Any], key: str, field: str) -> tuple[str, tuple[
 def _label(value: Any, key: str, most: int) -> str:
     if _is_label(value, most):
         return value
-    raise Malformed(f"{key}: {_short(value)}; accepted: 1 to {most} printable characters")
+    raise Malformed(f"{key}: {_describe_value(value)}; accepted: 1 to {most} printable characters")
 
 
 def _is_label(value: Any, most: int) -> TypeGuard[str]:
@@ -178,14 +178,14 @@ def _is_label(value: Any, most: int) -> TypeGuard[str]:
 
 def _time(value: Any, key: str) -> int:
     if (type(value) is not int and type(value) is not float) or not 0 < value <= MAX_TIME:
-        raise Malformed(f"{key}: {_short(value)}; accepted: milliseconds since 1970")
+        raise Malformed(f"{key}: {_describe_value(value)}; accepted: milliseconds since 1970")
     return int(value)
 
 
 def _pixels(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not 0 < len(value) <= limits.PIXELS or not all(map(_is_pixel, value)):
         accepted = f"a list of 1 to {limits.PIXELS} pixel ids, digits in quotes"
-        raise Malformed(f"pixels: {_short(value)}; accepted: {accepted}")
+        raise Malformed(f"pixels: {_describe_value(value)}; accepted: {accepted}")
     return tuple(dict.fromkeys(value)) if len(value) > 1 else tuple(value)
 
 
@@ -196,7 +196,7 @@ def _is_pixel(value: Any) -> bool:
 def _member(members: Mapping[str, _Member], value: Any, key: str) -> _Member:
     member = members.get(value) if isinstance(value, str) else None
     if member is None:
-        raise Malformed(f"{key}: {_short(value)}; accepted: {', '.join(members)}")
+        raise Malformed(f"{key}: {_describe_value(value)}; accepted: {', '.join(members)}")
     return member
 
 
@@ -223,7 +223,7 @@ def _members(data: Mapping[str, Any] | list[Any], most: int, depth: int = 0) -> 
     return count
 
 
-def _short(value: Any) -> str:
+def _describe_value(value: Any) -> str:
     """Name a value without repeating what may be personal: its type, and short plain words only."""
     if value is None:
         return "missing"

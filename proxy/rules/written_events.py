@@ -13,7 +13,7 @@ from proxy.rules.case import Case, EventCase, SharedPart
 from proxy.rules.identity.person import Person
 from proxy.rules.joins import sightings
 from proxy.rules.joins.waits import twin_of
-from proxy.rules.orders import ONCE
+from proxy.rules.orders import ONCE_PER_ORDER
 from proxy.rules.payload.addresses import REASONS
 from proxy.rules.payload.custom_data import summed
 from proxy.rules.payload.pages import CleanPage, clean_page
@@ -35,7 +35,7 @@ _ALONE = (*_OF_PAGES, *(Record._field_defaults[name] for name in ("order", "not_
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
-def take(event_case: EventCase) -> None:
+def write_event(event_case: EventCase) -> None:
     """Write what is left of an event, and its drops."""
     if event_case.pixels:
         redaction(event_case)
@@ -90,17 +90,17 @@ def record(event_case: EventCase) -> None:
     case, hit, dropped = event_case.case, event_case.hit, event_case.dropped
     parts: dict[str, SharedPart] = {}
     records, size = _records(event_case, parts) if event_case.pixels else ([], 0)
-    size += (len(records) + len(dropped)) * _noted(hit)
+    size += (len(records) + len(dropped)) * _event_bytes(hit)
     if dropped:
-        size += _in_json([finding for row in dropped for finding in row.findings])
+        size += _json_bytes([finding for row in dropped for finding in row.findings])
     if size > case.bytes_left:
         case.refused.append(RefusedEvent(hit.place, event_case.claimed_id, _TOO_LARGE))
         return
     case.bytes_left -= size
     case.shared_parts |= parts
     case.records += records
-    if case.policy.joins_orders and hit.name in ONCE and records:
-        sightings.leave(event_case)
+    if case.policy.joins_orders and hit.name in ONCE_PER_ORDER and records:
+        sightings.add_sighting(event_case)
     if dropped:
         case.dropped += dropped
     if event_case.unknown_pixels:
@@ -109,7 +109,7 @@ def record(event_case: EventCase) -> None:
 
 
 def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[Record], int]:
-    """Return the event's records, and their bytes without what ``_noted`` counts; add new shared parts to ``parts``.
+    """Return an event's records, and their bytes without what ``_event_bytes`` counts; add shared parts to ``parts``.
 
     The event's own part is serialized once for all its pixels, and the part that a pixel's events share once for all.
     """
@@ -119,8 +119,8 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
     first_id = event_case.pixels[0].id
     first_event = None if first_id in case.shared_parts else event(event_case, first_id)
     own, worth, written = payload.parts(name, time_s, identity, data, event_case.written, first_event)
-    size = len(event_case.pixels) * (len(own) + _in_json(findings))
-    of_page = (*_OF_PAGES, *twin_of(event_case)) if name in ONCE and case.policy.joins_orders else _ALONE
+    size = len(event_case.pixels) * (len(own) + _json_bytes(findings))
+    of_page = (*_OF_PAGES, *twin_of(event_case)) if name in ONCE_PER_ORDER and case.policy.joins_orders else _ALONE
     says_more = event_case.value is not None or event_case.redactions
     alike: EventFacts | None = None
     told: tuple[EventFacts, int] = (NO_FACTS, 0)
@@ -163,14 +163,14 @@ def _shared_part(event_case: EventCase, pixel_id: str, first: SharedPart | None,
         findings,
         _bot_reason(case),
         size=len(written) + _PERSON * len(person.digests) + _FRAME,
-        noted=_in_json(findings),
+        noted=_json_bytes(findings),
         facts=alike.facts if alike else _with_keys(case.facts, person, event_case.page),
     )
 
 
 def _with_keys(said: EventFacts, person: Person, page: CleanPage) -> EventFacts:
     """Return the facts of a visit, with the match keys and redactions that the events of one pixel share."""
-    return facts.in_common(said.site, said.consent, said.consent_source, tuple(person.user_data), page.redactions)
+    return facts.shared_facts(said.site, said.consent, said.consent_source, tuple(person.user_data), page.redactions)
 
 
 def _with_own(shared: EventFacts, event_case: EventCase) -> EventFacts:
@@ -189,12 +189,12 @@ def _bot_reason(case: Case) -> str:
     return f"bot:{case.bot}" if case.bot else ""
 
 
-def _noted(hit: Hit) -> int:
+def _event_bytes(hit: Hit) -> int:
     """Return the most bytes that queue or ledger need for an event besides findings: name and id as JSON, and more."""
     words = f"{hit.name}{hit.id}"
     size = (len(words) if words.isascii() else len(words.encode())) + words.count('"') + words.count("\\")
     return size + _FRAME
 
 
-def _in_json(findings: Sequence[str]) -> int:
+def _json_bytes(findings: Sequence[str]) -> int:
     return sum([len(finding) + 3 for finding in findings]) if findings else 0

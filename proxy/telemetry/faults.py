@@ -25,7 +25,7 @@ class FaultReporter:
         """Report where an error came from, and in words what is lost because of it."""
         self.report_places([fault(error)] if error else ["unknown"], lost=lost)
 
-    def in_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def handle_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Handle errors that the event loop would log with a traceback; network errors of clients are ignored.
 
         Args:

@@ -33,7 +33,7 @@ class Readiness:
         self._conditions = conditions
         self._checks = checks
 
-    def known(self) -> Sequence[Condition]:
+    def known_conditions(self) -> Sequence[Condition]:
         """Return the conditions that stand on the board, without new checks."""
         return self._conditions.current()
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
-from proxy.background import in_background, repeated
+from proxy.background import repeat_forever, run_in_background
 from proxy.model.rollup import OTHER, Tally
 from proxy.model.units import HOUR_MS
 from proxy.queue.contract import QueueError
@@ -81,7 +81,7 @@ class TallyCollector:
         self._now = now
         self._brought: dict[tuple[str, str], int] = {}
 
-    async def bring(self) -> None:
+    async def store_tallies(self) -> None:
         """Store what was counted since the last success; after an error of the queue, the next call stores it too."""
         totals, hour = self._counters.totals(), self._now() // HOUR_MS
         news = [
@@ -94,14 +94,16 @@ class TallyCollector:
         self._brought = totals
 
     @asynccontextmanager
-    async def collecting(self) -> AsyncIterator[None]:
+    async def collect_periodically(self) -> AsyncIterator[None]:
         """Store tallies once a minute until the context ends, and a last time then."""
         try:
-            async with in_background(repeated(self._try_to_bring, every_s=_EVERY_S, what="the tallies"), "tallies"):
+            async with run_in_background(
+                repeat_forever(self._try_to_store, every_s=_EVERY_S, what="the tallies"), "tallies"
+            ):
                 yield
         finally:
-            await self._try_to_bring()
+            await self._try_to_store()
 
-    async def _try_to_bring(self) -> None:
+    async def _try_to_store(self) -> None:
         with suppress(QueueError):
-            await self.bring()
+            await self.store_tallies()

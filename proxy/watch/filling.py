@@ -26,7 +26,7 @@ class Trend:
         while at - self._samples[0][0] > _SPAN_MS:
             self._samples.popleft()
 
-    def reaches(self, bound: float) -> float | None:
+    def ms_until(self, bound: float) -> float | None:
         """Return in how many milliseconds the bound is reached; None when it will not be, or that is not known yet."""
         if not self._samples:
             return None
@@ -37,11 +37,11 @@ class Trend:
 
     def reaches_soon(self, bound: float, *, stands: bool) -> bool:
         """Tell whether the bound is reached within ``SOON_MS``; within twice that, while the condition ``stands``."""
-        reached = self.reaches(bound)
+        reached = self.ms_until(bound)
         return reached is not None and reached < (2 * SOON_MS if stands else SOON_MS)
 
 
-def in_words(milliseconds: float) -> str:
+def duration_text(milliseconds: float) -> str:
     """Return a duration in words, rounded to hours or minutes."""
     hours = milliseconds / HOUR_MS
     return f"{hours:.0f} h" if hours >= 2 else f"{milliseconds / 60_000:.0f} min"

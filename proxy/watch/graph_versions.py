@@ -10,7 +10,7 @@ _VERSION_DAYS: Final = 90
 _FORM = re.compile(r"v(\d+)\.(\d+)")
 
 
-class End(NamedTuple):
+class VersionEnd(NamedTuple):
     """The last day of something, and how many are left."""
 
     day: date
@@ -18,7 +18,7 @@ class End(NamedTuple):
     """Days until then; negative when it is over."""
 
 
-def version_end(version: str, now: int) -> End | None:
+def version_end(version: str, now: int) -> VersionEnd | None:
     """Return when a version ends, if that is near or past; None when it is far or not known.
 
     Args:
@@ -31,7 +31,7 @@ def version_end(version: str, now: int) -> End | None:
     if day is None:
         return None
     days = (day - _today(now)).days
-    return End(day, days) if days <= _VERSION_DAYS else None
+    return VersionEnd(day, days) if days <= _VERSION_DAYS else None
 
 
 def _today(now: int) -> date:

@@ -11,7 +11,7 @@ from proxy.model.rollup import Rollup
 
 WEEK: Final = 7 * 24
 """Hours."""
-KEPT: Final = 5 * WEEK
+KEPT_HOURS: Final = 5 * WEEK
 
 
 @dataclass(slots=True)
@@ -64,10 +64,10 @@ class Hours:
         for hour in range(since, until):
             self._hours.pop(hour, None)
         self._hours |= found
-        for hour in [hour for hour in self._hours if hour < until - KEPT]:
+        for hour in [hour for hour in self._hours if hour < until - KEPT_HOURS]:
             del self._hours[hour]
 
-    def of(self, hour: int) -> Hour:
+    def counts_of(self, hour: int) -> Hour:
         """Return the counts of an hour; empty ones when nothing is known of it."""
         return self._hours.get(hour) or Hour()
 

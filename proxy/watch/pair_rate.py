@@ -11,7 +11,7 @@ _DAYS: Final = 14
 _LEAST_NOW: Final = 200
 _LEAST_BEFORE: Final = 100
 _LEAST_DAYS: Final = 3
-_GAP: Final = 0.10
+_LEAST_FALL: Final = 0.10
 """The least fall that is reported, however certain it is: a tenth of all copies."""
 _ERRORS: Final = 4.0
 """How many standard errors a fall must have. With 168 hours a week and a few sites, three would come by chance."""
@@ -20,7 +20,7 @@ Copies = Callable[[range], tuple[int, int]]
 """Returns how many browser copies fired in a range of hours, and how many were blocked."""
 
 
-class Fall(NamedTuple):
+class PairRateFall(NamedTuple):
     """A fall of the pair rate; both rates are between 0 and 1."""
 
     usual: float
@@ -31,7 +31,7 @@ class Fall(NamedTuple):
     """How many browser copies of these hours are known to have fired or to have been blocked."""
 
 
-def fall(copies: Copies, hour: int, *, stands: bool) -> Fall | None:
+def pair_rate_fall(copies: Copies, hour: int, *, stands: bool) -> PairRateFall | None:
     """Return how far the pair rate fell against the same hours of earlier days; None if not, or with too few events.
 
     Args:
@@ -44,7 +44,9 @@ def fall(copies: Copies, hour: int, *, stands: bool) -> Fall | None:
         fired, blocked = copies(window)
         usual = _usual_rates(copies, window)
         if fired + blocked >= _LEAST_NOW and len(usual) >= _LEAST_DAYS:
-            return _compared(Fall(fmean(usual), fired / (fired + blocked), length, fired + blocked), usual, stands)
+            return _significant_fall(
+                PairRateFall(fmean(usual), fired / (fired + blocked), length, fired + blocked), usual, stands
+            )
     return None
 
 
@@ -53,8 +55,8 @@ def _usual_rates(copies: Copies, window: range) -> Sequence[float]:
     return [fired / (fired + blocked) for fired, blocked in days if fired + blocked >= _LEAST_BEFORE]
 
 
-def _compared(found: Fall, usual: Sequence[float], stands: bool) -> Fall | None:  # noqa: FBT001 - of ``fall``
+def _significant_fall(found: PairRateFall, usual: Sequence[float], stands: bool) -> PairRateFall | None:  # noqa: FBT001 - of ``fall``
     # The variance between days adds to the variance by chance among so many copies.
     error = sqrt(found.usual * (1 - found.usual) / found.copies + variance(usual))
-    bound = max(_GAP, _ERRORS * error)
+    bound = max(_LEAST_FALL, _ERRORS * error)
     return found if found.usual - found.now >= (bound / 2 if stands else bound) else None

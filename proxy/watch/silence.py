@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from proxy.model.units import HOUR_MS
 from proxy.watch.hours import WEEK
 
-MISSED: Final = 30
+LEAST_MISSED: Final = 30
 """How many events must be missing. If events were independent, none of 30 would come by chance once in 10^13 times.
 They are not, so the number also leaves room for holidays and for campaigns that end."""
 _SHORTEST_MS: Final = 15 * 60_000
@@ -40,7 +40,7 @@ def silence(counts: Mapping[int, int], now: int) -> Silence | None:
     missed = min(
         _usual(counts, silent, first, step=24, most=_DAYS), _usual(counts, silent, first, step=WEEK, most=_WEEKS)
     )
-    return Silence(since, round(missed)) if missed >= MISSED else None
+    return Silence(since, round(missed)) if missed >= LEAST_MISSED else None
 
 
 class _Span(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from proxy.background import in_background
+from proxy.background import run_in_background
 from proxy.config.schema import Settings
 from proxy.model.condition import ConditionBoard
 from proxy.watch.watch import Watch, Watched, WatchedQueue
@@ -37,5 +37,5 @@ async def watching(
     sites = {site.name: [pixel.id for pixel in site.pixel] for site in settings.site}
     watched = Watched(sites, settings.graph.version, settings.queue.min_free_bytes)
     watch = Watch(watched, queue=queue, board=board, free_bytes=free_bytes, now=now)
-    async with in_background(watch.run(), "watch"):
+    async with run_in_background(watch.run(), "watch"):
         yield

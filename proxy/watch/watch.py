@@ -7,16 +7,16 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
-from proxy.background import repeated
+from proxy.background import repeat_forever
 from proxy.model import condition_details as details
 from proxy.model.condition import ConditionBoard, ConditionCode
 from proxy.model.rollup import RollupQuery
 from proxy.model.units import HOUR_MS
 from proxy.queue.contract import Archive, QueueError
-from proxy.watch.filling import Trend, in_words
+from proxy.watch.filling import Trend, duration_text
 from proxy.watch.graph_versions import version_end
-from proxy.watch.hours import KEPT, WEEK, Hours
-from proxy.watch.pair_rate import fall
+from proxy.watch.hours import KEPT_HOURS, WEEK, Hours
+from proxy.watch.pair_rate import pair_rate_fall
 from proxy.watch.silence import silence
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _FULL, _FULL_OVER = 0.8, 0.7
 _FILLING, _FILLING_OVER = 0.05, 0.04
 _FREE_TIMES, _FREE_OVER, _FREE_FOR_TREND = 4, 1.25, 10
 _LEAST_FREE = 64 << 20
-_DEAD_OF, _DEAD_OF_OVER = 1000, 2000
+_DEAD_ONE_IN, _DEAD_ONE_IN_OVER = 1000, 2000
 
 
 class Watched(NamedTuple):
@@ -86,7 +86,7 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        await repeated(self.look, every_s=EVERY_S, what="the watch")
+        await repeat_forever(self.look, every_s=EVERY_S, what="the watch")
 
     async def look(self) -> None:
         """Check everything once."""
@@ -118,8 +118,8 @@ class Watch:
     def _hours_back(self, hour: int) -> int:
         """Return how many hours before this one to read: all at first, and again after the clock was set."""
         passed = hour + 1 - self._read_until
-        if not 0 <= passed <= KEPT:
-            return KEPT
+        if not 0 <= passed <= KEPT_HOURS:
+            return KEPT_HOURS
         return max(_DAY, passed) if passed else 1
 
     def _look_at_site(self, site: str, pixels: Sequence[str], now: int) -> None:
@@ -128,8 +128,10 @@ class Watch:
         self._look_at_silence(f"{site} servers", pixels, servers, now)
         self._look_for_tag(site, pages, servers, now)
         stands = ("pair_rate_fell", site) in self._standing
-        fell = fall(partial(self._hours.copies, site), now // HOUR_MS, stands=stands)
-        self._tell("pair_rate_fell", site, details.pair_rate_fell(fell.now, fell.usual, fell.hours) if fell else "")
+        fell = pair_rate_fall(partial(self._hours.copies, site), now // HOUR_MS, stands=stands)
+        self._report_or_clear(
+            "pair_rate_fell", site, details.pair_rate_fell(fell.now, fell.usual, fell.hours) if fell else ""
+        )
 
     def _look_at_silence(self, subject: str, pixels: Sequence[str], counts: Mapping[int, int], now: int) -> None:
         stats = self._queue.stats()
@@ -137,7 +139,7 @@ class Watch:
         waits = any(stats.waiting.get(pixel, 0) > stats.held.get(pixel, 0) for pixel in pixels)
         is_up = now - self._started >= _UP_FOR_SILENCE_MS
         found = silence(counts, now) if is_up and not waits else None
-        self._tell("silence", subject, details.silent(found.missed, found.since) if found else "")
+        self._report_or_clear("silence", subject, details.no_events_since(found.missed, found.since) if found else "")
 
     def _look_for_tag(self, site: str, pages: Mapping[int, int], servers: Mapping[int, int], now: int) -> None:
         is_missing = (
@@ -148,20 +150,20 @@ class Watch:
         )
         waits = any(self._queue.stats().waiting.get(pixel) for pixel in self._watched.sites[site])
         detail = details.tag_missing(WEEK // _DAY if pages else 0)
-        self._tell("tag_not_seen", site, detail if is_missing and not waits else "")
+        self._report_or_clear("tag_not_seen", site, detail if is_missing and not waits else "")
 
     def _look_at_dead(self, pixel: str, hour: int) -> None:
         delivered, dead = self._hours.ended(pixel, range(hour - _DAY + 1, hour + 1))
-        times = _DEAD_OF_OVER if ("dead_letters", pixel) in self._standing else _DEAD_OF
+        times = _DEAD_ONE_IN_OVER if ("dead_letters", pixel) in self._standing else _DEAD_ONE_IN
         is_much = dead * times >= delivered + dead and dead > 0 and self._queue.stats().dead > 0
-        self._tell("dead_letters", pixel, details.dead_in_a_day(dead, delivered + dead) if is_much else "")
+        self._report_or_clear("dead_letters", pixel, details.dead_in_a_day(dead, delivered + dead) if is_much else "")
 
     # -- what needs no figures
 
     def _look_at_version(self, now: int) -> None:
         version = self._watched.version
         end = version_end(version, now)
-        self._tell("graph_version", version, details.ends_on(*end) if end else "")
+        self._report_or_clear("graph_version", version, details.ends_on(*end) if end else "")
 
     def _look_at_queue(self, now: int) -> None:
         stands = ("queue_filling", "") in self._standing
@@ -169,8 +171,8 @@ class Watch:
         self._queue_trend.add(now, part)
         fills = part >= (_FILLING_OVER if stands else _FILLING) and self._queue_trend.reaches_soon(1.0, stands=stands)
         is_full = part >= (_FULL_OVER if stands else _FULL)
-        detail = details.queue_fills(part, _when(self._queue_trend, 1.0))
-        self._tell("queue_filling", "", detail if is_full or fills else "")
+        detail = details.queue_fills(part, _time_until_text(self._queue_trend, 1.0))
+        self._report_or_clear("queue_filling", "", detail if is_full or fills else "")
 
     async def _look_at_disk(self, now: int) -> None:
         """Check the free space; while a measurement hangs, go on after ``_DISK_S`` and start no further one."""
@@ -190,10 +192,10 @@ class Watch:
         self._disk_trend.add(now, free)
         shrinks = free < bound * _FREE_FOR_TREND and self._disk_trend.reaches_soon(least, stands=stands)
         is_short = free < (bound * _FREE_OVER if stands else bound)
-        detail = details.disk_short(free, _when(self._disk_trend, least))
-        self._tell("disk_short", "", detail if is_short or shrinks else "")
+        detail = details.disk_short(free, _time_until_text(self._disk_trend, least))
+        self._report_or_clear("disk_short", "", detail if is_short or shrinks else "")
 
-    def _tell(self, code: ConditionCode, subject: str, detail: str) -> None:
+    def _report_or_clear(self, code: ConditionCode, subject: str, detail: str) -> None:
         """Report a condition with its detail; clear it when the detail is empty."""
         if detail:
             self._standing.add((code, subject))
@@ -203,6 +205,6 @@ class Watch:
             self._board.clear(code, subject)
 
 
-def _when(trend: Trend, bound: float) -> str:
-    reached = trend.reaches(bound)
-    return in_words(reached) if reached is not None else ""
+def _time_until_text(trend: Trend, bound: float) -> str:
+    reached = trend.ms_until(bound)
+    return duration_text(reached) if reached is not None else ""

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import NamedTuple
 
-from proxy.app import delivery, listen_to_operator, opened
+from proxy.app import deliver_events, listen_to_operator, open_parts
 from proxy.config.address import Address
 from proxy.edge.net.descriptors import affordable_limits
 from proxy.queue.contract import QueueError
@@ -30,7 +30,7 @@ class RunningBack(NamedTuple):
 
 
 @asynccontextmanager
-async def back(shared: Shared) -> AsyncIterator[RunningBack]:
+async def run_back(shared: Shared) -> AsyncIterator[RunningBack]:
     """Own the queue until the context ends; then serve the fronts' last requests before the queue closes.
 
     Raises:
@@ -39,12 +39,12 @@ async def back(shared: Shared) -> AsyncIterator[RunningBack]:
     """
     async with AsyncExitStack() as stack:
         watch = QueueWatch()
-        parts = await opened(stack, shared.installation, watch, Sieve(shared.sieve))
+        parts = await open_parts(stack, shared.installation, watch, Sieve(shared.sieve))
         affordable_limits(shared.installation.settings.limits, parts.conditions)
         queue = parts.queue
         if not isinstance(queue, GroupTaker):
             raise QueueError("this engine takes no events of front processes (server.workers)")
-        at_work = await stack.enter_async_context(delivery(parts))
+        at_work = await stack.enter_async_context(deliver_events(parts))
         fronts = ConnectedFronts(shared.fronts, parts.metrics, parts.conditions)
         operator = await listen_to_operator(stack, parts, at_work, [fronts])
         door = Back(queue, shared.token, watch=fronts, wake=partial(_wake, at_work.lanes.wakes))

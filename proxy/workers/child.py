@@ -75,7 +75,7 @@ class Child:
             os.close(self.orders)
             self.orders = -1
 
-    def forget(self) -> None:
+    def close_pipes(self) -> None:
         """Read the last reports of a child that has ended, and close its pipes."""
         while self.listen():
             pass
@@ -83,7 +83,7 @@ class Child:
         self.order_end()
 
 
-def forked(name: str, main: Main, *, stops_at_term: bool, close: Callable[[], None]) -> Child:
+def fork_child(name: str, main: Main, *, stops_at_term: bool, close: Callable[[], None]) -> Child:
     """Fork a child that runs ``main`` in an event loop of its own.
 
     Args:
@@ -103,7 +103,7 @@ def forked(name: str, main: Main, *, stops_at_term: bool, close: Callable[[], No
         if pid == 0:
             os.close(orders)
             os.close(words)
-            _live(name, main, _Ends(order_end, word_end, stops_at_term=stops_at_term), close)
+            _run_child(name, main, _ChildPipes(order_end, word_end, stops_at_term=stops_at_term), close)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
     os.close(order_end)
@@ -112,23 +112,23 @@ def forked(name: str, main: Main, *, stops_at_term: bool, close: Callable[[], No
 
 
 @dataclass(frozen=True, slots=True)
-class _Ends:
+class _ChildPipes:
     """The child's ends of the pipes, and how it is stopped."""
 
     orders: int
     words: int
     stops_at_term: bool
 
-    def say(self, **word: str) -> None:
+    def report(self, **word: str) -> None:
         with suppress(OSError):  # the parent is gone, or does not read
             os.write(self.words, orjson.dumps(word) + b"\n")
 
-    def live_on(self) -> None:
-        self.say(alive="")
-        asyncio.get_running_loop().call_later(BEAT_S, self.live_on)
+    def send_heartbeats(self) -> None:
+        self.report(alive="")
+        asyncio.get_running_loop().call_later(BEAT_S, self.send_heartbeats)
 
 
-def _live(name: str, main: Main, ends: _Ends, close: Callable[[], None]) -> NoReturn:
+def _run_child(name: str, main: Main, ends: _ChildPipes, close: Callable[[], None]) -> NoReturn:
     """Run as the child, and exit without unwinding the stack of the parent."""
     code = 1
     try:
@@ -139,12 +139,12 @@ def _live(name: str, main: Main, ends: _Ends, close: Callable[[], None]) -> NoRe
         close()
         with suppress(OSError):
             Path("/proc/self/comm").write_text(f"capi-{name.replace(' ', '-')}")
-        uvloop.run(_until_ordered(main, ends))
+        uvloop.run(_run_until_stopped(main, ends))
         code = 0
     except (QueueError, OSError) as error:
-        ends.say(failure=str(error))
+        ends.report(failure=str(error))
     except BaseException as error:  # noqa: BLE001 - the parent logs it; the error's own text may quote a visitor
-        ends.say(failure=f"a fault of ours: {fault(error)}")
+        ends.report(failure=f"a fault of ours: {fault(error)}")
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
@@ -152,7 +152,7 @@ def _live(name: str, main: Main, ends: _Ends, close: Callable[[], None]) -> NoRe
         os._exit(code)
 
 
-async def _until_ordered(main: Main, ends: _Ends) -> None:
+async def _run_until_stopped(main: Main, ends: _ChildPipes) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def ordered() -> None:
@@ -160,8 +160,8 @@ async def _until_ordered(main: Main, ends: _Ends) -> None:
         stop.set()
 
     def ready(address: str) -> None:
-        ends.say(ready=address)
-        ends.live_on()
+        ends.report(ready=address)
+        ends.send_heartbeats()
         # Objects made so far stay for good; a garbage collection of them would hold up all requests for 20 ms.
         gc.freeze()
 

@@ -16,7 +16,7 @@ from socket import socket
 from types import FrameType
 from typing import NamedTuple
 
-from proxy.workers.child import BEAT_S, Child, Main, close_all, forked
+from proxy.workers.child import BEAT_S, Child, Main, close_all, fork_child
 from proxy.workers.supervised import Supervised
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Parent:
 
     def _fork(self, place: Supervised) -> Child:
         close = partial(self._close_in_child, place)
-        place.child = child = forked(place.name, place.main, stops_at_term=place is not self._back, close=close)
+        place.child = child = fork_child(place.name, place.main, stops_at_term=place is not self._back, close=close)
         return child
 
     def _close_in_child(self, mine: Supervised) -> None:
@@ -159,7 +159,7 @@ class Parent:
                     self._take_end(place, place.child, os.waitstatus_to_exitcode(status))
 
     def _take_end(self, place: Supervised, child: Child, code: int) -> None:
-        child.forget()
+        child.close_pipes()
         place.child = None
         why = child.failure or (f"killed by signal {-code}" if code < 0 else f"exit code {code}")
         if self._is_stopping:
@@ -196,14 +196,14 @@ class Parent:
                 self._disorder = f"{place.name} did not stop within {seconds:.0f} s and was killed"
                 os.kill(place.child.pid, signal.SIGKILL)
                 os.waitpid(place.child.pid, 0)
-                place.child.forget()
+                place.child.close_pipes()
                 place.child = None
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """Handle signals until the context ends; each wakes ``_wait``."""
         self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        before = {number: signal.signal(number, self._hear) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, self._on_stop_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._bell[1], warn_on_full_buffer=False)
         try:
@@ -214,5 +214,5 @@ class Parent:
                 signal.signal(number, handler)
             close_all(self._bell)
 
-    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_stop_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._is_stopping = True

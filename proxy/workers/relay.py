@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable
 
 from proxy.model.condition import ConditionCode
-from proxy.queue.remote.messages import Cleared, Counted, FrontReport, Reported
+from proxy.queue.remote.messages import ConditionEnd, ConditionReport, CounterChange, FrontReport
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
 
@@ -21,14 +21,14 @@ class FrontConditions(Conditions):
 
     def __init__(self, now: Callable[[], int]) -> None:
         super().__init__(now, say=lambda _line: None)
-        self._lasting: dict[tuple[ConditionCode, str], Reported] = {}
-        self.news: dict[tuple[ConditionCode, str], Reported | Cleared] = {}
+        self._lasting: dict[tuple[ConditionCode, str], ConditionReport] = {}
+        self.news: dict[tuple[ConditionCode, str], ConditionReport | ConditionEnd] = {}
         """Reported and cleared conditions that the back does not know yet."""
 
     def report(self, code: ConditionCode, subject: str = "", detail: str = "", *, lasts_ms: int | None = None) -> None:
         """See ``Conditions``."""
         super().report(code, subject, detail, lasts_ms=lasts_ms)
-        reported = Reported(code, subject, detail, lasts_ms)
+        reported = ConditionReport(code, subject, detail, lasts_ms)
         if code == _OF_THE_BACK or self._lasting.get((code, subject)) == reported:
             return
         if lasts_ms is None:
@@ -39,13 +39,13 @@ class FrontConditions(Conditions):
         """See ``Conditions``."""
         super().clear(code, subject)
         if self._lasting.pop((code, subject), None):
-            self._add(Cleared(code, subject))
+            self._add(ConditionEnd(code, subject))
 
     def renew(self) -> None:
         """Report lasting conditions again, since the back may have been restarted."""
         self.news.update(self._lasting)
 
-    def _add(self, news: Reported | Cleared) -> None:
+    def _add(self, news: ConditionReport | ConditionEnd) -> None:
         key = (news.code, news.subject)
         if key in self.news or len(self.news) < _MOST_NEWS:
             self.news[key] = news
@@ -60,27 +60,29 @@ class FrontReports:
         self._life = secrets.token_bytes(8)
         self._told: dict[tuple[str, tuple[str, ...]], float] = {}
         self._telling = dict(self._told)
-        self._told_news: dict[tuple[ConditionCode, str], Reported | Cleared] = {}
+        self._told_news: dict[tuple[ConditionCode, str], ConditionReport | ConditionEnd] = {}
 
     def report(self, lost_notes: int) -> FrontReport | None:
         """See ``ReportSource``."""
         self._telling = self._metrics.counters.counts() | {(LOST_NOTES, ()): lost_notes}
         self._told_news = dict(self._conditions.news)
         spans = [(key, self._told.get(key, 0), now) for key, now in self._telling.items()]
-        counted = tuple(Counted(*key, since, now) for key, since, now in spans if now != since)
+        counted = tuple(CounterChange(*key, since, now) for key, since, now in spans if now != since)
         news = self._told_news.values()
         if not counted and not news:
             return None
-        reported = tuple(each for each in news if isinstance(each, Reported))
-        return FrontReport(self._life, counted, reported, tuple(each for each in news if isinstance(each, Cleared)))
+        reported = tuple(each for each in news if isinstance(each, ConditionReport))
+        return FrontReport(
+            self._life, counted, reported, tuple(each for each in news if isinstance(each, ConditionEnd))
+        )
 
-    def answered(self) -> None:
+    def on_answered(self) -> None:
         """Note that the back has received the last report."""
         self._told = self._telling
         for key, news in self._told_news.items():
             if self._conditions.news.get(key) is news:
                 del self._conditions.news[key]
 
-    def renew(self) -> None:
+    def on_new_back(self) -> None:
         """Report lasting conditions again: the back may have been restarted, and then knows none."""
         self._conditions.renew()

@@ -5,15 +5,15 @@ import gc
 from collections.abc import Callable
 from functools import partial
 
-from proxy.app import stopped_or_broken
+from proxy.app import wait_until_stopped
 from proxy.config.load import Config
-from proxy.installation import locked, require_c_parser
+from proxy.installation import lock_installation, require_c_parser
 from proxy.rules import tables
-from proxy.workers.back import back
+from proxy.workers.back import run_back
 from proxy.workers.child import Ready
-from proxy.workers.front import front
+from proxy.workers.front import run_front
 from proxy.workers.parent import Parent, Started
-from proxy.workers.shared import Seat, Shared, shared_by
+from proxy.workers.shared import FrontResources, Shared, make_shared
 from proxy.workers.sockets import listening_sockets
 
 
@@ -32,21 +32,23 @@ def run(config: Config, announce: Callable[[Started], None]) -> None:
     """
     require_c_parser()
     tables.prepare()
-    with locked(config) as installation:
-        shared = shared_by(installation)
+    with lock_installation(config) as installation:
+        shared = make_shared(installation)
         sockets = listening_sockets(config.settings.server.listen, shared.fronts)
         gc.freeze()  # so that garbage collection in a child does not copy memory that it shares with the parent
-        fronts = [(partial(_front, Seat(shared, number, each)), each) for number, each in enumerate(sockets, 1)]
+        fronts = [
+            (partial(_front, FrontResources(shared, number, each)), each) for number, each in enumerate(sockets, 1)
+        ]
         Parent(partial(_back, shared), fronts).run(announce)
 
 
-async def _front(seat: Seat, stop: asyncio.Event, ready: Ready) -> None:
-    async with front(seat) as address:
+async def _front(resources: FrontResources, stop: asyncio.Event, ready: Ready) -> None:
+    async with run_front(resources) as address:
         ready(f"http://{address.authority}")
         await stop.wait()
 
 
 async def _back(shared: Shared, stop: asyncio.Event, ready: Ready) -> None:
-    async with back(shared) as running:
+    async with run_back(shared) as running:
         ready(f"http://{running.operator.authority}")
-        await stopped_or_broken(stop, running.broken)
+        await wait_until_stopped(stop, running.broken)

@@ -29,7 +29,7 @@ class Shared:
         return self.installation.settings.server.workers
 
 
-def shared_by(installation: Installation) -> Shared:
+def make_shared(installation: Installation) -> Shared:
     """Return what the processes of an installation share.
 
     Raises:
@@ -40,7 +40,7 @@ def shared_by(installation: Installation) -> Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class FrontResources:
     """What one front gets from the parent."""
 
     shared: Shared

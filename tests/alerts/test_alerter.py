@@ -74,7 +74,7 @@ class Stage:
         await self.alerter.tick()
         if done:
             for post in self.alerter.posts:
-                await post.done()
+                await post.wait_until_idle()
 
 
 @asynccontextmanager
@@ -161,7 +161,7 @@ async def test_a_receiver_that_hangs_delays_no_other(tmp_path: Path) -> None:
         hanging.hangs = True
         made.board.report("pixel_paused", "55")
         await made.pass_time(10, done=False)
-        await made.alerter.posts[1].done()
+        await made.alerter.posts[1].wait_until_idle()
         made.board.clear("pixel_paused", "55")
         await made.pass_time(10, done=False)
         await until(lambda: len(good.bodies) == 2 and hanging.asked == 1, what="two messages")

@@ -13,7 +13,7 @@ SOON = {"after_seconds": 0, "failing_after_seconds": 0, "clear_seconds": 0}
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.alerts.alerter.EVERY_S", 0.05)
-    monkeypatch.setattr("proxy.alerts.post.BETWEEN_MS", 0)
+    monkeypatch.setattr("proxy.alerts.post.LEAST_INTERVAL_MS", 0)
     monkeypatch.setattr("proxy.alerts.book._AFTER_START_MS", 0)
 
 

@@ -32,13 +32,13 @@ class Reader:
 
     def see(self, *conditions: Condition, after: int = 0) -> "Reader":
         self.now += after
-        self.book.look(conditions, self.now)
+        self.book.update(conditions, self.now)
         return self
 
     def read(self) -> dict[str, list[str]]:
         """Return the news for the receiver by part, and mark them as heard."""
         news = self.book.news("hook", self.now)
-        self.book.heard("hook", news, self.now)
+        self.book.note_taken("hook", news, self.now)
         return told(news)
 
     def restart(self, **settings: Any) -> None:
@@ -191,7 +191,7 @@ def test_what_changes_while_a_message_is_on_its_way_is_not_lost() -> None:
     reader = Reader.new().see(PAUSED).see(PAUSED, after=MINUTE)
     on_its_way = reader.book.news("hook", reader.now)
     reader.see(after=1).see(after=5 * MINUTE)
-    reader.book.heard("hook", on_its_way, reader.now)
+    reader.book.note_taken("hook", on_its_way, reader.now)
 
     assert told(on_its_way) == {"began": ["pixel_paused 55"]}
     assert [reader.read(), reader.read()] == [{"over": ["pixel_paused 55"]}, {}]

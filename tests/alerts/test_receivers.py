@@ -14,7 +14,7 @@ from proxy.alerts import receivers
 from proxy.alerts.book import News
 from proxy.alerts.message import AlertSender, Message, alert_message, check_message, text_of
 from proxy.alerts.receivers import HookReceiver, MailReceiver
-from proxy.alerts.state import Alert, ToldAlert, seen
+from proxy.alerts.state import Alert, ToldAlert, new_alert
 from proxy.config.alerts import AlertHook, AlertMail
 from proxy.model.condition import Condition, ConditionCode
 from proxy.model.condition_advice import ADVICE
@@ -24,7 +24,7 @@ HOSTILE = "<!channel> @everyone [here](https://evil.example)\r\nBcc: x@evil.exam
 
 
 def alert(code: ConditionCode, subject: str = "", detail: str = "") -> Alert:
-    return seen(Condition(code, subject, detail, NOON - 3_600_000), NOON)
+    return new_alert(Condition(code, subject, detail, NOON - 3_600_000), NOON)
 
 
 def message(*began: Alert, over: tuple[Alert, ...] = ()) -> Message:
@@ -158,7 +158,7 @@ async def test_a_receiver_that_cannot_be_reached_is_named_without_its_secret(cap
 
 async def test_a_receiver_that_hangs_is_given_up(slack: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     """A receiver that accepts the request but does not answer is given up after a fixed time."""
-    monkeypatch.setattr(receivers, "SECONDS", 0.2)
+    monkeypatch.setattr(receivers, "TIMEOUT_S", 0.2)
     slack.hangs = True
 
     assert (await receiver(slack).send(message(PAUSED))).text == "no answer within 0 s"
@@ -256,7 +256,7 @@ async def test_a_connection_that_fails_is_told_in_words(tmp_path: Path) -> None:
 
 async def test_a_mail_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that accepts the connection but sends no greeting is given up after a fixed time."""
-    monkeypatch.setattr(receivers, "SECONDS", 0.2)
+    monkeypatch.setattr(receivers, "TIMEOUT_S", 0.2)
     async with hook() as silent:  # waits for a request, as a mail client waits for a greeting
         port = int(silent.url.split(":")[2].split("/")[0])
         answer = await MailReceiver(mail(port, security="none")).send(message(PAUSED))

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from proxy.backfill.claims import Claim, Line, NotSent, Wishes
+from proxy.backfill.claims import Claim, FileOptions, Line, NotSent
 from proxy.backfill.source import Source
 
 NOW = 1_800_000_000
@@ -54,7 +54,7 @@ def claims_of(
     content: bytes, name: str = "events.csv", encoding: str = "utf-8", **wishes: object
 ) -> list[Claim | NotSent]:
     """Return the claims of a file, or why a part is not sent."""
-    return list(Source.of(name, lines_of(content), encoding, Wishes(**wishes)).claims)  # type: ignore[arg-type]
+    return list(Source.of(name, lines_of(content), encoding, FileOptions(**wishes)).claims)  # type: ignore[arg-type]
 
 
 def events_of(content: bytes, name: str = "events.csv", encoding: str = "utf-8", **wishes: object) -> list[Any]:

@@ -9,9 +9,9 @@ from backfill_samples import NOW, claims_of, events_of, jsonl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.backfill.claims import Claim, LeftOut, NotSent, Wishes
+from proxy.backfill.claims import Claim, FileOptions, LeftOut, NotSent
 from proxy.backfill.ids import Namer, Occurrences
-from proxy.backfill.judge import Ready, judged, without_done
+from proxy.backfill.judge import Ready, judge_claims, skip_done
 from proxy.backfill.progress import Progress, read_progress
 from proxy.backfill.report import Report
 from proxy.model.server_request import RequestFields
@@ -27,7 +27,7 @@ LEAD: dict[str, Any] = {
 
 def _judged(*events: object, **wishes: Any) -> list[Ready | NotSent]:
     claims = claims_of(jsonl(*events), "events.jsonl")
-    return list(judged(claims, Namer("shop"), Wishes(**wishes), NOW))
+    return list(judge_claims(claims, Namer("shop"), FileOptions(**wishes), NOW))
 
 
 def _ids(*events: object) -> list[str]:
@@ -106,7 +106,7 @@ MEMBERS = st.dictionaries(st.sampled_from([*LEAD, "data", "event_id", "custom_da
 def test_no_line_is_too_odd(values: list[Any], noise: bytes) -> None:
     """Whatever a file contains, each line's events are ready or refused, and nothing raises."""
     content = b"".join(orjson.dumps(value, default=str) + b"\n" for value in values if _is_json(value)) + noise
-    for item in judged(claims_of(b" \n{}\n" + content, "events.jsonl"), Namer("shop"), Wishes(), NOW):
+    for item in judge_claims(claims_of(b" \n{}\n" + content, "events.jsonl"), Namer("shop"), FileOptions(), NOW):
         assert isinstance(item, NotSent) or orjson.dumps(dict(item.event))
 
 
@@ -150,7 +150,7 @@ def test_an_id_does_not_depend_on_the_day() -> None:
     old = {**LEAD, "event_time": NOW - 6 * DAY}
 
     def ids(now: int) -> list[str]:
-        items = judged(claims_of(jsonl(old, old, LEAD), "events.jsonl"), Namer("shop"), Wishes(), now)
+        items = judge_claims(claims_of(jsonl(old, old, LEAD), "events.jsonl"), Namer("shop"), FileOptions(), now)
         return [item.event["event_id"] for item in items if isinstance(item, Ready)]
 
     assert len(ids(NOW)) == 3
@@ -166,7 +166,7 @@ def test_what_is_done_is_only_named(events: list[Any], data: st.DataObject) -> N
     done = data.draw(st.sampled_from([0, *(claim.end for claim in claims)]))
     namer = Namer("shop")
 
-    left = list(judged(without_done(claims, namer, done), namer, Wishes(), NOW))
+    left = list(judge_claims(skip_done(claims, namer, done), namer, FileOptions(), NOW))
 
     assert [item.end for item in left] == [claim.end for claim in claims]
     assert not any(isinstance(item, Ready) for item in left if item.end <= done)
@@ -178,7 +178,7 @@ def test_occurrences_are_counted_exactly(keys: list[int]) -> None:
     """Each content is numbered by how often it has occurred so far."""
     counter = Occurrences()
 
-    numbers = [counter.next(key.to_bytes(1) * 8) for key in keys]
+    numbers = [counter.count(key.to_bytes(1) * 8) for key in keys]
 
     assert numbers == [keys[: index + 1].count(key) for index, key in enumerate(keys)]
 
@@ -188,8 +188,8 @@ def test_occurrences_of_very_many() -> None:
     counter = Occurrences()
     digests = [(7919 * number).to_bytes(8, "little") for number in range(2, 40_000, 2)]
 
-    assert {counter.next(digest) for digest in digests} == {1}
-    assert {counter.next(digest) for digest in digests} == {2}
+    assert {counter.count(digest) for digest in digests} == {1}
+    assert {counter.count(digest) for digest in digests} == {2}
 
 
 # -- what can be sent

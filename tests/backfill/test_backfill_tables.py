@@ -7,8 +7,8 @@ from backfill_samples import SHOPIFY, WOOCOMMERCE, claims_of, events_of, lines_o
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.backfill.claims import Claim, LeftOut, NotSent, UnreadableFileError, Wishes
-from proxy.backfill.source import Source, wished_columns, wished_constants
+from proxy.backfill.claims import Claim, FileOptions, LeftOut, NotSent, UnreadableFileError
+from proxy.backfill.source import Source, parse_columns, parse_constants
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FLAT = b"event_name,event_time,event_id,custom_value,custom_currency,user_email,user_phone,custom_colour,shelf\n"
@@ -17,7 +17,7 @@ LEAD = b"Lead,1799990000,e-1,12.50,EUR,rose@plants.example,'+4922155,red,A\n"
 
 def test_a_flat_file() -> None:
     """Each row is an event; prefixes of column names say where values belong, and unknown columns are listed."""
-    source = Source.of("events.csv", lines_of(FLAT + LEAD), "utf-8", Wishes())
+    source = Source.of("events.csv", lines_of(FLAT + LEAD), "utf-8", FileOptions())
 
     assert [claim.event for claim in source.claims if isinstance(claim, Claim)] == [
         {
@@ -202,8 +202,8 @@ def test_moments(cell: str, zone: ZoneInfo | None, expected: int | str) -> None:
 def test_columns_of_other_names() -> None:
     """A column can be mapped to a field, left out, or completed by a constant."""
     content = b"Kunde,Netto,Brutto,Notiz,value\na@plants.example,10.00,11.90,x,99.00\n"
-    columns = wished_columns(["Kunde=email", "Brutto=value", "value=", "Notiz=custom_data.note"])
-    constants = wished_constants(["currency=EUR", "custom_data.source=till", "event_name=Purchase", "value=1"])
+    columns = parse_columns(["Kunde=email", "Brutto=value", "value=", "Notiz=custom_data.note"])
+    constants = parse_constants(["currency=EUR", "custom_data.source=till", "event_name=Purchase", "value=1"])
 
     (event,) = events_of(content, columns=columns, constants=constants)
 
@@ -217,7 +217,7 @@ def test_columns_of_other_names() -> None:
 def test_columns_in_any_alphabet() -> None:
     """Columns whose names have no Latin letter, or no letter at all, can be mapped, however accents are encoded."""
     content = "Почта,Сумма,%,Préfixe\na@plants.example,10.00,5,x\n".encode()
-    columns = wished_columns(["Почта=email", "Сумма=value", "%=custom_data.part", "Pre\u0301fixe=custom_data.pre"])
+    columns = parse_columns(["Почта=email", "Сумма=value", "%=custom_data.part", "Pre\u0301fixe=custom_data.pre"])
 
     (event,) = events_of(content, columns=columns)
 
@@ -231,14 +231,14 @@ def test_columns_in_any_alphabet() -> None:
 def test_a_wish_that_cannot_be(text: str) -> None:
     """A text that is no mapping is refused, and the reason repeats it."""
     with pytest.raises(ValueError, match="is not like"):
-        wished_columns([text])
+        parse_columns([text])
 
 
 @pytest.mark.parametrize("text", ["", "=", "EUR", "currency=", "nowhere=1"])
 def test_a_constant_that_cannot_be(text: str) -> None:
     """A text that is no constant is refused, and the reason repeats it."""
     with pytest.raises(ValueError, match="is not like"):
-        wished_constants([text])
+        parse_constants([text])
 
 
 UNREADABLE = [
@@ -265,7 +265,7 @@ def test_a_file_of_another_kind(name: str, content: bytes, why: str) -> None:
 def test_a_column_that_is_not_there() -> None:
     """A mapping of a column that the file lacks is refused, and the file's columns are listed."""
     with pytest.raises(UnreadableFileError, match="no column total; there are event_name, Sum"):
-        claims_of(b"event_name,Sum\n", columns=wished_columns(["Total=value"]))
+        claims_of(b"event_name,Sum\n", columns=parse_columns(["Total=value"]))
 
 
 def test_bad_rows_leave_their_neighbours_alone() -> None:

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, ConsoleMessage, Error, Locator, Page, 
 from polling import until
 from servers import served
 
-from proxy.app import Running, running
+from proxy.app import Running, run_proxy
 from proxy.config import load
 from proxy.queue.contract import MOST_IDS
 from proxy.simulator.graph.app import make_app
@@ -191,7 +191,7 @@ async def open_office(directory: Path, token_days: int = 60, **server: Any) -> A
     """
     async with AsyncExitStack() as stack:
         graph = await stack.enter_async_context(served(_graph(token_days)))
-        proxy = await stack.enter_async_context(running(configuration(directory, graph, **server)))
+        proxy = await stack.enter_async_context(run_proxy(configuration(directory, graph, **server)))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         yield Office(http, proxy, graph)
 

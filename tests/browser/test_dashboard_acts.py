@@ -12,7 +12,7 @@ from dashboard import OTHER, PIXEL, Desk, Office, configuration, open_office
 from playwright.async_api import Browser, BrowserContext, expect
 from servers import served
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.simulator.graph.app import make_app
 
 
@@ -186,7 +186,7 @@ async def test_a_proxy_that_is_down_is_said_to_be_down(single: BrowserContext, t
     """When the proxy stops, the page says since when, keeps what it had shown, and recovers without a reload."""
     page = await single.new_page()
     async with served(make_app()) as graph, aiohttp.ClientSession() as http:
-        async with running(configuration(tmp_path, graph)) as proxy:
+        async with run_proxy(configuration(tmp_path, graph)) as proxy:
             desk = Desk(page, Office(http, proxy, graph))
             await desk.office.send({"name": "Lead", "id": "kept"})
             await desk.office.ended("kept")
@@ -195,7 +195,7 @@ async def test_a_proxy_that_is_down_is_said_to_be_down(single: BrowserContext, t
         await expect(page.locator("#banner")).to_contain_text(re.compile(r"does not answer since \d\d:\d\d:\d\d"))
         await expect(desk.row("kept")).to_have_count(1)
         operator = f"127.0.0.1:{proxy.operator.port}"
-        async with running(configuration(tmp_path, graph, operator_listen=operator)):
+        async with run_proxy(configuration(tmp_path, graph, operator_listen=operator)):
             await expect(page.locator("#banner")).to_contain_text("Ready")
             await desk.live()
             await page.close()

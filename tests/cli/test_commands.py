@@ -20,9 +20,9 @@ from machine import ROOT, free_port
 from servers import served
 from support import SECRET, until
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.cli import commands
-from proxy.cli.terminal import Lines, printable
+from proxy.cli.terminal import PrintableFormatter, printable
 from proxy.config import load
 from proxy.config.address import address_of
 from proxy.model.ledger import Status
@@ -163,7 +163,7 @@ def test_what_steers_a_terminal_is_written_out(text: str, printed: str) -> None:
 def test_the_log_holds_no_escapes_and_one_line_for_each_message() -> None:
     """Text of Meta or a stranger is logged with its control characters escaped, as one line."""
     entry = logging.LogRecord("proxy", logging.WARNING, __file__, 1, "token: %s", (ESCAPES,), None)
-    line = Lines("%(name)s: %(message)s").format(entry)
+    line = PrintableFormatter("%(name)s: %(message)s").format(entry)
 
     assert line.startswith("proxy: token: \\u001b]0;owned")
     assert line.isprintable()
@@ -250,7 +250,7 @@ async def test_a_password_changed_under_a_running_proxy_is_named(tmp_path: Path)
     )
     port = free_port()
     first = config_file(tmp_path / "first.toml", text.format(port, "the password of the start"))
-    async with running(load.load(Path(first), {})):
+    async with run_proxy(load.load(Path(first), {})):
         right = await invoke_beside("events", "--config", first)
         wrong = await invoke_beside(
             "events", "--config", config_file(tmp_path / "second.toml", text.format(port, "another"))

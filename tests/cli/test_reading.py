@@ -20,7 +20,7 @@ from machine import ROOT, SECRET, free_port
 from servers import served
 from support import PIXEL, record
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.cli.commands import main
 from proxy.cli.local_client import LocalClient
 from proxy.cli.remote_client import RemoteClient
@@ -242,7 +242,7 @@ async def _beside(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pat
     path = config_file(directory, 'operator_password = "env:THE_PASSWORD"')
     (directory / "not").mkdir()
     (directory / "not" / "here").write_text("an app's secret")
-    async with running(load.load(Path(path), {**HERE, "THE_PASSWORD": "a long password of the owner"})):
+    async with run_proxy(load.load(Path(path), {**HERE, "THE_PASSWORD": "a long password of the owner"})):
         (directory / "not" / "here").unlink()
         yield directory
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import served
 
-from proxy.backfill.batches import MOST_EVENTS, EventBatch, Reached, batches, remaining
+from proxy.backfill.batches import MOST_EVENTS, EventBatch, FilePosition, batches, remaining
 from proxy.backfill.claims import NotSent
 from proxy.backfill.judge import Ready
 from proxy.backfill.progress import Progress
@@ -53,7 +53,7 @@ async def _desk() -> AsyncIterator[Desk]:
 
 def _batch(*ids: str) -> EventBatch:
     events = tuple(b'{"event_id":"%s"}' % name.encode() for name in ids)
-    return EventBatch(tuple(range(10, 10 + len(ids))), events, NO_FIELDS, Reached())
+    return EventBatch(tuple(range(10, 10 + len(ids))), events, NO_FIELDS, FilePosition())
 
 
 def _json(status: int, **body: Any) -> web.Response:
@@ -174,6 +174,6 @@ def test_batches_are_bounded() -> None:
     large = [Ready(1, 1, {"x": "y" * (1 << 20)}, 0, "", NO_FIELDS)] * 9
 
     def sizes(items: list[Ready]) -> list[int]:
-        return [len(batch.events) for batch in batches(((item, Reached()) for item in items), NO_FIELDS)]
+        return [len(batch.events) for batch in batches(((item, FilePosition()) for item in items), NO_FIELDS)]
 
     assert (sizes(many), sizes(large)) == ([1000, 1000, 500], [3, 3, 3])

@@ -18,7 +18,7 @@ from real_servers import PREFIX, ServerSetup, caddy, haproxy, nginx, program_pat
 from servers import served, simulator
 from support import ORIGIN, USER_AGENT, Installation, get_json, page_views, raw_config
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.cli import web_servers
 from proxy.cli.web_servers import Location
 from proxy.config import load
@@ -182,7 +182,7 @@ class Visit:
 @pytest.fixture(name="open_to_meta")
 def _open_to_meta(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Treat loopback addresses as public ones, so that they are sent as visitors' addresses are."""
-    monkeypatch.setattr(client_address, "_NOBODYS", client_address.Networks())
+    monkeypatch.setattr(client_address, "_NON_PUBLIC", client_address.Networks())
     client_address._remembered.cache_clear()
     yield
     client_address._remembered.cache_clear()
@@ -202,7 +202,7 @@ async def test_the_printed_rule_works_beside_what_sites_usually_have(
     async with simulator() as graph, served(site_of_pages()) as site, aiohttp.ClientSession() as session:
         raw["graph"]["url"] = graph
         loaded = load.parse(raw, {}, base=tmp_path)
-        async with running(loaded) as proxy:
+        async with run_proxy(loaded) as proxy:
             setup = ServerSetup(tmp_path, free_port(), proxy.public.authority, site)
             async with started(setup, front.run(setup)):
                 visit = Visit(setup, front)

@@ -17,8 +17,8 @@ PIXELS = ("1001", "1002", "1003")
 _AWAY = re.compile(r'^capi_proxy_conditions\{code="database"\} (\S+)$', re.MULTILINE)
 # The real program, except that it never waits long for a database that was away again and again.
 _IMPATIENT = """
-from proxy.queue.postgres import comeback
-comeback._MOST_HOLD_S = 0.3
+from proxy.queue.postgres import reconnector
+reconnector._MOST_HOLD_S = 0.3
 from proxy.cli.commands import main
 main()
 """

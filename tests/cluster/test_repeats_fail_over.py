@@ -52,7 +52,7 @@ async def _proxies(servers: Trio) -> AsyncIterator[list[SharedAppends]]:
     databases = [make_database(servers.address(client), Sealer(SECRET), commit_timeout=_LIMIT_S) for client in (0, 1)]
     for database in databases:
         await database.start(patience=_PATIENT_S)
-        assert database.here, database.why_away
+        assert database.is_here, database.why_away
     yield [_appends(database) for database in databases]
     for database in databases:
         await database.close()

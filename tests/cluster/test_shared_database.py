@@ -37,7 +37,7 @@ async def _servers(running: Trio) -> AsyncIterator[Trio]:
 async def _database(servers: Trio) -> AsyncIterator[Database]:
     made = make_database(servers.address(0), Sealer(SECRET))
     await made.start(patience=_PATIENT_S)
-    assert made.here, made.why_away
+    assert made.is_here, made.why_away
     await made.run(Role.BOOKS, "CREATE TABLE IF NOT EXISTS kept(number int)")
     await made.run(Role.BOOKS, "DELETE FROM kept")
     yield made
@@ -86,7 +86,7 @@ async def test_a_statement_without_answer_is_left_running(servers: Trio, databas
 
     assert (taken, is_waiting, seen) == (False, True, [])
     await until(_has(servers.primary, 1), what="the commit")
-    await until(lambda: database.here, what="the database")
+    await until(lambda: database.is_here, what="the database")
 
 
 @pytest.mark.parametrize("hears", [True, False], ids=["heard", "unheard"])
@@ -95,7 +95,7 @@ async def test_a_cancelled_wait_is_no_success(
 ) -> None:
     """If someone cancels the wait for a standby, the server reports success, and a fail-over loses the row."""
     if not hears:
-        monkeypatch.setattr(Session, "_hear", lambda *_: None)
+        monkeypatch.setattr(Session, "_on_server_message", lambda *_: None)
         await _reconnect(servers, database)
     servers.feeds[servers.primary.name].cut()
     insert = asyncio.create_task(_insert(database, 2, _PATIENT_S))
@@ -110,8 +110,8 @@ async def test_a_cancelled_wait_is_no_success(
 
 async def _reconnect(servers: Trio, database: Database) -> None:
     """Make the database connect again, so that its sessions use the patched listener."""
-    database.leave("a test wants other connections")
-    await until(lambda: database.here, what="the database")
+    database.mark_away("a test wants other connections")
+    await until(lambda: database.is_here, what="the database")
     await servers.attached(servers.standbys)
 
 
@@ -120,7 +120,7 @@ async def test_it_follows_a_promotion(servers: Trio, database: Database) -> None
     assert await _insert(database, 3, _PATIENT_S)
     await _fail_over(servers)
     await _insert(database, 4)
-    await until(lambda: database.here, what="the database")
+    await until(lambda: database.is_here, what="the database")
 
     assert await _insert(database, 5, _PATIENT_S)
     assert {3, 5} <= set(await _kept(servers.primary))
@@ -132,11 +132,11 @@ async def test_it_asks_no_stale_primary(
 ) -> None:
     """A former primary that was made to take writes alone is not used, even if no other server can be reached."""
     if not newest:
-        monkeypatch.setattr(hosts, "best_of", _first_writable)
+        monkeypatch.setattr(hosts, "primary_index", _first_writable)
     stale = servers.primary
     await _fail_over(servers)
     await _insert(database, 6)
-    await until(lambda: database.here, what="the promoted server")
+    await until(lambda: database.is_here, what="the promoted server")
     await stale.start()
     await stale.run("ALTER SYSTEM SET synchronous_standby_names = ''")
     await stale.value("SELECT pg_reload_conf()")
@@ -161,5 +161,5 @@ def _cut_off_all_but(servers: Trio, node: Node) -> None:
 
 async def _settled(database: Database) -> str:
     """Wait until the database is found, or reported as stale; return that report, empty if it is found."""
-    await until(lambda: database.here or "left by a fail-over" in database.why_away, what="a look at the servers")
-    return "" if database.here else database.why_away
+    await until(lambda: database.is_here or "left by a fail-over" in database.why_away, what="a look at the servers")
+    return "" if database.is_here else database.why_away

@@ -9,7 +9,7 @@ from proxy.config.hosts import ascii_host
 from proxy.config.load import parse
 from proxy.config.problems import ConfigError
 from proxy.config.schema import Site
-from proxy.rules.request.sites import belongs, host_of, place, registrable
+from proxy.rules.request.sites import belongs, cookie_scope_between, host_of, registrable
 
 
 def site(*domains: str) -> Site:
@@ -46,13 +46,16 @@ def test_two_hosts_that_look_alike_stay_two() -> None:
     """``strasse.de`` is not taken for ``straße.de``."""
     assert not belongs(site("straße.de"), host_of("https://strasse.de"))
     assert not belongs(site("strasse.de"), host_of("https://xn--strae-oqa.de"))
-    assert not place("xn--strae-oqa.de", "strasse.de", secure=True).at_home
+    assert not cookie_scope_between("xn--strae-oqa.de", "strasse.de", secure=True).at_home
 
 
 def test_the_registrable_domain_is_the_browsers_too() -> None:
     """Cookies are set on the domain in the form that browsers use."""
     assert registrable(host_of("https://www.straße.de")) == "xn--strae-oqa.de"
-    assert place(host_of("t.straße.de"), host_of("https://www.straße.de/p"), secure=True).domain == "xn--strae-oqa.de"
+    assert (
+        cookie_scope_between(host_of("t.straße.de"), host_of("https://www.straße.de/p"), secure=True).domain
+        == "xn--strae-oqa.de"
+    )
 
 
 def test_no_public_suffix_is_written_differently() -> None:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from servers import stand_in
 from support import PIXEL, SECRET, TOKEN, get_json, installation, page_views, raw_config, record, until
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 from proxy.config.schema import GraphSettings, Pixel, QueueSettings, RetentionSettings
 from proxy.delivery.client import GraphClient, graph_session
@@ -60,7 +60,7 @@ async def before(directory: Path, answer: Handler) -> AsyncIterator[tuple[aiohtt
         graph = await stack.enter_async_context(stand_in(app))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         loaded = load.parse(raw_config(graph, directory / "data"), {}, base=directory)
-        proxy = await stack.enter_async_context(running(loaded))
+        proxy = await stack.enter_async_context(run_proxy(loaded))
         yield session, f"http://{proxy.operator.host}:{proxy.operator.port}"
 
 
@@ -232,7 +232,7 @@ async def test_old_events_of_paused_and_removed_pixels_become_dead_letters(tmp_p
 
         assert queue.stats().waiting == {PIXEL: 1, "gone": 1}
         assert queue.stats().dead == 3001
-        assert {letter.reason for letter in await queue.dead(Filter(limit=4000))} == {"too_old"}
+        assert {letter.reason for letter in await queue.dead_letters(Filter(limit=4000))} == {"too_old"}
         text = metrics.render(queue.stats()).decode()
     assert f'capi_proxy_finished_events_total{{pixel="{PIXEL}",status="dead"}} 3000.0' in text
 

@@ -333,7 +333,7 @@ async def test_fresh_events_gather_while_few_wait(monkeypatch: pytest.MonkeyPatc
 
     queue, graph = Together(full=0), Moody()
     the_lane = lane(queue, graph)
-    monkeypatch.setattr(the_lane, "_rest", rest)
+    monkeypatch.setattr(the_lane, "_sleep_interruptibly", rest)
     running = asyncio.create_task(the_lane.run())
 
     async def rested() -> bool:

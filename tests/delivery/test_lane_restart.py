@@ -14,7 +14,7 @@ from lane_rig import opened
 from servers import stand_in
 from support import PIXEL, TOKEN, get_json, raw_config, record, until
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 from proxy.config.schema import Pixel
 from proxy.delivery import pace
@@ -51,7 +51,7 @@ async def started(directory: Path, graph: str) -> AsyncIterator[Any]:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         loaded = load.parse(raw_config(graph, directory / "data"), {}, base=directory)
-        proxy = await stack.enter_async_context(running(loaded))
+        proxy = await stack.enter_async_context(run_proxy(loaded))
 
         async def status() -> dict[str, Any]:
             return await get_json(session, f"http://{proxy.operator.host}:{proxy.operator.port}/api/status")

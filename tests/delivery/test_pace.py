@@ -72,7 +72,7 @@ def test_the_window_widens_on_good_answers_and_halves_on_failures() -> None:
     """It grows by one request after a quick answer, shrinks by one after a slow one, and halves after a failure."""
     assert [pace.window_after(window, [0.1, 0.1]) for window in (1, 4, pace.WINDOW_MOST)] == [2, 5, pace.WINDOW_MOST]
     assert [pace.window_after(window, [0.1, 1.0]) for window in (1, 4)] == [1, 3]
-    assert [pace.narrower(window) for window in (1, 2, 7, 8)] == [1, 1, 3, 4]
+    assert [pace.narrower_window(window) for window in (1, 2, 7, 8)] == [1, 1, 3, 4]
 
 
 def test_batches_are_compared_with_their_like() -> None:
@@ -84,14 +84,14 @@ def test_batches_are_compared_with_their_like() -> None:
 @given(st.integers(1, 1000))
 def test_a_bound_is_the_next_power_of_two(events: int) -> None:
     """A bound is at least the number of events, and less than twice as large."""
-    assert events <= pace.bound(events) < 2 * events
-    assert pace.bound(events).bit_count() == 1
+    assert events <= pace.next_power_of_two(events) < 2 * events
+    assert pace.next_power_of_two(events).bit_count() == 1
 
 
 def test_refused_batches_become_small_and_taken_ones_large_again() -> None:
     """The batch halves after a refusal, down to eight, and doubles after a delivery, up to what Meta accepts."""
-    assert [pace.smaller(events) for events in (1000, 17, 9, 1)] == [500, 8, 8, 8]
-    assert [pace.larger(events) for events in (8, 500, 501, 1000)] == [16, 1000, 1000, 1000]
+    assert [pace.smaller_batch(events) for events in (1000, 17, 9, 1)] == [500, 8, 8, 8]
+    assert [pace.larger_batch(events) for events in (8, 500, 501, 1000)] == [16, 1000, 1000, 1000]
 
 
 def test_events_gather_only_while_few_wait() -> None:

@@ -119,7 +119,7 @@ async def test_no_event_rides_with_other_fields(tmp_path: Path) -> None:
             await queue.append([one])
         async with delivering(queue, _For(client)):
             await emptied(queue)
-        letters = await queue.dead(Filter())
+        letters = await queue.dead_letters(Filter())
         rows = [row async for row in queue.events(Filter(limit=1000))]
         await queue.replay([letter.id for letter in letters], not_before_s=0)
         before = len(graph.bodies)

@@ -55,7 +55,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def buried(queue: LocalQueue) -> set[str]:
-    return {letter.event_id for letter in await queue.dead(Filter(limit=1000))}
+    return {letter.event_id for letter in await queue.dead_letters(Filter(limit=1000))}
 
 
 def among(bad: set[int], graph_error: GraphError = CONTENT) -> Callable[[Record], GraphError | None]:

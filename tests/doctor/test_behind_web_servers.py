@@ -18,12 +18,12 @@ from real_servers import PREFIX, ServerSetup, caddy, haproxy, nginx, started
 from servers import served
 from support import raw_config
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.cli import web_servers
 from proxy.config import load
-from proxy.doctor import Examining, Finding, examine
+from proxy.doctor import ExaminationOptions, Finding, examine
 from proxy.doctor.catalogue import GROUP_OF
-from proxy.doctor.web.ways import Ways
+from proxy.doctor.web.network_access import NetworkAccess
 from proxy.edge.tag.build import trap_of
 from proxy.simulator.graph.app import make_app
 
@@ -202,13 +202,13 @@ async def found(case: Case, directory: Path) -> list[Finding]:
         body = f"<!doctype html><script>{trap_of(config.settings.site[0])}</script>{tag}{pixel}"
         (directory / "site").mkdir()
         (directory / "site" / "index.html").write_text(body)
-        async with running(config) as proxy, site_of_pages(body, case.headers) as site, redirecting() as plain:
+        async with run_proxy(config) as proxy, site_of_pages(body, case.headers) as site, redirecting() as plain:
             setup = ServerSetup(directory, free_port(), proxy.public.authority, site)
             async with started(setup, case.run(setup)), name_server(ZONE) as server:
                 ends = {(host, 443): ("127.0.0.1", setup.port) for host in (HOST, OWN_HOST)}
                 ends |= {(host, 80): ("127.0.0.1", plain) for host in (HOST, OWN_HOST)}
-                ways = Ways(ends, server, str(setup.certificate))
-                examined = await examine(config, Examining(ways, case.base or f"https://{HOST}", is_own=True))
+                ways = NetworkAccess(ends, server, str(setup.certificate))
+                examined = await examine(config, ExaminationOptions(ways, case.base or f"https://{HOST}", is_own=True))
     return [finding for finding in examined.findings if GROUP_OF[finding.code] in PUBLIC]
 
 
@@ -255,7 +255,7 @@ async def test_the_command_goes_the_way_of_visitors(
         tag = f'<script async src="{PREFIX}/m.js"></script><script>fbq("init", "1234567890")</script>'
         (tmp_path / "site").mkdir()
         (tmp_path / "site" / "index.html").write_text(f"<script>{trap_of(config.settings.site[0])}</script>{tag}")
-        async with running(config) as proxy, name_server(ZONE) as (address, port):
+        async with run_proxy(config) as proxy, name_server(ZONE) as (address, port):
             setup = ServerSetup(tmp_path, free_port(), proxy.public.authority, site)
             async with started(setup, run(setup)):
                 ends = [f"{HOST}:443:127.0.0.1:{setup.port}", f"{HOST}:80:127.0.0.1:{plain}"]

@@ -27,10 +27,10 @@ from proxy.cli.commands import main
 from proxy.config import load
 from proxy.config.load import Config
 from proxy.doctor import database_findings
-from proxy.doctor.database import judged
+from proxy.doctor.database import server_findings
 from proxy.doctor.database_bounds import DatabaseBounds
 from proxy.doctor.finding import Finding
-from proxy.queue.postgres.look import look
+from proxy.queue.postgres.look import inspect_servers
 from proxy.queue.postgres.server_facts import ServerFacts
 from proxy.queue.seal import Sealer
 
@@ -115,7 +115,7 @@ async def _told(
     """Return the lines that the check would print."""
     hosts = [only] if only else [servers.primary, *servers.standbys]
     url = f"postgresql://{user}@{','.join(f'127.0.0.1:{node.port}' for node in hosts)}/postgres"
-    return _lines(judged(await look(url), bounds or DatabaseBounds()))
+    return _lines(server_findings(await inspect_servers(url), bounds or DatabaseBounds()))
 
 
 def _lines(findings: Iterable[Finding]) -> list[str]:
@@ -314,9 +314,9 @@ async def test_an_old_server_is_told(pair: Cluster) -> None:
 @pytest.mark.parametrize(("ahead_s", "words"), [(3600, "3600 s behind"), (-3600, "3600 s ahead of"), (20, "")])
 async def test_a_clock_that_differs_is_told(ahead_s: float, words: str, pair: Cluster) -> None:
     """A clock that is off by half a minute causes no finding; by an hour it does, with the direction."""
-    looks = await look(_url(pair.primary), clock=lambda: time.time() + ahead_s)
+    looks = await inspect_servers(_url(pair.primary), clock=lambda: time.time() + ahead_s)
 
-    lines = _lines(judged(looks))
+    lines = _lines(server_findings(looks))
     assert [words in line for line in lines] == ([True] if words else [])
     assert _codes(lines) == (["database_clock"] if words else [])
 
@@ -327,16 +327,16 @@ def _url(node: Node, user: str = USER) -> str:
 
 async def test_a_connection_without_tls_is_told_of_other_machines(pair: Cluster) -> None:
     """A connection without TLS to another machine is found, since it shows names and ids; on this machine it is not."""
-    (facts,) = await look(_url(pair.primary))
+    (facts,) = await inspect_servers(_url(pair.primary))
     assert isinstance(facts, ServerFacts)
-    (line,) = _lines(judged([replace(facts, place="db.example:5432")]))
+    (line,) = _lines(server_findings([replace(facts, place="db.example:5432")]))
     async with _tls(pair.primary):
-        (sealed,) = await look(_url(pair.primary))
+        (sealed,) = await inspect_servers(_url(pair.primary))
     assert isinstance(sealed, ServerFacts)
 
     assert "without TLS" in line
     assert _codes([line]) == ["database_plain"]
-    assert _lines(judged([replace(sealed, place="db.example:5432")])) == []
+    assert _lines(server_findings([replace(sealed, place="db.example:5432")])) == []
 
 
 @asynccontextmanager
@@ -454,8 +454,11 @@ async def test_a_queue_of_another_secret_is_told(pair: Cluster) -> None:
     proof = Sealer(SECRET).seal(b"capi-proxy", b"meta").hex()
     async with _tables(pair, "meta(key text PRIMARY KEY, number int8, bytes bytea)"):
         await _execute(pair.primary, f"INSERT INTO capi_proxy.meta VALUES ('proof', NULL, '\\x{proof}')")
-        looks = await look(pair.url)
-    lines = [_lines(judged(looks, sealer=Sealer(secret))) for secret in (SECRET, "another secret for tests, as long")]
+        looks = await inspect_servers(pair.url)
+    lines = [
+        _lines(server_findings(looks, sealer=Sealer(secret)))
+        for secret in (SECRET, "another secret for tests, as long")
+    ]
 
     assert lines[0] == []
     assert ["FAILED: server.secret" in line for line in lines[1]] == [True]
@@ -465,11 +468,11 @@ async def test_a_queue_of_another_secret_is_told(pair: Cluster) -> None:
 async def test_a_user_who_may_not_make_tables_is_told(pair: Cluster) -> None:
     """A schema of another owner, and a database in which the user may make none, are found before the start."""
     await _execute(pair.primary, "REVOKE CREATE ON SCHEMA capi_proxy FROM few", "ALTER ROLE few CONNECTION LIMIT 20")
-    found = [await look(_url(pair.primary, "few"), schema=name) for name in ("capi_proxy", "absent")]
+    found = [await inspect_servers(_url(pair.primary, "few"), schema=name) for name in ("capi_proxy", "absent")]
     await _execute(pair.primary, "GRANT CREATE ON SCHEMA capi_proxy TO few")
-    found.append(await look(_url(pair.primary, "few")))
+    found.append(await inspect_servers(_url(pair.primary, "few")))
 
-    lines = [_lines(judged(looks)) for looks in found]
+    lines = [_lines(server_findings(looks)) for looks in found]
     assert [*map(_codes, lines)] == [["database_may_not_create"], ["database_may_not_create"], []]
     assert all("CREATE SCHEMA capi_proxy AUTHORIZATION" in line for each in lines for line in each)
 
@@ -477,7 +480,7 @@ async def test_a_user_who_may_not_make_tables_is_told(pair: Cluster) -> None:
 async def test_tables_of_another_user_are_told(pair: Cluster) -> None:
     """Tables of another user are found: write access alone does not allow the proxy to truncate or alter them."""
     async with _tables(pair, "segment(id int)"):
-        lines = _lines(judged(await look(_url(pair.primary, "plain"))))
+        lines = _lines(server_findings(await inspect_servers(_url(pair.primary, "plain"))))
 
     assert [line.startswith("FAILED") for line in lines if "belong to another user (segment)" in line] == [True]
     assert "database_foreign_tables" in _codes(lines)
@@ -533,7 +536,7 @@ async def test_a_password_is_never_told(pair: Cluster) -> None:
     await _execute(pair.primary, "ALTER ROLE plain CONNECTION LIMIT 0")
     absent = Node("absent", pair.primary.directory)
     url = f"postgresql://plain:tr0ub4dor@127.0.0.1:{pair.primary.port},127.0.0.1:{absent.port}/postgres"
-    lines = _lines(judged(await look(url)))
+    lines = _lines(server_findings(await inspect_servers(url)))
     await _execute(pair.primary, "ALTER ROLE plain CONNECTION LIMIT -1")
 
     assert len(lines) == 3

@@ -20,10 +20,10 @@ from postgres_server import Cluster, as_server, free_port, programs, wait_until_
 
 from proxy.config import load
 from proxy.config.database_url import server_urls
-from proxy.doctor.database import judged
+from proxy.doctor.database import server_findings
 from proxy.model.condition import ConditionCode
 from proxy.queue.contract import Stats
-from proxy.queue.postgres.look import look
+from proxy.queue.postgres.look import inspect_servers
 from proxy.queue.postgres.server_facts import Look, ServerFacts
 from proxy.telemetry.metrics import Metrics
 
@@ -127,7 +127,7 @@ async def _following(url: str) -> list[Look]:
     """Return what the check sees of the servers once a commit may wait for either standby."""
 
     async def all_follow() -> list[Look] | None:
-        looks = await look(url)
+        looks = await inspect_servers(url)
         return looks if any(isinstance(each, ServerFacts) and each.waited_for == 2 for each in looks) else None
 
     found: list[Look] = await until(all_follow)
@@ -143,7 +143,7 @@ async def test_the_files_make_servers_that_keep_the_promise(place: Place) -> Non
         await connection.execute("CREATE TABLE of_ours(id int)")
         await connection.close()
 
-    assert [str(finding) for finding in judged(looks)] == []
+    assert [str(finding) for finding in server_findings(looks)] == []
     assert [isinstance(each, ServerFacts) and each.is_standby for each in looks] == [False, True, True]
 
 

@@ -23,10 +23,10 @@ from support import installation, raw_config
 from proxy.cli.check import check
 from proxy.config import load
 from proxy.config.load import Config
-from proxy.doctor import Examining, Finding, examination, examine, graph, report_json
+from proxy.doctor import ExaminationOptions, Finding, examination, examine, graph, report_json
 from proxy.doctor.catalogue import GROUPS, ROWS
 from proxy.doctor.catalogue.row import Seriousness
-from proxy.doctor.examination import in_order
+from proxy.doctor.examination import sorted_findings
 from proxy.operator.doctor import DoctorApi
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ def test_every_finding_is_provoked_by_a_test(code: str) -> None:
 def test_the_worst_comes_first_and_nothing_twice() -> None:
     """Failures come first, then parts that could not be looked at, doubts, notes; each of these by group."""
     codes = ["ipv6_missing", "csp_script", "tag_unseen", "secret_weak", "cname_out", "csp_script"]
-    found = in_order(Finding(code, "somewhere", "something") for code in codes)
+    found = sorted_findings(Finding(code, "somewhere", "something") for code in codes)
 
     assert [each.code for each in found] == ["secret_weak", "csp_script", "tag_unseen", "cname_out", "ipv6_missing"]
 
@@ -91,7 +91,7 @@ async def test_what_hangs_is_cut_and_told(tmp_path: Path, monkeypatch: pytest.Mo
         await asyncio.Event().wait()
 
     monkeypatch.setattr(graph, "findings", hanging)
-    examined = await examine(config(tmp_path), Examining(seconds=2.0))
+    examined = await examine(config(tmp_path), ExaminationOptions(seconds=2.0))
 
     assert {"clock_off", "examination_cut", "public_skipped"} <= {finding.code for finding in examined.findings}
     assert "1 could not be looked at" in examined.summary
@@ -105,7 +105,7 @@ async def test_a_fault_of_ours_is_told_without_its_words(tmp_path: Path, monkeyp
         yield Finding("clock_off", "", "")
 
     monkeypatch.setattr(graph, "findings", faulty)
-    examined = await examine(config(tmp_path), Examining())
+    examined = await examine(config(tmp_path), ExaminationOptions())
     (cut,) = [finding for finding in examined.findings if finding.code == "examination_cut"]
 
     assert cut.seen == "Graph: ValueError"
@@ -113,8 +113,10 @@ async def test_a_fault_of_ours_is_told_without_its_words(tmp_path: Path, monkeyp
 
 async def test_a_simulator_has_no_public_name_unless_it_is_given(tmp_path: Path) -> None:
     """If events go to a simulator, public names are looked up only if --url or public_url says that they are real."""
-    skipped = await examine(config(tmp_path), Examining())
-    meant = await examine(config(tmp_path, public_url="https://127.0.0.1:9", domains=["127.0.0.1"]), Examining())
+    skipped = await examine(config(tmp_path), ExaminationOptions())
+    meant = await examine(
+        config(tmp_path, public_url="https://127.0.0.1:9", domains=["127.0.0.1"]), ExaminationOptions()
+    )
 
     assert "public_skipped" in {finding.code for finding in skipped.findings}
     assert "public_skipped" not in {finding.code for finding in meant.findings}
@@ -125,14 +127,14 @@ async def test_without_a_secret_there_is_no_path_to_look_at(tmp_path: Path) -> N
     """Without a secret, as before the first start, the public paths are unknown, and that is not reported as sound."""
     raw = raw_config("http://127.0.0.1:9", tmp_path / "data", prefix="", public_url="https://t.shop.example")
     raw["server"]["secret"] = ""
-    examined = await examine(load.parse(raw, {}, base=tmp_path), Examining(seconds=10))
+    examined = await examine(load.parse(raw, {}, base=tmp_path), ExaminationOptions(seconds=10))
 
     assert "probe_unseen" in {finding.code for finding in examined.findings}
 
 
 async def test_offline_nobody_is_asked(tmp_path: Path) -> None:
     """With --offline no request leaves the machine, and the last line says so."""
-    examined = await examine(config(tmp_path), Examining(offline=True))
+    examined = await examine(config(tmp_path), ExaminationOptions(offline=True))
 
     assert {"network_skipped"} == {
         finding.code for finding in examined.findings if finding.row.seriousness is Seriousness.UNSEEN

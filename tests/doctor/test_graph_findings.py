@@ -135,7 +135,7 @@ DAY = 86_400_000
 )
 def test_how_long_a_version_lives_is_told(version: str, codes: list[str]) -> None:
     """A version's end, by Meta's own table, is past, within 90 days, unknown, or too far to mention."""
-    assert [finding.code for finding in ends.of_version(version, NOW)] == codes
+    assert [finding.code for finding in ends.version_findings(version, NOW)] == codes
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_how_long_a_version_lives_is_told(version: str, codes: list[str]) -> Non
 )
 def test_how_a_token_stands_is_told(health: TokenHealth, codes: list[str]) -> None:
     """A token is refused, near its end, without a scope that allows writing, unknown, or sound."""
-    assert [finding.code for finding in ends.of_token("1", health, NOW)] == codes
+    assert [finding.code for finding in ends.token_health_findings("1", health, NOW)] == codes
 
 
 async def test_each_token_is_asked_for_once() -> None:

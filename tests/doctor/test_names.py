@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 from name_server import Zone, name_server
 
-from proxy.doctor.web import ways
-from proxy.doctor.web.names import of_name, of_pair, of_www
-from proxy.doctor.web.ways import NameFacts, Ways
+from proxy.doctor.web import network_access
+from proxy.doctor.web.names import name_findings, proxy_name_findings, www_findings
+from proxy.doctor.web.network_access import NameFacts, NetworkAccess
 
 NEAR, FAR = "93.184.216.34", "151.101.1.140"
 NEAR6, FAR6 = "2606:2800:220:1::7", "2606:2800:220:2::7"
@@ -33,18 +33,18 @@ SOUND = [
 @pytest.mark.parametrize(("code", "name"), OF_NAME.items(), ids=OF_NAME)
 def test_each_fault_of_a_name_is_found(code: str, name: NameFacts) -> None:
     """A name with one fault causes the finding for it and no other."""
-    assert [finding.code for finding in of_name(name)] == [code]
+    assert [finding.code for finding in name_findings(name)] == [code]
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_a_sound_name_is_passed_over(name: NameFacts) -> None:
     """Names with addresses of both kinds, also by a CNAME within the site, cause no finding."""
-    assert list(of_name(name)) == []
+    assert list(name_findings(name)) == []
 
 
 def test_the_records_to_paste_have_the_addresses() -> None:
     """For a CNAME that leads out of the site, the lines to paste are address records of its current target."""
-    (finding,) = of_name(OF_NAME["cname_out"])
+    (finding,) = name_findings(OF_NAME["cname_out"])
 
     assert finding.paste.splitlines() == [
         f"t.shop.example. 300 IN A {NEAR}",
@@ -73,14 +73,14 @@ def test_a_proxy_is_near_its_site_by_half_an_address(page: list[str], proxy: lis
     """
     of_proxy = facts("t.shop.example", *proxy)
 
-    assert [finding.code for finding in of_pair(facts("shop.example", *page), of_proxy)] == codes
-    assert list(of_pair(of_proxy, of_proxy)) == []
+    assert [finding.code for finding in proxy_name_findings(facts("shop.example", *page), of_proxy)] == codes
+    assert list(proxy_name_findings(of_proxy, of_proxy)) == []
 
 
 @pytest.mark.parametrize(("www", "codes"), [([NEAR], []), ([], []), ([FAR], ["www_elsewhere"])])
 def test_a_www_name_elsewhere_is_told(www: list[str], codes: list[str]) -> None:
     """If the domain and its www name lead to different servers, the finding says that both need the rule."""
-    found = of_www(facts("shop.example", NEAR), facts("www.shop.example", *www))
+    found = www_findings(facts("shop.example", NEAR), facts("www.shop.example", *www))
 
     assert [finding.code for finding in found] == codes
 
@@ -97,7 +97,7 @@ ZONE: Zone = {
 async def test_name_servers_are_asked_for_addresses_and_aliases() -> None:
     """Addresses of both kinds and each name of a CNAME chain are looked up; a name that does not exist has none."""
     async with name_server(ZONE) as server:
-        there = Ways(nameserver=server)
+        there = NetworkAccess(nameserver=server)
         found = {name: await there.facts(name) for name in (*list(ZONE)[:2], "empty.shop.example", "no.shop.example")}
 
     assert list(found["shop.example"].addresses) == [NEAR, NEAR6]
@@ -109,16 +109,16 @@ async def test_name_servers_are_asked_for_addresses_and_aliases() -> None:
 
 async def test_a_silent_name_server_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """If no name server answers, the name is unknown, and not missing."""
-    monkeypatch.setattr(ways, "_LOOKUP_S", 0.2)
+    monkeypatch.setattr(network_access, "_LOOKUP_S", 0.2)
     async with name_server(ZONE, silent=True) as server:
-        found = await Ways(nameserver=server).facts("shop.example")
+        found = await NetworkAccess(nameserver=server).facts("shop.example")
 
     assert (list(found.addresses), found.unanswered) == ([], "no name server answered in time")
 
 
 async def test_a_way_may_be_given() -> None:
     """For a name whose endpoint the owner gives, no name server is asked; an IP address stands for itself."""
-    given = Ways({("shop.example", 443): ("127.0.0.1", 8443)}, nameserver=("127.0.0.1", 1))
+    given = NetworkAccess({("shop.example", 443): ("127.0.0.1", 8443)}, nameserver=("127.0.0.1", 1))
 
     assert await given.endpoints("shop.example", 443) == [("127.0.0.1", 8443)]
     assert await given.endpoints("192.0.2.7", 80) == [("192.0.2.7", 80)]

@@ -13,7 +13,7 @@ from proxy.config import load
 from proxy.config.schema import Settings
 from proxy.doctor.web import round_trip
 from proxy.doctor.web.place import PublicPlace
-from proxy.doctor.web.round_trip import FORGED_ADDRESS, FORGED_HOST, Passage
+from proxy.doctor.web.round_trip import FORGED_ADDRESS, FORGED_HOST, ProbeAnswer
 from proxy.doctor.web.visitor import Unreached, WebAnswer
 from proxy.installation import now_ms
 from proxy.model.probe import ProbeKeys
@@ -47,8 +47,8 @@ def place(base: str = "https://shop.example") -> PublicPlace:
 def codes(
     seen: dict[str, Any], *, cookies: tuple[str, ...] = (SET,), cdn: str = "", own: str = OWN, **server: Any
 ) -> list[str]:
-    passage = Passage("ab", SEEN | seen, cookies, cdn)
-    found = round_trip.passage_findings(place(), settings(**server), passage, frozenset({own}))
+    passage = ProbeAnswer("ab", SEEN | seen, cookies, cdn)
+    found = round_trip.probe_findings(place(), settings(**server), passage, frozenset({own}))
     return [finding.code for finding in found]
 
 
@@ -95,8 +95,8 @@ def test_a_sound_round_trip_is_passed_over(case: dict[str, Any]) -> None:
 
 def test_a_cdn_in_front_is_named_with_its_preset() -> None:
     """The line to paste is the setting that reads the CDN's header."""
-    passage = Passage("ab", SEEN | {"address": "104.16.0.9"}, (SET,), "cloudflare")
-    (finding,) = round_trip.passage_findings(place(), settings(), passage, frozenset({"10.0.0.5"}))
+    passage = ProbeAnswer("ab", SEEN | {"address": "104.16.0.9"}, (SET,), "cloudflare")
+    (finding,) = round_trip.probe_findings(place(), settings(), passage, frozenset({"10.0.0.5"}))
 
     assert (finding.code, finding.paste) == ("address_not_own", 'client_ip_preset = "cloudflare"')
 
@@ -112,7 +112,7 @@ def test_a_cdn_in_front_is_named_with_its_preset() -> None:
 )
 def test_what_a_stranger_can_write_is_told(seen: dict[str, Any], expected: list[str]) -> None:
     """A forged address or host that the proxy believes is a finding; one that a web server overwrote is not."""
-    found = round_trip.forged_findings(place(), settings(), Passage("ab", SEEN | seen, (), ""), frozenset({OWN}))
+    found = round_trip.forged_findings(place(), settings(), ProbeAnswer("ab", SEEN | seen, (), ""), frozenset({OWN}))
 
     assert [finding.code for finding in found] == expected
 
@@ -171,7 +171,7 @@ async def test_the_running_proxy_tells_the_doctor_what_it_sees(tmp_path: Path) -
     question = KEYS.question("shop", now=now_ms())
     async with installation(tmp_path) as proxy:
         status, body = await probed(proxy, question.body)
-    seen = KEYS.read(body, question)
+    seen = KEYS.read_answer(body, question)
 
     assert status == 200
     assert seen is not None
@@ -183,8 +183,8 @@ async def test_the_running_proxy_tells_the_doctor_what_it_sees(tmp_path: Path) -
         "believed": True,
     }
     assert OWN.encode() not in body
-    assert KEYS.read(body, KEYS.question("shop", now=now_ms())) is None
-    assert ProbeKeys(SECRET + "x").read(body, question) is None
+    assert KEYS.read_answer(body, KEYS.question("shop", now=now_ms())) is None
+    assert ProbeKeys(SECRET + "x").read_answer(body, question) is None
 
 
 async def test_for_strangers_there_is_no_such_address(tmp_path: Path) -> None:

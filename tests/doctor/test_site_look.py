@@ -13,8 +13,8 @@ from support import raw_config
 
 from proxy.config import load
 from proxy.doctor.web.look import SiteLook
+from proxy.doctor.web.network_access import NetworkAccess
 from proxy.doctor.web.visitor import visiting
-from proxy.doctor.web.ways import Ways
 from proxy.model.probe import ProbeKeys
 
 HOST, WWW, OWN = "shop.example", "www.shop.example", "t.shop.example"
@@ -50,7 +50,7 @@ async def codes(directory: Path, zone: Zone, answers: dict[str, tuple[int, str]]
     ends = {(host, port): end for host in zone for port, end in ((443, tls), (80, plain))}
     try:
         async with name_server(zone) as server:
-            ways = Ways(ends, server, str(directory / "certificate.pem"), 5.0)
+            ways = NetworkAccess(ends, server, str(directory / "certificate.pem"), 5.0)
             async with visiting(ways) as visitor:
                 look = SiteLook(visitor, settings, settings.site[0], "/shop-tools", ProbeKeys(SECRET))
                 return {finding.code: finding.subject async for finding in look.findings()}

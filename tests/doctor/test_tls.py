@@ -13,7 +13,7 @@ from machine import free_port
 
 from proxy.doctor.finding import Finding
 from proxy.doctor.web import tls
-from proxy.doctor.web.ways import Ways
+from proxy.doctor.web.network_access import NetworkAccess
 
 HOST = "shop.example"
 
@@ -47,7 +47,7 @@ async def server(speaking: ssl.SSLContext | None) -> AsyncIterator[int]:
 
 async def found(port: int, directory: Path, *, trusted: bool = True, host: str = HOST) -> list[Finding]:
     authorities = str(directory / "certificate.pem") if trusted else None
-    ways = Ways({(host, 443): ("127.0.0.1", port)}, authorities=authorities, seconds=5.0)
+    ways = NetworkAccess({(host, 443): ("127.0.0.1", port)}, authorities=authorities, seconds=5.0)
     return [finding async for finding in tls.findings(ways, host, 443)]
 
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 from name_server import name_server
 
+from proxy.doctor.web.network_access import NetworkAccess, own_addresses
 from proxy.doctor.web.visitor import Unreached, Visitor, WebAnswer, tls_context, visiting
-from proxy.doctor.web.ways import Ways, own_addresses
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 Saying = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -54,7 +54,7 @@ async def visitor_of(saying: Saying, seconds: float = 5.0) -> AsyncIterator[Visi
     try:
         async with (
             name_server({}) as names,
-            visiting(Ways({("shop.example", 80): end}, names, seconds=seconds)) as visitor,
+            visiting(NetworkAccess({("shop.example", 80): end}, names, seconds=seconds)) as visitor,
         ):
             yield visitor
     finally:
@@ -119,6 +119,6 @@ def test_this_machines_addresses_are_known_without_a_packet() -> None:
 
 def test_browsers_verify_certificates() -> None:
     """The visitor verifies certificates, as browsers do."""
-    context = tls_context(Ways())
+    context = tls_context(NetworkAccess())
 
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

@@ -237,14 +237,14 @@ async def test_a_large_request_waits_for_a_turn_before_each_of_its_parts() -> No
         return Decision(taken=5)
 
     async def large() -> Decision:
-        await circle.mine("a")
+        await circle.wait_for_turn("a")
         work = parts()
         while (result := next_part(work)) is None:
-            await circle.mine("a")
+            await circle.wait_for_turn("a")
         return result
 
     async def small() -> None:
-        await circle.mine("b")
+        await circle.wait_for_turn("b")
         order.append("b")
 
     result, _ = await asyncio.gather(large(), small())
@@ -259,7 +259,7 @@ async def test_clients_take_turns() -> None:
     circle, order = Turns(), list[str]()
 
     async def request(who: str, number: int) -> None:
-        await circle.mine(who)
+        await circle.wait_for_turn(who)
         order.append(f"{who}{number}")
 
     tasks = [asyncio.create_task(request("a", number)) for number in range(60)]
@@ -278,7 +278,7 @@ async def test_each_round_gives_way_to_other_threads(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("os.sched_yield", lambda: order.append("yielded"))
 
     async def request() -> None:
-        await circle.mine("a")
+        await circle.wait_for_turn("a")
         order.append("worked")
 
     await asyncio.gather(*(request() for _ in range(5)))
@@ -291,7 +291,7 @@ async def test_a_round_serves_a_few_clients_once_each() -> None:
     circle, order = Turns(), list[int]()
 
     async def request(who: int) -> None:
-        await circle.mine(who)
+        await circle.wait_for_turn(who)
         order.append(who)
 
     tasks = [asyncio.create_task(request(who)) for who in range(100)]

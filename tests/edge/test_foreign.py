@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from servers import simulator
 from support import Installation, get_json, installation, page_views, raw_config
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 from proxy.config.schema import Pixel, Site
 from proxy.edge.foreign import ForeignNames
@@ -63,7 +63,7 @@ async def test_a_host_that_no_site_lists_is_named(tmp_path: Path) -> None:
     async with simulator() as graph:
         raw = raw_config(graph, tmp_path / "data")
         raw["site"].append({**raw["site"][0], "name": "other", "domains": ["other.example"]})
-        async with running(load.parse(raw, {}, base=tmp_path)) as proxy, aiohttp.ClientSession() as session:
+        async with run_proxy(load.parse(raw, {}, base=tmp_path)) as proxy, aiohttp.ClientSession() as session:
             shop = Installation(session, graph, proxy)
             for _ in range(3):
                 assert (await shop.post(page_views(["h1"]), Host="backend:8080"))[0] == 404
@@ -93,7 +93,7 @@ def test_only_plain_names_are_told(origin: str) -> None:
     conditions = Conditions(lambda: 0)
     foreign = ForeignNames(conditions, lambda: 0, TallyCounters(LoopCounters()))
     for _ in range(10):
-        foreign.origin(origin, SHOP)
+        foreign.note_origin(origin, SHOP)
 
     assert [condition.subject for condition in conditions.current()] in ([], ["b.example"])
 
@@ -107,8 +107,8 @@ def test_a_crowd_of_origins_is_told_slowly(caplog: pytest.LogCaptureFixture) -> 
     for number in range(10_000):
         clock[0] += 100
         for _ in range(3):
-            foreign.origin(f"https://host{number}.example", SHOP)
-            foreign.host(f"host{number}.example")
+            foreign.note_origin(f"https://host{number}.example", SHOP)
+            foreign.note_host(f"host{number}.example")
 
     assert len(caplog.records) <= 10_000 * 100 / 10_000 + 1
     assert len(conditions.current()) <= 40
@@ -121,7 +121,7 @@ def test_a_name_is_forgotten_after_an_hour() -> None:
     conditions = Conditions(lambda: clock[0])
     foreign = ForeignNames(conditions, lambda: clock[0], TallyCounters(LoopCounters()))
     for _ in range(3):
-        foreign.origin("https://www.shop.test", SHOP)
+        foreign.note_origin("https://www.shop.test", SHOP)
     before = len(conditions.current())
     clock[0] = 60 * 60_000
 

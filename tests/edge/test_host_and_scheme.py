@@ -8,7 +8,7 @@ import pytest
 from servers import simulator
 from support import ORIGIN, Installation, installation, page_views, raw_config
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 
 pytestmark = pytest.mark.usefixtures("front")
@@ -24,7 +24,7 @@ async def _twins(
     async with simulator() as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, directory / "data")
         raw["site"].append({**raw["site"][0], "name": "other", "domains": ["other.example"], "gpc": "ignore"})
-        async with running(load.parse(raw, {}, base=directory)) as proxy:
+        async with run_proxy(load.parse(raw, {}, base=directory)) as proxy:
             yield Installation(session, graph, proxy)
 
 

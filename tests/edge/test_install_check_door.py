@@ -112,7 +112,7 @@ async def test_what_is_no_link_is_an_address_like_any_other(shop: Installation) 
         f"/shop-tools/{CHECKS.link(OWNED._replace(site='other'), now())}",
         f"/shop-tools/{InstallChecks(['another secret, of somebody else entirely']).link(OWNED, now())}",
         f"/shop-tools/{CHECKS.cookie('shop', now())}",
-        f"/shop-tools/{CHECKS.end('shop', now() + SHOWN_MS)}",
+        f"/shop-tools/{CHECKS.sign_end('shop', now() + SHOWN_MS)}",
         f"/elsewhere/{fresh}",
         f"/{fresh}",
     ]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from servers import simulator
 from support import VISITOR_ADDRESS, browser_headers, page_views, raw_config, until
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 from proxy.config.address import Address
 from proxy.config.schema import LimitSettings
@@ -262,7 +262,7 @@ async def test_an_event_carries_the_announced_address(tmp_path: Path) -> None:
     async with simulator() as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, tmp_path / "data")
         raw["server"]["proxy_protocol"] = True
-        async with running(load.parse(raw, {}, base=tmp_path)) as proxy:
+        async with run_proxy(load.parse(raw, {}, base=tmp_path)) as proxy:
             answer = await answer_to((proxy.public.host, proxy.public.port), HEADERS["v2-tcp4"][0] + request)
 
             async def arrived() -> list[dict[str, dict[str, str]]]:

@@ -15,7 +15,7 @@ from machine import Machine
 from servers import simulator
 from support import browser_headers, get_json, page_views, until
 
-from proxy.edge.net.descriptors import affordable
+from proxy.edge.net.descriptors import raise_descriptor_limit
 from proxy.telemetry.conditions import Conditions
 
 _LIMITED = """
@@ -114,10 +114,10 @@ def test_the_limit_is_raised_as_far_as_it_may(caplog: pytest.LogCaptureFixture) 
     conditions = Conditions(lambda: 0)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
-        enough = affordable(300, conditions)
+        enough = raise_descriptor_limit(300, conditions)
         raised = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         nothing_to_tell = conditions.current()
-        few = affordable(10 * before[1], conditions)
+        few = raise_descriptor_limit(10 * before[1], conditions)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 

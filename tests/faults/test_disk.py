@@ -224,7 +224,7 @@ async def test_a_full_disk_refuses_whole_calls_and_recovers(tmp_path: Path) -> N
         disk.before = None
 
         async def takes() -> bool:
-            return not queue.refuses()
+            return not queue.refusal_reason()
 
         await until(takes, what="room")
         more, errors = await appended(queue, range(1000, 1010))
@@ -281,11 +281,11 @@ async def test_delivery_outlives_a_clock_that_jumps_a_day(
             ready.append(await until(partial(_clock_told, proxy, offset), what="a word on the clock"))
 
         async def buried() -> bool:
-            return len(await proxy.proxy.queue.dead(Filter())) == late
+            return len(await proxy.proxy.queue.dead_letters(Filter())) == late
 
         await proxy.counted(15 - late)
         await until(buried, what="dead letters")
-        letters = await proxy.proxy.queue.dead(Filter())
+        letters = await proxy.proxy.queue.dead_letters(Filter())
 
     assert ready == ["ready", "degraded", "ready"]
     assert {letter.event_id for letter in letters} == {f"clock-1-{number}" for number in range(late)}

@@ -22,7 +22,7 @@ from servers import simulator, stand_in
 from support import Installation, browser_headers, get_json, installation, page_views, raw_config, until, wire
 from traffic import settled_account
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 
 SECONDS = 10.0 if "CAPI_PROXY_KILLS" in os.environ else 2.0
@@ -283,7 +283,7 @@ async def _answering(directory: Path, bodies: list[bytes]) -> AsyncIterator[tupl
     app.router.add_post("/{version}/{pixel}/events", answer)
     async with stand_in(app) as graph, aiohttp.ClientSession() as session:
         loaded = load.parse(raw_config(graph, directory / "data"), {}, base=directory)
-        async with running(loaded) as proxy:
+        async with run_proxy(loaded) as proxy:
             yield Installation(session, graph, proxy), asked
 
 

@@ -19,7 +19,7 @@ from queues import local
 from support import PIXEL, SECRET, Installation, page_views, raw_config, record, until, wire
 from vfs import Operation, installed
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 from proxy.config.schema import QueueSettings, RetentionSettings
 from proxy.model.event import DropReason
@@ -126,7 +126,7 @@ async def proxy_without_graph(directory: Path) -> AsyncIterator[Installation]:
     """Run a proxy whose events all wait, as there is no Graph."""
     loaded = load.parse(raw_config(NOBODY, directory / "data"), {}, base=directory)
     patience = aiohttp.ClientTimeout(total=ANSWERS_S)
-    async with aiohttp.ClientSession(timeout=patience) as session, running(loaded) as proxy:
+    async with aiohttp.ClientSession(timeout=patience) as session, run_proxy(loaded) as proxy:
         yield Installation(session, NOBODY, proxy)
 
 

@@ -154,7 +154,7 @@ async def lost(image: Path, promise: Promise) -> str:
     try:
         waiting = await _claimed(queue)
         ended = {row.id: row.status async for row in queue.events(everything)}
-        dead = [letter.event_id for letter in await queue.dead(everything)]
+        dead = [letter.event_id for letter in await queue.dead_letters(everything)]
         again = await queue.append(list(promise.asked.values()))
         fresh = await _claimed(queue)
     finally:

@@ -7,14 +7,14 @@ from rolled import members, rollup
 
 from proxy.figures.copies import CopyFigures, copies_of
 from proxy.figures.share import Share
-from proxy.figures.sums import by_cell, merged
+from proxy.figures.sums import merge_sums, sums_by_cell
 from proxy.model.event import BrowserCopy, DropReason
 from proxy.model.ledger import REPEATS_SERVER, Status
 from proxy.model.rollup import Rollup
 
 
 def copies(*rollups: Rollup) -> CopyFigures:
-    return copies_of(merged(by_cell(rollups).values()))
+    return copies_of(merge_sums(sums_by_cell(rollups).values()))
 
 
 def test_three_things_are_never_mixed() -> None:
@@ -79,7 +79,7 @@ def test_an_order_that_a_server_told_of_keeps_its_browser_copy() -> None:
         rollup(events, status=Status.DUPLICATE, reason=REPEATS_SERVER, browser_copy=copy, values={"EUR": (1, 50_000)})
         for copy, events in (("fired", 5), ("blocked", 3), ("pending", 2))
     ]
-    sums = merged(by_cell([rollup(10, browser_copy="", values={"EUR": (10, 500_000)}), *replaced]).values())
+    sums = merge_sums(sums_by_cell([rollup(10, browser_copy="", values={"EUR": (10, 500_000)}), *replaced]).values())
     found = copies_of(sums)
 
     assert members(found, "pairs", "recovered", "not_known_delivered") == (5, 3, 2)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.figures.lag import Between, lag_of
+from proxy.figures.lag import LagRange, lag_of
 from proxy.model.rollup import LAG_BOUNDS_MS, LAG_SLOTS
 
 
@@ -17,16 +17,16 @@ def slots(counts: dict[int, int]) -> Sequence[int]:
 @pytest.mark.parametrize(
     ("counts", "median", "p95"),
     [
-        ({0: 1}, Between(0, 100), Between(0, 100)),
-        ({1: 3}, Between(100, 250), Between(100, 250)),
-        ({0: 50, 2: 50}, Between(0, 100), Between(250, 500)),
-        ({0: 49, 2: 51}, Between(250, 500), Between(250, 500)),
-        ({0: 95, 5: 5}, Between(0, 100), Between(0, 100)),
-        ({0: 94, 5: 6}, Between(0, 100), Between(2500, 5000)),
-        ({LAG_SLOTS - 1: 2}, Between(86_400_000, None), Between(86_400_000, None)),
+        ({0: 1}, LagRange(0, 100), LagRange(0, 100)),
+        ({1: 3}, LagRange(100, 250), LagRange(100, 250)),
+        ({0: 50, 2: 50}, LagRange(0, 100), LagRange(250, 500)),
+        ({0: 49, 2: 51}, LagRange(250, 500), LagRange(250, 500)),
+        ({0: 95, 5: 5}, LagRange(0, 100), LagRange(0, 100)),
+        ({0: 94, 5: 6}, LagRange(0, 100), LagRange(2500, 5000)),
+        ({LAG_SLOTS - 1: 2}, LagRange(86_400_000, None), LagRange(86_400_000, None)),
     ],
 )
-def test_quantiles_are_bounds(counts: dict[int, int], median: Between, p95: Between) -> None:
+def test_quantiles_are_bounds(counts: dict[int, int], median: LagRange, p95: LagRange) -> None:
     """A quantile, the shortest time within which that part of the events was done, lies within its slot's bounds."""
     found = lag_of([slots(counts)])
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rolled import rollup
 
 from proxy.figures.match_quality import WEIGHTS, MatchQuality, match_quality, score
-from proxy.figures.sums import by_cell, merged
+from proxy.figures.sums import merge_sums, sums_by_cell
 from proxy.model.event_facts import MATCH_KEYS
 from proxy.model.ledger import Status
 from proxy.model.rollup import Rollup
@@ -19,7 +19,7 @@ BROWSER = {"fbp": 10, "client_ip_address": 10, "client_user_agent": 10}
 
 
 def quality(*rollups: Rollup, name: str = "") -> MatchQuality:
-    return match_quality(merged(by_cell(rollups).values()), name)
+    return match_quality(merge_sums(sums_by_cell(rollups).values()), name)
 
 
 def test_the_weights_are_those_of_the_page() -> None:

@@ -20,20 +20,20 @@ from proxy.delivery.segment_delivery import SegmentDelivery
 from proxy.delivery.settler import Settler
 from proxy.edge.admission import Admission
 from proxy.edge.reused_ids import ReusedIds
-from proxy.edge.stored_news import StoredNews
+from proxy.edge.storage_notifier import StorageNotifier
 from proxy.edge.storing import DecisionStore
 from proxy.graph import payload, verdict
 from proxy.model.record import Record
 from proxy.model.server_request import ServerBody
 from proxy.model.verdict import Retry, Verdict
 from proxy.queue.contract import WholeQueue
-from proxy.rules.effort import whole
+from proxy.rules.effort import run_parts
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.policy import Policy
 from proxy.rules.server import ingest_claim
 from proxy.rules.server_wire.claim import claim_of
 from proxy.simulator.graph.answers import ApiError
-from proxy.simulator.graph.edge import EventsEdge, Posted
+from proxy.simulator.graph.edge import EventsEdge, EventsRequest
 from proxy.simulator.graph.memory import Memory
 from proxy.telemetry.conditions import Conditions
 from proxy.telemetry.metrics import Metrics
@@ -99,7 +99,7 @@ class FakeGraph:
         if OUTAGE[0] <= self._clock.now < OUTAGE[1]:
             return Retry("http 500")
         body = payload.body((record.whole for record in records), access_token=_TOKEN)
-        answer = self._edge.receive(Posted(pixel.id, "", "application/json", "", body), "trace", self._refuse)
+        answer = self._edge.receive(EventsRequest(pixel.id, "", "application/json", "", body), "trace", self._refuse)
         return verdict.judge(answer.status, answer.body, answer.headers, len(records))
 
     def _refuse(self, events: list[dict[str, Any]]) -> ApiError | None:
@@ -121,11 +121,13 @@ class Run:
         keys = VisitorCookieKeys("s" * 32)
         self._policies = {name: Policy(site, keys, (b"k" * 32,)) for name, site in SITES.items()}
         metrics, conditions = Metrics(), Conditions(clock)
-        news = StoredNews(queue, metrics=metrics, conditions=conditions, reused_ids=ReusedIds(conditions), wakes={})
+        notifier = StorageNotifier(
+            queue, metrics=metrics, conditions=conditions, reused_ids=ReusedIds(conditions), wakes={}
+        )
         self._store = DecisionStore(
             queue,
             admission=cast("Admission", None),  # no limits: all requests are admitted
-            news=news,
+            notifier=notifier,
             metrics=metrics,
             conditions=conditions,
         )
@@ -168,7 +170,7 @@ class Run:
         if visitor is None:
             claim = claim_of(ServerBody(request.raw, "application/json"))
             parts = ingest_claim(claim, policy, pixel=CLUB, now=request.at, is_all_or_nothing=True)
-            decision = whole(parts).decision
+            decision = run_parts(parts).decision
         else:
             host = f"{request.site}.example"
             received = Received(
@@ -184,7 +186,7 @@ class Run:
             )
             decision = ingest(received, policy)
         assert (decision.unreadable, decision.refusals) == ("", ())
-        assert await self._store.is_stored(decision, request.at)
+        assert await self._store.try_store(decision, request.at)
 
     async def _deliver(self) -> None:
         for delivery in self._deliveries:

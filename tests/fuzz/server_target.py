@@ -10,7 +10,7 @@ from target import POLICIES
 from proxy.model.decision import ServerDecision
 from proxy.model.server_request import ServerBody
 from proxy.rules import tables
-from proxy.rules.effort import whole
+from proxy.rules.effort import run_parts
 from proxy.rules.server import ingest_claim
 from proxy.rules.server_wire.claim import claim_of
 
@@ -50,7 +50,7 @@ class ServerDoor:
         """Judge a body as the endpoints do."""
         policy = POLICIES[site % len(POLICIES)]
         pixel = policy.pixel_ids[0]
-        return whole(ingest_claim(claim_of(body), policy, pixel=pixel, now=NOW, is_all_or_nothing=is_graph))
+        return run_parts(ingest_claim(claim_of(body), policy, pixel=pixel, now=NOW, is_all_or_nothing=is_graph))
 
 
 class Damaged(NamedTuple):

@@ -5,7 +5,7 @@ import pytest
 from maker import NOW, Chance
 from server_target import ServerDoor, damaged, golden_bodies
 
-from proxy.simulator.graph.rules import refuse_one
+from proxy.simulator.graph.rules import event_refusal
 
 COUNT = 3000
 
@@ -24,7 +24,7 @@ def test_no_damaged_body_leads_to_an_error(door: ServerDoor) -> None:
         assert answer.decision.faults == (), number
         assert answer.unreadable or answer.received, number
         for record in answer.decision.records:
-            assert refuse_one(orjson.loads(record.whole), NOW / 1000) is None, number
+            assert event_refusal(orjson.loads(record.whole), NOW / 1000) is None, number
         outcomes.add((bool(answer.unreadable), bool(answer.refused), bool(answer.decision.records)))
 
     assert outcomes >= {(True, False, False), (False, True, False), (False, False, True), (False, True, True)}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.graph.error_text import meta_words, without_secret
+from proxy.graph.error_text import safe_meta_message, without_secret
 from proxy.model.verdict import Dead, Delivered, GraphError, Pause, Retry, Split, Verdict
 
 TOKEN = "EAAB-short-token"
@@ -44,6 +44,6 @@ def test_a_delivered_batch_has_no_words() -> None:
 )
 def test_words_that_are_kept_are_bounded_and_say_nothing_of_people(words: str, kept: str | None) -> None:
     """Addresses, numbers and tokens are replaced, codes stay readable, and the text has at most 200 characters."""
-    found = meta_words(GraphError(100, None, words))
+    found = safe_meta_message(GraphError(100, None, words))
     assert len(found) <= 200
     assert kept is None or found == kept

@@ -26,7 +26,7 @@ class Work:
         return b"%d" % next(self.made)
 
     async def ask(self, question: object = "", make: Callable[[], Coroutine[Any, Any, bytes]] | None = None) -> bytes:
-        return await self.answers.of(question, make or self.make)
+        return await self.answers.get_or_make(question, make or self.make)
 
 
 @pytest.mark.parametrize(

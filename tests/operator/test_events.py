@@ -212,7 +212,7 @@ async def test_a_file_of_dead_letters_that_ends_early_looks_broken(
 ) -> None:
     """If the queue fails during an export, the connection is aborted, so that a part is not taken for the whole."""
     queue = local(shop.proxy.queue)
-    dead, asked = queue.dead, [0]
+    dead, asked = queue.dead_letters, [0]
 
     async def fails_later(wanted: Filter) -> list[DeadLetter]:
         asked[0] += 1
@@ -220,7 +220,7 @@ async def test_a_file_of_dead_letters_that_ends_early_looks_broken(
             raise QueueError("the disk is gone")
         return await dead(wanted)
 
-    monkeypatch.setattr(queue, "dead", fails_later)
+    monkeypatch.setattr(queue, "dead_letters", fails_later)
     with pytest.raises(aiohttp.ClientPayloadError):
         async with shop.session.get(f"{shop.operator}/api/dead/export") as answer:
             await answer.read()

@@ -134,13 +134,13 @@ async def test_nothing_is_read_while_nobody_listens(shop: Installation, monkeypa
     """One reader of the queue serves all pages, and stops with the last of them."""
     readings: list[object] = []
     queue = local(shop.proxy.queue)
-    waiting = queue.waiting
+    waiting = queue.waiting_events
 
     async def counted(wanted: Any) -> Any:
         readings.append(wanted)
         return await waiting(wanted)
 
-    monkeypatch.setattr(queue, "waiting", counted)
+    monkeypatch.setattr(queue, "waiting_events", counted)
 
     def readers() -> int:
         return sum(task.get_name() == "live feed" for task in asyncio.all_tasks())
@@ -155,7 +155,7 @@ async def test_while_events_rain_pages_are_told_less_often(tmp_path: Path, monke
     """With more events than the stream sends at once, it reports a gap and waits longer before the next look."""
     monkeypatch.setattr(feed, "_ROWS", 5)
     monkeypatch.setattr(feed, "EVERY_S", 0.01)
-    monkeypatch.setattr(feed, "RAIN_S", 3600.0)
+    monkeypatch.setattr(feed, "BUSY_EVERY_S", 3600.0)
     async with installation(tmp_path) as shop, listening(shop) as page:
         await shop.post(page_views([f"drop-{number}" for number in range(50)]))
         await until(lambda: any(event == "gap" for event, *_ in page.heard), what="the gap")
@@ -198,7 +198,7 @@ def test_who_reads_too_slowly_is_hung_up_on() -> None:
     cuts: list[bool] = []
     slow = feed.Subscriber(lambda: False, lambda: cuts.append(True))
     for _ in range(5000):
-        slow.tell(feed.StreamMessage("row", "{}"))
+        slow.enqueue(feed.StreamMessage("row", "{}"))
 
     assert cuts
     assert slow._unread.qsize() <= 1000
@@ -233,7 +233,7 @@ async def test_a_fault_of_the_reader_ends_connections_and_the_next_page_is_serve
 ) -> None:
     """After an unforeseen error connections are closed, and the stream works for pages that reconnect."""
     queue = local(shop.proxy.queue)
-    waiting, broken = queue.waiting, [False]
+    waiting, broken = queue.waiting_events, [False]
 
     async def breaks(wanted: Any) -> Any:
         if broken[0]:
@@ -241,7 +241,7 @@ async def test_a_fault_of_the_reader_ends_connections_and_the_next_page_is_serve
             raise ZeroDivisionError
         return await waiting(wanted)
 
-    monkeypatch.setattr(queue, "waiting", breaks)
+    monkeypatch.setattr(queue, "waiting_events", breaks)
     async with listening(shop) as page:
         broken[0] = True
         await until(page.answer.content.at_eof, what="the end of the stream")

@@ -12,7 +12,7 @@ from queues import local
 from servers import simulator
 from support import PIXEL, TOKEN, Installation, get_json, installation, page_views, raw_config, until, wire
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 
 
@@ -196,7 +196,7 @@ async def test_a_password_is_asked_for(tmp_path: Path) -> None:
     raw["server"]["operator_password"] = "pass word"
     right = base64.b64encode(b"operator:pass word").decode()
     wrong = base64.b64encode(b"operator:pass").decode()
-    async with running(load.parse(raw, {}, base=tmp_path)) as proxy, aiohttp.ClientSession() as session:
+    async with run_proxy(load.parse(raw, {}, base=tmp_path)) as proxy, aiohttp.ClientSession() as session:
         address = f"http://{proxy.operator.host}:{proxy.operator.port}/api/status"
         statuses = []
         for value in (None, f"Basic {right}", f"basic {right}", f"Basic {wrong}", f"Bearer {right}", "Basic \u00fc"):
@@ -233,7 +233,7 @@ async def test_readiness_tells_of_an_untrusted_forwarding_header(tmp_path: Path)
     async with simulator() as graph, aiohttp.ClientSession() as session:
         raw = raw_config(graph, tmp_path / "data")
         raw["server"]["trusted_proxies"] = []
-        async with running(load.parse(raw, {}, base=tmp_path)) as proxy:
+        async with run_proxy(load.parse(raw, {}, base=tmp_path)) as proxy:
             shop = Installation(session, graph, proxy)
             await shop.post(page_views(["f-1"]))
             await shop.counted(1)

@@ -16,7 +16,7 @@ from proxy.model.rollup_sums import PeriodQuery, PeriodSums
 from proxy.model.units import DAY_MS, HOUR_MS
 from proxy.operator import costly_answers
 from proxy.operator.documents import BadQueryError
-from proxy.operator.overview import OverviewApi, asked_of
+from proxy.operator.overview import OverviewApi, wanted_figures_of
 
 NOW = 20_000 * DAY_MS + 13 * HOUR_MS + 1
 
@@ -54,7 +54,7 @@ async def served(few: FewRollups) -> AsyncIterator[TestClient[web.Request, web.A
 )
 def test_without_bounds_it_is_a_day(query: dict[str, str], since: int, until: int) -> None:
     """Without both bounds the period is the last day, or the day after or before the given bound, in whole hours."""
-    period = asked_of(query, NOW).period
+    period = wanted_figures_of(query, NOW).period
 
     assert period.since_ms == since // HOUR_MS * HOUR_MS
     assert period.until_ms == -(-until // HOUR_MS) * HOUR_MS
@@ -79,7 +79,7 @@ def test_without_bounds_it_is_a_day(query: dict[str, str], since: int, until: in
 def test_what_cannot_be_used_is_named(query: dict[str, str], named: str) -> None:
     """A wrong parameter is a 400 that says what is accepted, and never an internal error."""
     with pytest.raises(BadQueryError, match=named):
-        asked_of(query, NOW)
+        wanted_figures_of(query, NOW)
 
 
 async def test_one_question_to_the_queue_answers_all() -> None:

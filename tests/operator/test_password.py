@@ -84,10 +84,10 @@ async def test_the_owner_gets_in_while_somebody_guesses(
 def test_checks_that_wait_lock_no_owner_out(waiting: int, refused: list[str]) -> None:
     """Guesses that wait for the check of a hash turn new addresses away, and only many of them the owner's."""
     guard = WrongPasswords(Conditions(lambda: 0), lambda: 0)
-    guard.right("192.0.2.1")
+    guard.record_success("192.0.2.1")
     addresses = {"new": "192.0.2.99", "owner's": "192.0.2.1"}
 
-    assert [name for name, address in addresses.items() if guard.too_many(address, waiting)] == refused
+    assert [name for name, address in addresses.items() if guard.is_throttled(address, waiting)] == refused
 
 
 async def test_asking_without_a_password_is_no_guess(tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ async def test_each_wrong_password_is_answered_later() -> None:
     """The delay doubles up to its bound; the right password, or an hour without a wrong one, ends it."""
     wrong_passwords, delays, forward = recorded()
     for _ in range(7):
-        await wrong_passwords.wrong("192.0.2.1")
-    wrong_passwords.right("192.0.2.1")
-    await wrong_passwords.wrong("192.0.2.1")
+        await wrong_passwords.delay_failure("192.0.2.1")
+    wrong_passwords.record_success("192.0.2.1")
+    await wrong_passwords.delay_failure("192.0.2.1")
     forward(3601)
-    await wrong_passwords.wrong("192.0.2.1")
+    await wrong_passwords.delay_failure("192.0.2.1")
 
     assert delays[:5] == [FIRST_DELAY_S, 0.5, 1.0, 2.0, LONGEST_DELAY_S]
     assert delays[5:] == [LONGEST_DELAY_S, LONGEST_DELAY_S, FIRST_DELAY_S, FIRST_DELAY_S]
@@ -129,7 +129,7 @@ async def test_many_addresses_guess_no_faster_than_one() -> None:
     """After some wrong passwords from any addresses, a new address gets the longest delay too; memory is bounded."""
     wrong_passwords, delays, _ = recorded()
     for number in range(3000):
-        await wrong_passwords.wrong(f"192.0.{number // 250}.{number % 250}")
+        await wrong_passwords.delay_failure(f"192.0.{number // 250}.{number % 250}")
 
     assert delays[0] == FIRST_DELAY_S
     assert set(delays[20:]) == {LONGEST_DELAY_S}

@@ -79,13 +79,13 @@ async def test_tallies_are_brought_once_and_again_after_a_failure() -> None:
     collector = TallyCollector(counters, Store(), lambda: 3_600_000)  # type: ignore[arg-type]
     counters.count(CONSENT, "shop", "granted", "pixel")
     try:
-        await collector.bring()
+        await collector.store_tallies()
     except QueueError:
         failing[0] = False
-    await collector.bring()
-    await collector.bring()
+    await collector.store_tallies()
+    await collector.store_tallies()
     counters.count(CONSENT, "shop", "granted", "pixel", by=2)
-    await collector.bring()
+    await collector.store_tallies()
 
     assert brought == [
         Tally(1, CONSENT, "shop\tgranted\tpixel", 1),
@@ -117,7 +117,7 @@ def test_fronts_tell_the_back_what_they_tallied() -> None:
             report = reports.report(0)
             if report:
                 watch.report(number, report)
-            reports.answered()
+            reports.on_answered()
 
     assert back.tallies.totals() == {(CONSENT, "shop\tgranted\tpixel"): 3}
     assert b"tally" not in back.render(Stats({}, 0))

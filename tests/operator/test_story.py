@@ -6,7 +6,7 @@ import pytest
 
 from proxy.model.event import BrowserCopy
 from proxy.model.ledger import REPEATS_SERVER, LedgerRow, Status
-from proxy.operator.story import Chapters, story_json
+from proxy.operator.story import EventHistory, story_json
 
 PIXEL, NAME, ID = "55", "Purchase", "order-shop-7"
 
@@ -16,7 +16,7 @@ def _row(arrived: int, status: Status, **facts: Any) -> LedgerRow:
 
 
 def _story(*rows: LedgerRow) -> dict[str, Any]:
-    return story_json((PIXEL, NAME, ID), Chapters(rows, (), ()), None, now=1_000_000)
+    return story_json((PIXEL, NAME, ID), EventHistory(rows, (), ()), None, now=1_000_000)
 
 
 @pytest.mark.parametrize(

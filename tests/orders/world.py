@@ -21,7 +21,7 @@ from proxy.model.server_request import ServerBody
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Settlement
 from proxy.queue.sqlite.engine import LocalQueue
-from proxy.rules.effort import whole
+from proxy.rules.effort import run_parts
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.policy import Policy
 from proxy.rules.server import ingest_claim
@@ -141,7 +141,7 @@ class World:
         if message.browser is None:
             claim = claim_of(ServerBody(message.body, "application/json"))
             parts = ingest_claim(claim, self.rules, pixel=PIXEL, now=self.clock.now, is_all_or_nothing=True)
-            await self.queue.append(whole(parts).decision.records)
+            await self.queue.append(run_parts(parts).decision.records)
             return
         browser = message.browser
         received = Received(

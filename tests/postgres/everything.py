@@ -62,8 +62,8 @@ async def _stores(queue: WholeQueue, clock: Clock) -> None:
     ordered = order_key("shop", "Purchase", "1001")
     for number in (80, 81):
         await queue.append([server_record(number, time_s=NOON // 1000)._replace(order=ordered, name="Purchase")])
-    assert await queue.met_orders(PIXEL, [ordered])
-    assert queue.refuses() == ""
+    assert await queue.known_server_orders(PIXEL, [ordered])
+    assert queue.refusal_reason() == ""
     assert queue.fullness() < 1
 
 
@@ -174,7 +174,7 @@ async def _keeps_books(queue: WholeQueue, clock: Clock) -> None:
     ):
         _ = [row async for row in queue.events(wanted)]
         await queue.event_page(wanted)
-        await queue.waiting(wanted)
+        await queue.waiting_events(wanted)
     hour = NOON // HOUR_MS
     for by_day in (False, True):
         rollups = RollupQuery(hour - 48, hour + 1, "shop", PIXEL, "PageView", by_day=by_day)
@@ -186,8 +186,8 @@ async def _keeps_books(queue: WholeQueue, clock: Clock) -> None:
     for _ in range(2):
         await queue.add_tallies([Tally(hour, "origin", "https://a.example", 1)])
     await queue.tallies(hour - 24, hour + 1)
-    letters = await queue.dead(Filter(pixel=PIXEL, name="PageView", id="", reason="rejected", limit=5))
-    await queue.dead(Filter(before=1 << 60, id="id-1"))
+    letters = await queue.dead_letters(Filter(pixel=PIXEL, name="PageView", id="", reason="rejected", limit=5))
+    await queue.dead_letters(Filter(before=1 << 60, id="id-1"))
     ids = [letter.id for letter in letters]
     dead = [_row(each) for each in _records(1)]
     changes: dict[str, Any] = {"id": letters[0].event_id, "status": Status.DEAD, "browser_copy": BrowserCopy.PENDING}

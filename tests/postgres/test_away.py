@@ -11,7 +11,7 @@ from postgres_server import USER, Cluster, psql
 from support import SECRET, until
 
 from proxy.queue.contract import QueueError
-from proxy.queue.postgres import comeback
+from proxy.queue.postgres import reconnector
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.errors import DatabaseAwayError
 from proxy.queue.postgres.opening import make_database
@@ -54,14 +54,14 @@ async def opened(url: str, schema: str, *, commit_timeout: float = 0.3) -> Async
     database = make_database(url, Sealer(SECRET), schema=schema, commit_timeout=commit_timeout)
     try:
         await database.start(patience=30.0)
-        assert database.here, database.why_away
+        assert database.is_here, database.why_away
         yield database
     finally:
         await database.close()
 
 
 async def here(database: Database) -> None:
-    await until(lambda: database.here, what="the database is here")
+    await until(lambda: database.is_here, what="the database is here")
 
 
 async def test_a_commit_without_a_standby_is_neither_believed_nor_cancelled(postgres: Cluster, schema: str) -> None:
@@ -70,7 +70,7 @@ async def test_a_commit_without_a_standby_is_neither_believed_nor_cancelled(post
         with without_standbys(postgres):
             with pytest.raises(DatabaseAwayError, match=r"no answer within 0\.3 seconds"):
                 await database.run(Role.APPEND, INSERT, "a")
-            assert not database.here
+            assert not database.is_here
             await until(lambda: waiting(postgres) == 2, what="the append and one probe wait")
             assert keys(postgres, schema) == set()
         await here(database)
@@ -83,16 +83,16 @@ async def test_one_write_at_a_time_looks_for_a_standby(
 ) -> None:
     """Only one probe waits at the server, however long it takes, while callers get errors at once."""
     async with opened(postgres.url(), schema) as database:
-        monkeypatch.setattr(comeback, "_PATIENCE_S", 0.05)
+        monkeypatch.setattr(reconnector, "_PATIENCE_S", 0.05)
         looks = 0
-        best = database._hosts.best
+        best = database._hosts.connect_to_primary
 
         async def counted() -> object:
             nonlocal looks
             looks += 1
             return await best()
 
-        monkeypatch.setattr(database._hosts, "best", counted)
+        monkeypatch.setattr(database._hosts, "connect_to_primary", counted)
         with without_standbys(postgres):
             with pytest.raises(DatabaseAwayError):
                 await database.run(Role.APPEND, INSERT, "a")
@@ -121,7 +121,7 @@ async def test_a_success_with_a_warning_is_none(postgres: Cluster, schema: str, 
                 with pytest.raises(DatabaseAwayError, match="the database warned: cancel"):
                     await asked
                 assert keys(postgres, schema) == {"a"}
-                assert not database.here
+                assert not database.is_here
             await here(database)
     finally:
         psql(postgres, f"ALTER ROLE {USER} RESET ALL")
@@ -141,7 +141,7 @@ async def test_a_caller_that_goes_away_cancels_nothing(postgres: Cluster, schema
         await database.run(Role.APPEND, INSERT, "b")
 
         assert keys(postgres, schema) == {"a", "b"}
-        assert database.here
+        assert database.is_here
 
 
 async def test_a_body_that_is_cancelled_leaves_nothing(postgres: Cluster, schema: str) -> None:
@@ -163,7 +163,7 @@ async def test_a_body_that_is_cancelled_leaves_nothing(postgres: Cluster, schema
         await database.run(Role.APPEND, INSERT, "b")
 
         assert keys(postgres, schema) == {"b"}
-        assert database.here
+        assert database.is_here
 
 
 async def test_a_backend_that_a_person_ends_is_noticed_at_once(postgres: Cluster, schema: str) -> None:
@@ -187,7 +187,7 @@ async def test_a_server_without_free_connections_still_stores(postgres: Cluster,
             with pytest.raises(DatabaseAwayError, match="too many connections"):
                 await database.run(Role.BOOKS, "SELECT 1")
             await database.run(Role.APPEND, INSERT, "a")
-            assert database.here
+            assert database.is_here
         finally:
             psql(postgres, f"ALTER ROLE {USER} CONNECTION LIMIT -1")
         await database.run(Role.BOOKS, "SELECT 1")
@@ -240,7 +240,7 @@ async def test_it_may_come_later(postgres: Cluster, schema: str) -> None:
         url = postgres.url().replace(str(postgres.port), str(relay.port))
         database = make_database(url, Sealer(SECRET), schema=schema)
         await database.start(patience=0.1)
-        assert not database.here
+        assert not database.is_here
         with pytest.raises(QueueError):
             await database.run(Role.APPEND, "SELECT 1")
         relay.mend()
@@ -260,7 +260,7 @@ async def test_however_often_it_comes_and_goes_nobody_waits_for_ever(
 
     What was acknowledged is in the database; the rest may be or not.
     """
-    monkeypatch.setattr(comeback, "_MOST_HOLD_S", 0.0)
+    monkeypatch.setattr(reconnector, "_MOST_HOLD_S", 0.0)
     terminate = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{USER}'"
     answered: set[str] = set()
     async with opened(postgres.url(), schema) as database:
@@ -284,7 +284,7 @@ async def test_however_often_it_comes_and_goes_nobody_waits_for_ever(
                 await asyncio.to_thread(psql, postgres, terminate)
             else:
                 with without_standbys(postgres):
-                    await until(lambda: not database.here, what="it is away")
+                    await until(lambda: not database.is_here, what="it is away")
         ending.set()
         await asyncio.gather(*askers)
         await here(database)
@@ -299,17 +299,17 @@ async def test_however_often_it_comes_and_goes_nobody_waits_for_ever(
 def test_what_comes_and_goes_is_held_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait before the database is used again grows while it stays only briefly, and ends after a steady time."""
     now = [1000.0]
-    monkeypatch.setattr(comeback, "_loop_time", lambda: now[0])
-    held = comeback.HoldOff()
+    monkeypatch.setattr(reconnector, "_loop_time", lambda: now[0])
+    held = reconnector.ReconnectBackoff()
     waits = []
     for stayed in (5, 5, 5, 5, 5, 5, 5, 5, 400, 5):
-        held.came()
+        held.note_return()
         now[0] += stayed
-        waits.append(held.next())
+        waits.append(held.next_delay())
 
     assert waits == [0, 1, 2, 4, 8, 16, 30, 30, 0, 1]
 
 
 async def test_the_first_start_waits_for_nothing() -> None:
     """There is no wait before the first connection."""
-    assert [comeback.HoldOff().next() for _ in range(3)] == [0, 0, 0]
+    assert [reconnector.ReconnectBackoff().next_delay() for _ in range(3)] == [0, 0, 0]

@@ -27,4 +27,4 @@ async def test_a_transaction_is_whole(database: Database) -> None:
 
     rows = await database.run(Role.BOOKS, "SELECT key FROM meta WHERE key IN ('a', 'b')")
     assert [row["key"] for row in rows] == ["a"]
-    assert database.here
+    assert database.is_here

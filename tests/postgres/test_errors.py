@@ -17,10 +17,10 @@ from proxy.queue.postgres.errors import (
     LockTimeoutError,
     MisfitError,
     TableMissingError,
-    told,
-    translated,
+    error_text,
+    to_queue_error,
 )
-from proxy.queue.postgres.hosts import best_of
+from proxy.queue.postgres.hosts import primary_index
 from proxy.queue.postgres.opening import make_database
 from proxy.queue.postgres.session import Facts
 from proxy.queue.postgres.transaction import Run
@@ -49,21 +49,21 @@ def test_every_code_has_one_meaning(code: str, meaning: type[QueueError]) -> Non
     """
     error = asyncpg.PostgresError.new({"C": code, "M": "words of the server", "S": "ERROR"})
 
-    assert type(translated(error)) is meaning
+    assert type(to_queue_error(error)) is meaning
 
 
 @pytest.mark.parametrize("error", [OSError(111, "refused"), ConnectionResetError(), TimeoutError(), EOFError()])
 def test_a_lost_connection_is_an_absence(error: Exception) -> None:
     """An error that ends the connection leaves it open whether the statement was executed."""
-    assert type(translated(error)) is DatabaseAwayError
+    assert type(to_queue_error(error)) is DatabaseAwayError
 
 
 def test_what_a_statement_carried_is_told_nowhere() -> None:
     """A server quotes a value that it refuses; our error does not."""
     error = asyncpg.PostgresError.new({"C": "22P02", "M": 'invalid input: "anna@example.org"', "S": "ERROR"})
 
-    assert told(error) == "error 22P02 of the database"
-    assert "anna" not in str(translated(error))
+    assert error_text(error) == "error 22P02 of the database"
+    assert "anna" not in str(to_queue_error(error))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_a_statement_carried_is_told_nowhere() -> None:
 )
 def test_the_highest_timeline_wins(servers: list[Facts], highest: int, choice: int | None) -> None:
     """A primary that a fail-over left behind is never used once a higher timeline was seen, even if it is alone."""
-    assert best_of(servers, highest) == choice
+    assert primary_index(servers, highest) == choice
 
 
 async def test_what_others_change_at_the_same_time_is_tried_again(database: Database) -> None:
@@ -108,7 +108,7 @@ async def test_what_others_change_at_the_same_time_is_tried_again(database: Data
     with pytest.raises(ConflictError, match="again"):
         await database.run(Role.APPEND, "SELECT busy(100)")
     assert (await database.run(Role.BOOKS, "SELECT nextval('tries')"))[0][0] == 6
-    assert database.here
+    assert database.is_here
 
 
 async def test_two_that_wait_for_each_other_both_succeed(database: Database) -> None:
@@ -155,7 +155,7 @@ async def test_what_one_caller_brings_costs_nobody_else(
     with pytest.raises(error):
         await database.run(Role.BOOKS, statement, value)
 
-    assert database.here
+    assert database.is_here
     assert await database.run(Role.BOOKS, "SELECT 1")
 
 

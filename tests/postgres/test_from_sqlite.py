@@ -60,7 +60,7 @@ async def assert_all_arrived(books: Books, directory: Path, expected_dead: list[
     name = "queue.db.moved"
     assert sorted(path.name for path in directory.glob("queue*")) == [name]  # noqa: ASYNC240 - nobody waits
     assert await shared_segments(books) == old_queue.segments(directory, name)
-    dead = await books.archive.dead(Filter(limit=1000))
+    dead = await books.archive.dead_letters(Filter(limit=1000))
     assert [replace(each, id=0) for each in dead] == expected_dead
     assert len({each.id for each in dead}) == len(dead)
     for table in ("mark", "unsent_order", "sighting", "sighting_slot"):
@@ -96,22 +96,22 @@ async def test_what_was_moved_is_known(books: Books, old: Path) -> None:
     async def look(run: Run) -> None:
         known, unknown = (visit_key(event_key(PIXEL, "PageView", each), b"abcd") for each in ("id-11", "none"))
         keys = sorted([known, unknown])
-        answer = await seen.find(run, seen.Asked(keys, [b""] * 2, [3] * 2), 0)
+        answer = await seen.find(run, seen.SeenLookup(keys, [b""] * 2, [3] * 2), 0)
         assert answer.stored_before == {known: 1}
         sold = server_key(event_key(PIXEL, "Purchase", "id-20"))
-        assert (await seen.find(run, seen.Asked([sold], [b"4321"], [3]), 0)).stored_before == {sold: 3}
-        assert await orders.met(run, PIXEL, [ORDER, b"n" * 16], now) == {ORDER: b"1234"}
-        found = await SharedSightings(books.sealer).found(run, [(7).to_bytes(16, "big"), (99).to_bytes(16, "big")])
+        assert (await seen.find(run, seen.SeenLookup([sold], [b"4321"], [3]), 0)).stored_before == {sold: 3}
+        assert await orders.known_server_orders(run, PIXEL, [ORDER, b"n" * 16], now) == {ORDER: b"1234"}
+        found = await SharedSightings(books.sealer).find(run, [(7).to_bytes(16, "big"), (99).to_bytes(16, "big")])
         assert [(each.id, each.forbidden) for some in found.values() for each in some.values()] == [
             ("s7", ""),
             ("", "gpc"),
         ]
         suppressions = SharedSuppressions()
         await suppressions.catch_up(run)
-        assert await suppressions.of(run, [b"c" * 16]) == set(SuppressionKind)
+        assert await suppressions.kinds_of(run, [b"c" * 16]) == set(SuppressionKind)
         while await SharedSightings(books.sealer).erase(run, [ANNA]):
             pass
-        assert await SharedSightings(books.sealer).found(run, [(7).to_bytes(16, "big")]) == {}
+        assert await SharedSightings(books.sealer).find(run, [(7).to_bytes(16, "big")]) == {}
         await SharedSightings(books.sealer).erase(run, [BERT])
 
     await books.database.transact(Role.BOOKS, look)
@@ -242,7 +242,7 @@ async def test_two_installations_come_together(books: Books, other: Books, old: 
     await asyncio.gather(moving(books, old).run(), moving(other, second).run())
 
     assert await rows(books, "segment") == MANY + 5 + 3 + 5
-    assert len(await books.archive.dead(Filter(limit=100))) == 8
+    assert len(await books.archive.dead_letters(Filter(limit=100))) == 8
 
 
 async def test_what_an_old_secret_sealed_is_sealed_with_the_new(books: Books, old: Path) -> None:
@@ -254,7 +254,7 @@ async def test_what_an_old_secret_sealed_is_sealed_with_the_new(books: Books, ol
     for table in ("segment", "dead", "sighting"):
         found = await books.database.run(Role.BOOKS, f"SELECT sealed FROM {table}")
         assert found
-        assert all(new.knows(row["sealed"]) for row in found)
+        assert all(new.has_secret_of(row["sealed"]) for row in found)
 
 
 async def test_a_file_of_another_secret_is_left_alone(books: Books, old: Path) -> None:

@@ -50,7 +50,7 @@ async def test_what_another_proxy_stores_wakes_the_lane(pair: tuple[Proxy, Proxy
     """The lane is also woken for servers' events, which the quick look does not see."""
     leader, other = pair
     lane = Lane()
-    leader.outbox.hear_of_work({PIXEL: lane.wake})
+    leader.outbox.register_lanes({PIXEL: lane.wake})
     await other.store([record(1)])
     await until(lambda: lane.wakes, what="the wake-up")
     assert await leader.claimed() == ["id-1"]
@@ -69,7 +69,7 @@ async def test_what_was_committed_late_is_found(pair: tuple[Proxy, Proxy], *, ne
     """
     leader, other = pair
     lane = Lane()
-    leader.outbox.hear_of_work({PIXEL: lane.wake})
+    leader.outbox.register_lanes({PIXEL: lane.wake})
     await leader.store([record(1)])
     assert await leader.claimed(newest=newest) == ["id-1"]
     assert await leader.claimed(newest=newest) == []
@@ -164,7 +164,7 @@ async def test_held_events_of_another_proxy_become_due(pair: tuple[Proxy, Proxy]
     """The leader learns of them, releases them when they are due, and counts them as arrived then."""
     leader, other = pair
     lane = Lane()
-    leader.outbox.hear_of_work({PIXEL: lane.wake})
+    leader.outbox.register_lanes({PIXEL: lane.wake})
     await other.store([record(1)], not_before=NOON + 1000)
     await until(lambda: leader.outbox.stats().held == {PIXEL: 1}, what="the held event")
     assert leader.outbox.stats().next_due == NOON + 1000
@@ -179,7 +179,7 @@ async def test_held_events_of_another_proxy_become_due(pair: tuple[Proxy, Proxy]
 async def test_each_proxy_tells_how_much_waits(pair: tuple[Proxy, Proxy]) -> None:
     """The leader counts, and the others get its counts at the next heartbeat."""
     leader, other = pair
-    leader.outbox.hear_of_work({PIXEL: Lane().wake})
+    leader.outbox.register_lanes({PIXEL: Lane().wake})
     await other.store([record(1), record(2)])
     await other.store([record(3)], not_before=NOON + 1000)
     for proxy in (leader, other):

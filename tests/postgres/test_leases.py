@@ -33,7 +33,7 @@ class Site:
         """Start proxies that wish to lead these lanes, and wait until each lane has a leader."""
         proxies = [await self.proxy() for _ in range(count)]
         for proxy in proxies:
-            proxy.outbox.hear_of_work(dict.fromkeys(lanes, _nothing))
+            proxy.outbox.register_lanes(dict.fromkeys(lanes, _nothing))
         await until(lambda: all(leaders(lane, proxies) for lane in lanes), what="leaders")
         return proxies
 
@@ -47,7 +47,7 @@ def leaders(lane: str, proxies: list[Proxy]) -> list[Proxy]:
 
 
 def loads(proxies: list[Proxy]) -> list[int]:
-    return sorted(len(proxy.outbox.leases.led()) for proxy in proxies)
+    return sorted(len(proxy.outbox.leases.led_lanes()) for proxy in proxies)
 
 
 def delivered(segments: tuple[Segment, ...], now: int) -> Settlement:
@@ -82,7 +82,7 @@ async def test_lanes_are_shared_and_handed_over_to_who_joins(site: Site) -> None
     first, second = await site.leading(lanes, 2)
     await until(lambda: loads([first, second]) == [3, 4], what="fair shares")
     third = await site.proxy()
-    third.outbox.hear_of_work(dict.fromkeys(lanes, _nothing))
+    third.outbox.register_lanes(dict.fromkeys(lanes, _nothing))
     proxies = [first, second, third]
 
     def is_fair() -> bool:
@@ -102,15 +102,15 @@ async def test_a_lane_is_not_given_back_while_an_attempt_is_under_way(site: Site
     await first.store([record(2, pixel="2")])
     claims = {lane: await first.outbox.claim(lane, most=10) for lane in lanes}
     second = await site.proxy()
-    second.outbox.hear_of_work(dict.fromkeys(lanes, _nothing))
-    await until(lambda: len(first.outbox.leases.led()) == 1, what="one lane to be left")
-    (left,) = set(lanes) - set(first.outbox.leases.led())
+    second.outbox.register_lanes(dict.fromkeys(lanes, _nothing))
+    await until(lambda: len(first.outbox.leases.led_lanes()) == 1, what="one lane to be left")
+    (left,) = set(lanes) - set(first.outbox.leases.led_lanes())
     await first.outbox.leases.beat()
     await second.outbox.leases.beat()
 
-    assert second.outbox.leases.led() == []
+    assert second.outbox.leases.led_lanes() == []
     assert await first.outbox.settle(claims[left], delivered(claims[left], site.clock())) == frozenset()
-    await until(lambda: second.outbox.leases.led() == [left], what="the lane")
+    await until(lambda: second.outbox.leases.led_lanes() == [left], what="the lane")
     assert await second.claimed(pixel=left) == []
 
 
@@ -208,7 +208,7 @@ async def test_two_who_beat_at_once_never_lead_the_same(site: Site) -> None:
     lanes = [str(number) for number in range(12)]
     proxies = [await site.proxy() for _ in range(3)]
     for proxy in proxies:
-        proxy.outbox.hear_of_work(dict.fromkeys(lanes, _nothing))
+        proxy.outbox.register_lanes(dict.fromkeys(lanes, _nothing))
     for _ in range(10):
         await asyncio.gather(*(proxy.outbox.leases.beat() for proxy in proxies))
         assert all(len(leaders(lane, proxies)) <= 1 for lane in lanes)

@@ -85,7 +85,7 @@ class OldProgram:
 @pytest.fixture(name="old")
 async def _old(postgres: Cluster, schema: str, database: Database) -> OldProgram:
     """Return a program of layout 1 on a database that no later version has seen, with rows of two days."""
-    assert database.here
+    assert database.is_here
     program = OldProgram(postgres, schema)
     program.run(*SCHEMA_ONE)
     psql(postgres, f"GRANT ALL ON SCHEMA {schema} TO postgres", database="capi")
@@ -102,7 +102,7 @@ async def _new(postgres: Cluster, schema: str, old: OldProgram, clock: Clock) ->
     assert old.schema == schema
     database = make_database(postgres.url(), Sealer(SECRET), schema=schema, commit_timeout=30.0)
     await database.start(patience=30.0)
-    assert database.here, database.why_away
+    assert database.is_here, database.why_away
     yield Books(database, clock)
     await database.close()
 
@@ -163,11 +163,11 @@ async def test_a_table_that_somebody_reads_for_long_delays_the_start(
     await dump.execute(f"BEGIN; SELECT count(*) FROM ledger_{TODAY}")
     database = make_database(postgres.url(), Sealer(SECRET), schema=schema, commit_timeout=30.0)
     await database.start(patience=0.5)
-    assert not database.here
+    assert not database.is_here
     assert sorted(old.reads()) == ["old-1", "old-2"]
     await dump.execute("COMMIT")
     await dump.close()
-    await until(lambda: database.here, what="the database, once nobody reads the table")
+    await until(lambda: database.is_here, what="the database, once nobody reads the table")
     await database.close()
 
 
@@ -177,8 +177,8 @@ async def test_tables_of_older_versions_are_completed_at_each_start(new: Books, 
     for kind in ("ledger", "fate"):
         old.run(f"ALTER TABLE {{schema}}.{kind}_{TODAY - 3} OWNER TO capi")
     before = len(await new.listed())
-    new.database.leave("as after a fail-over")
-    await until(lambda: new.database.here, what="the database again")
+    new.database.mark_away("as after a fail-over")
+    await until(lambda: new.database.is_here, what="the database again")
 
     assert clock() == NOON
     assert (before, len(await new.listed())) == (4, 6)

@@ -92,7 +92,7 @@ async def test_two_proxies_tell_the_same_and_who_said_it(tmp_path: Path, url: st
 async def fill(place: Place) -> None:
     """Store two dead letters, and an event that waits."""
     queue = await open_queue(place, now_ms)
-    queue.hear_of_work({PIXEL: lambda: None})
+    queue.register_lanes({PIXEL: lambda: None})
     await queue.append([record(1), record(2)])
     segments = await until(lambda: queue.claim(PIXEL, most=10), what="the events are claimed")
     letters = tuple(

@@ -10,7 +10,7 @@ from proxy.model.verdict import GraphError
 from proxy.queue.contract import DeliveryState, LaneReport
 from proxy.queue.postgres.database import Role
 from proxy.queue.postgres.lane_table import ADD, TAKE, keep_state
-from proxy.queue.postgres.look import look
+from proxy.queue.postgres.look import inspect_servers
 from proxy.queue.postgres.server_facts import ServerFacts
 from proxy.queue.postgres.transaction import Run
 
@@ -61,7 +61,7 @@ async def test_the_check_names_a_proxy_that_fell_silent(
     """A crashed proxy is named in the findings; one at work is not, nor one that has been silent for a day."""
 
     async def told() -> list[str]:
-        (server,) = await look(postgres.url(), schema=schema)
+        (server,) = await inspect_servers(postgres.url(), schema=schema)
         assert isinstance(server, ServerFacts)
         return [str(finding) for finding in upkeep(server, USUAL) if "heard nothing" in str(finding)]
 

@@ -31,7 +31,7 @@ async def greeted(
 ) -> None:
     greeting = Schema(schema, sealer or Sealer(SECRET), replica_name="here", version="1", layout=layout)
     async with session_of(cluster, schema, user) as session:
-        await greeting.greet(session, uuid.uuid4().bytes)
+        await greeting.register_replica(session, uuid.uuid4().bytes)
 
 
 def listed(cluster: Cluster, schema: str, what: str = "SELECT number FROM {}.meta WHERE key = 'schema'") -> str:

@@ -64,8 +64,8 @@ async def test_what_is_not_counted_is_looked_at(stocked: Books, since: int | Non
 async def test_a_queue_with_rows_begins_to_be_counted_later(stocked: Books) -> None:
     """If there are rows at the first start, counting is relied on two days later, as old proxies may still run."""
     await stocked.database.run(Role.BOOKS, "DELETE FROM meta WHERE key = 'counted_since'")
-    await stocked.database.run(Role.BOOKS, search_jump.COUNT)
-    await stocked.database.run(Role.BOOKS, search_jump.COUNT)
+    await stocked.database.run(Role.BOOKS, search_jump.WRITE_COUNTED_SINCE)
+    await stocked.database.run(Role.BOOKS, search_jump.WRITE_COUNTED_SINCE)
     query = "SELECT number - (extract(epoch FROM now()) * 1000)::int8 AS ahead FROM meta WHERE key = 'counted_since'"
     (ahead,) = await stocked.database.run(Role.BOOKS, query)
     assert abs(ahead["ahead"] - 2 * DAY_MS) < 600_000

@@ -52,7 +52,7 @@ class Member:
     async def tick(self) -> None:
         await self.alerter.tick()
         for post in self.alerter.posts:
-            await post.done()
+            await post.wait_until_idle()
 
     @property
     def tells(self) -> bool:

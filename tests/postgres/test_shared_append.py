@@ -17,7 +17,7 @@ from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import QueueError, Stored
 from proxy.queue.group import Append, Group
-from proxy.queue.keys import keyed, visit_key
+from proxy.queue.keys import key_and_birth, visit_key
 from proxy.queue.postgres import orders, seen_slots
 from proxy.queue.postgres.append import SharedAppends
 from proxy.queue.postgres.channel import Channel
@@ -62,7 +62,7 @@ class Appender:
 async def appender(postgres: Cluster, schema: str, clock: Clock) -> Appender:
     database = make_database(postgres.url(), Sealer(SECRET), schema=schema, commit_timeout=30.0)
     await database.start(patience=30.0)
-    assert database.here, database.why_away
+    assert database.is_here, database.why_away
     return Appender(database, clock)
 
 
@@ -180,28 +180,30 @@ async def test_orders_of_several_proxies_are_stored_once(proxies: list[Appender]
 async def test_the_memory_turns_under_a_proxy_that_does_not_know(proxies: list[Appender], clock: Clock) -> None:
     """A proxy that does not know of a rotation writes into the new table, and finds older events."""
     here, there = proxies
-    await here.database.transact(Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
+    await here.database.transact(Role.BOOKS, lambda run: seen_slots.rotate_tables(run, clock()))
     await here.store([record(1), timed(2)])
     await there.store([record(3)])
     clock.now += 16 * HOUR
-    assert await here.database.transact(Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
+    assert await here.database.transact(Role.BOOKS, lambda run: seen_slots.rotate_tables(run, clock()))
     late = timed(5, clock.now - 1000)
     answers = await there.store([record(1), timed(2), record(3), record(4), late])
 
     assert duplicates(answers) == [["id-1", f"{NOON}2", "id-3"]]
     ((slot,),) = await there.ask("SELECT number FROM meta WHERE key = 'seen'")
     table = await there.ask(f"SELECT key FROM {seen_slots.table_of(slot)}")
-    assert {key for (key,) in table} == {visit_key(keyed(*each[:3])[0], each.visitor) for each in (record(4), late)}
+    assert {key for (key,) in table} == {
+        visit_key(key_and_birth(*each[:3])[0], each.visitor) for each in (record(4), late)
+    }
 
 
 async def test_a_timed_id_is_known_across_a_turn(proxies: list[Appender], clock: Clock) -> None:
     """Events made shortly before and after a rotation are repeats afterwards, whichever table has them."""
     here, there = proxies
-    await here.database.transact(Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
+    await here.database.transact(Role.BOOKS, lambda run: seen_slots.rotate_tables(run, clock()))
     clock.now += 16 * HOUR
     young = [timed(1, clock.now - 1000), timed(2, clock.now + 60_000), timed(3, clock.now - 2 * HOUR)]
     await here.store(young)
-    await here.database.transact(Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
+    await here.database.transact(Role.BOOKS, lambda run: seen_slots.rotate_tables(run, clock()))
     clock.now += 30 * 60_000
 
     assert duplicates(await there.store(young)) == [[event.id for event in young]]
@@ -213,7 +215,7 @@ async def test_the_memory_does_not_turn_behind_an_append_under_way(
 ) -> None:
     """The rotation waits for a commit that waits for its standbys, so that its repeats look in the same table."""
     here, there = proxies
-    turn = partial(there.database.transact, Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
+    turn = partial(there.database.transact, Role.BOOKS, lambda run: seen_slots.rotate_tables(run, clock()))
     await turn()
     clock.now += 2 * HOUR
     group = here.group([event._replace(id=event.id.replace(str(NOON), str(clock.now)))])
@@ -237,7 +239,7 @@ async def test_the_memory_turns_once_in_16_hours(
 ) -> None:
     """It does not rotate earlier, nor for a clock that steps back a little; it does if its clock was far ahead."""
     here, _ = proxies
-    turn = partial(here.database.transact, Role.BOOKS, lambda run: seen_slots.turn(run, clock()))
+    turn = partial(here.database.transact, Role.BOOKS, lambda run: seen_slots.rotate_tables(run, clock()))
     await turn()
     clock.now += passed
     assert [await turn(), await turn()] == [turns, False]
@@ -292,7 +294,7 @@ async def test_of_a_claim_and_a_takeover_one_knows_of_the_other(
     if not claim_is_first:
         assert duplicates(await there.store([of_server(1)])) == [[]]
     async with run_of as run:
-        told = await orders.met_for_claim(run, PIXEL, [page.order], clock())
+        told = await orders.lock_known_server_orders(run, PIXEL, [page.order], clock())
         late = asyncio.create_task(there.store([of_server(1, number=9)]))
         await orders.end_wait(run, PIXEL, [page.order])
 

@@ -27,10 +27,10 @@ async def test_letters_are_the_same_at_every_proxy(books: Books, other: Books) -
     """A proxy lists the letters of all, newest first, with Graph's error and the payload."""
     assert await books.bury(letter(1), letter(2)) == 2
     assert await other.bury(letter(3, reason="too_old")) == 1
-    found = await other.archive.dead(Filter())
+    found = await other.archive.dead_letters(Filter())
 
     assert [(each.id, each.event_id) for each in found] == [(3, "id-3"), (2, "id-2"), (1, "id-1")]
-    assert found == await books.archive.dead(Filter())
+    assert found == await books.archive.dead_letters(Filter())
     first = found[-1]
     assert (first.graph_error, first.attempts, first.payload) == (ERROR, 3, record(1).whole)
     assert (first.at, first.pixel, first.name, first.reason) == (books.clock(), PIXEL, "PageView", "rejected")
@@ -52,15 +52,15 @@ async def test_letters_are_chosen(books: Books, wanted: Filter, ids: list[int]) 
     """Letters can be filtered by their fields and their numbers."""
     await books.bury(*(letter(number, reason="too_old" if number == 4 else "rejected") for number in range(1, 6)))
 
-    assert [each.id for each in await books.archive.dead(wanted)] == ids
+    assert [each.id for each in await books.archive.dead_letters(wanted)] == ids
 
 
 async def test_very_many_letters_come_page_by_page(books: Books) -> None:
     """Letters that exceed a page are all listed."""
     await books.bury(*(letter(number) for number in range(250)))
 
-    assert len(await books.archive.dead(Filter(limit=1000))) == 250
-    assert len(await books.archive.dead(Filter(limit=101))) == 101
+    assert len(await books.archive.dead_letters(Filter(limit=1000))) == 250
+    assert len(await books.archive.dead_letters(Filter(limit=101))) == 101
 
 
 async def test_a_number_is_never_given_twice(books: Books, other: Books) -> None:
@@ -68,7 +68,7 @@ async def test_a_number_is_never_given_twice(books: Books, other: Books) -> None
     await books.bury(letter(1))
     assert await books.archive.discard([1]) == 1
     await asyncio.gather(*(each.bury(letter(number)) for number in range(10) for each in (books, other)))
-    numbers = {each.id for each in await books.archive.dead(Filter())}
+    numbers = {each.id for each in await books.archive.dead_letters(Filter())}
 
     assert (len(numbers), min(numbers)) == (20, 2)
 
@@ -80,7 +80,7 @@ async def test_nobody_who_opted_out_is_buried(books: Books, other: Books) -> Non
     buried = await books.bury(letter(1, ANNA), letter(2, BERT), letter(3))
 
     assert buried == 2
-    assert {each.event_id for each in await books.archive.dead(Filter())} == {"id-2", "id-3"}
+    assert {each.event_id for each in await books.archive.dead_letters(Filter())} == {"id-2", "id-3"}
 
 
 async def test_an_erasure_of_the_same_moment_misses_no_letter(books: Books, other: Books) -> None:
@@ -90,7 +90,7 @@ async def test_an_erasure_of_the_same_moment_misses_no_letter(books: Books, othe
 
     async def bury() -> None:
         async with books.database.transaction(Role.DELIVER) as run:
-            await books.graveyard.bury(run, [letter(1, ANNA)])
+            await books.graveyard.add_letters(run, [letter(1, ANNA)])
             begun.set()
             # Long enough for the erasure to finish, if it did not wait.
             await asyncio.wait((erasing,), timeout=0.5)
@@ -103,7 +103,7 @@ async def test_an_erasure_of_the_same_moment_misses_no_letter(books: Books, othe
     erasing = asyncio.create_task(erase())
     await asyncio.gather(bury(), erasing)
 
-    assert await books.archive.dead(Filter()) == []
+    assert await books.archive.dead_letters(Filter()) == []
     assert erased[0].dead == 1
 
 
@@ -115,7 +115,7 @@ async def test_a_replay_puts_letters_back_with_the_same_ids(books: Books, other:
 
     assert replayed == 3
     assert await books.waiting() == [[record(3), record(1)], [record(4, pixel="77")]]
-    assert [each.id for each in await books.archive.dead(Filter())] == [2]
+    assert [each.id for each in await books.archive.dead_letters(Filter())] == [2]
 
 
 async def test_two_replays_of_one_letter_send_it_once(books: Books, other: Books) -> None:
@@ -130,7 +130,7 @@ async def test_two_replays_of_one_letter_send_it_once(books: Books, other: Books
 
     assert sum(counts) == 150
     assert sum(map(len, await books.waiting())) == counts[0] + counts[1]
-    assert await books.archive.dead(Filter()) == []
+    assert await books.archive.dead_letters(Filter()) == []
 
 
 async def test_a_letter_that_is_taken_at_this_moment_is_not_taken_twice(books: Books, other: Books) -> None:
@@ -150,7 +150,7 @@ async def test_a_damaged_letter_hides_no_other(books: Books) -> None:
     await books.bury(letter(1, ANNA), letter(2, ANNA))
     await books.database.run(Role.BOOKS, "UPDATE dead SET sealed = '\\x00' WHERE id = 1")
 
-    assert [each.payload for each in await books.archive.dead(Filter())] == [record(2).whole, b""]
+    assert [each.payload for each in await books.archive.dead_letters(Filter())] == [record(2).whole, b""]
     assert await books.archive.replay([1], not_before_s=0) == 0
     assert (await books.archive.erase([ANNA], 1 << 50)).dead == 1
     assert await books.archive.discard([1]) == 1
@@ -161,7 +161,7 @@ async def test_odd_texts_are_buried(books: Books) -> None:
     odd = letter(1)
     error = GraphError(1 << 40, None, "words\0", "tr\ud800ace")
     await books.bury(NewDeadLetter(odd.record._replace(name="a\0b"), "rejected", error, 1))
-    (found,) = await books.archive.dead(Filter(name="a\0b"))
+    (found,) = await books.archive.dead_letters(Filter(name="a\0b"))
 
     assert (found.name, found.graph_error) == ("a\ufffdb", GraphError(1 << 40, None, "words\ufffd", "tr?ace"))
     assert await books.archive.replay([1], not_before_s=0) == 1
@@ -184,4 +184,4 @@ async def test_old_letters_are_forgotten_a_slice_at_a_time(books: Books, clock: 
     slices: Sequence[bool] = [await forgotten(books, clock.now) for _ in range(3)]
 
     assert slices == [True, False, False]
-    assert [each.event_id for each in await books.archive.dead(Filter())] == ["id-9999"]
+    assert [each.event_id for each in await books.archive.dead_letters(Filter())] == ["id-9999"]

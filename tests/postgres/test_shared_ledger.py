@@ -221,7 +221,7 @@ async def test_a_batch_written_again_is_there_once(books: Books) -> None:
 async def test_two_proxies_make_a_day_at_one_moment(books: Books, other: Books) -> None:
     """If two proxies make a day's tables at once, both succeed."""
     for day in range(TODAY - 6, TODAY):
-        await asyncio.gather(books.ledger.make([day]), other.ledger.make([day]))
+        await asyncio.gather(books.ledger.ensure_tables([day]), other.ledger.ensure_tables([day]))
         await asyncio.gather(books.write([row(1, at=day * DAY_MS)]), other.write([row(2, at=day * DAY_MS)]))
 
     assert len(await books.listed()) == 12
@@ -254,7 +254,7 @@ async def test_no_statement_looks_at_a_whole_table(books: Books, rows: int) -> N
         await books.ledger.write(run, [], updates=keyed)
         for wanted in (Filter(), Filter(id="0:1"), Filter(status=Status.DEAD, name="Lead")):
             await ledger_pages.newest(run, wanted)
-            await ledger_pages.since(run, wanted, 0, 1 << 60)
+            await ledger_pages.page_above(run, wanted, 0, 1 << 60)
         await ledger_pages.horizon(run, books.database.replica, alone=True)
 
     assert len(plans) > 8

@@ -177,12 +177,12 @@ async def test_notes_that_nobody_can_write_hold_up_no_others(
 ) -> None:
     """A fault of ours in one batch loses that batch, which is counted and logged, but not the next ones."""
     notes = SharedNotes(books.database, books.ledger, owners)
-    unbroken = books.ledger.of_days
-    monkeypatch.setattr(books.ledger, "of_days", lambda _rows: 1 // 0)
+    unbroken = books.ledger.group_by_day
+    monkeypatch.setattr(books.ledger, "group_by_day", lambda _rows: 1 // 0)
     async with running(notes):
         notes.add([row(1)], [])
         await until(lambda: notes.lost == 1, what="the loss is counted")
-        monkeypatch.setattr(books.ledger, "of_days", unbroken)
+        monkeypatch.setattr(books.ledger, "group_by_day", unbroken)
         notes.add([row(2)], [])
         await written(notes)
 

@@ -186,7 +186,7 @@ async def test_whatever_the_settings_say_now_the_spool_is_drained(
         await open_queue(place(tmp_path, engine="sqlite"), now_ms)
 
     async with opened(tmp_path, engine="postgres", url=url, **later) as queue:
-        queue.hear_of_work({PIXEL: lambda: None})
+        queue.register_lanes({PIXEL: lambda: None})
         assert await until(lambda: waiting(queue), what="the event waits") == ["id-1"]
     async with opened(tmp_path, engine="sqlite"):
         pass

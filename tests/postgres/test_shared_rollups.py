@@ -25,7 +25,7 @@ from proxy.queue.keys import event_key
 from proxy.queue.postgres import copy_moves, rollup_names, rollup_table, tallies
 from proxy.queue.postgres.database import Role
 from proxy.queue.postgres.transaction import Run
-from proxy.queue.rollup_counts import counted
+from proxy.queue.rollup_counts import sums_by_key
 
 EVER = RollupQuery(0, 1 << 30)
 DAYS = RollupQuery(0, 1 << 30, by_day=True)
@@ -59,7 +59,7 @@ def sums(rows: Sequence[LedgerRow]) -> dict[Any, tuple[Any, ...]]:
     """Return the sums of rows by key, in the form of ``told``."""
     return {
         key: (each.events, each.values, {MATCH_KEYS[bit]: n for bit, n in each.match_keys.items()}, tuple(each.lag))
-        for key, each in counted(each for each in rows if each.status is not Status.REPLAYED).items()
+        for key, each in sums_by_key(each for each in rows if each.status is not Status.REPLAYED).items()
     }
 
 
@@ -189,7 +189,7 @@ async def test_the_last_look_goes_on_slice_by_slice(
     """Rows are examined once, slice by slice, including those of older days."""
     monkeypatch.setattr(copy_moves, "SLICE", 7)
     rows = [event(number, browser_copy=BrowserCopy.PENDING, at=NOON - number % 3 * DAY_MS) for number in range(30)]
-    await other.ledger.make(other.ledger.of_days(rows))
+    await other.ledger.ensure_tables(other.ledger.group_by_day(rows))
     async with other.database.transaction(Role.DELIVER) as run:
         await other.ledger.write(run, rows)
         await books.update(*((NOON, each.id, b"anna", BrowserCopy.BLOCKED) for each in rows))
@@ -220,7 +220,7 @@ async def test_a_replayed_dead_letter_leaves_the_dead(books: Books, other: Books
     await books.write(dead)
     await books.bury(*(NewDeadLetter(record(number), "rejected", GraphError(100), 1) for number in range(3)))
     await books.update((NOON, dead[0].id, b"abcd", BrowserCopy.BLOCKED))
-    letters = await other.archive.dead(Filter())
+    letters = await other.archive.dead_letters(Filter())
     await other.archive.replay([each.id for each in letters if each.event_id != dead[2].id], not_before_s=0)
     found = {each.id: each.status for each in await books.listed()}
 
@@ -332,7 +332,7 @@ async def _updates(books: Books, table: str) -> tuple[int, int]:
 async def test_settlements_count_what_they_took(postgres: Cluster, schema: str, clock: Clock) -> None:
     """Each event is counted once: with new and known names, after a lost answer, and if others settled a part."""
     queue = await open_shared(postgres, schema, clock)
-    queue.hear_of_work({PIXEL: lambda: None})
+    queue.register_lanes({PIXEL: lambda: None})
     for start in (0, 10, 20):
         for number in range(start, start + 10, 2):
             await queue.append([record(number), record(number + 1)])

@@ -43,7 +43,7 @@ async def test_a_version_is_not_mistaken_for_another(database: Database, *, doub
     await _learn(database, other)
     await _lose_all(database, clock_behind_ms=120_000)
     if doubts:
-        other.doubt()
+        other.reread_last_day()
     await _suppress(database, maker, _LATER)
     await _learn(database, other)
 

@@ -167,7 +167,7 @@ async def test_a_clock_that_is_years_ahead_forgets_nothing(
     await tending(books, dead_days=7).tend()
 
     assert await books.database.run(Role.BOOKS, f"SELECT FROM ledger_{TODAY}")
-    assert len(await books.archive.dead(Filter())) == len(await books.archive.suppressions()) == 1
+    assert len(await books.archive.dead_letters(Filter())) == len(await books.archive.suppressions()) == 1
 
 
 async def test_a_dump_holds_up_neither_appends_nor_the_rest(books: Books, postgres: Cluster, schema: str) -> None:
@@ -196,7 +196,7 @@ async def test_a_dump_holds_up_neither_appends_nor_the_rest(books: Books, postgr
 
     assert max(waits) < 0.9, "the commit time-out, after which appends go to the spool, is a second"
     assert f"ledger_{TODAY - 3}" in await tables(books)
-    assert await books.archive.dead(Filter()) == []
+    assert await books.archive.dead_letters(Filter()) == []
     holder.stdin.close()
     await holder.wait()
     await tending(books, ledger_days=7).tend()

@@ -38,7 +38,7 @@ def dropped(number: int, reason: DropReason = DropReason.BOT, at: int = NOON) ->
 
 async def buried(queue: WholeQueue, *records: Record) -> None:
     """Make dead letters of records."""
-    queue.hear_of_work({PIXEL: lambda: None})
+    queue.register_lanes({PIXEL: lambda: None})
     await queue.append(records)
     segments = await until(lambda: queue.claim(PIXEL, most=1000), what="a claim")
     letters = [NewDeadLetter(each, "rejected", GraphError(100), 1) for segment in segments for each in segment.records]
@@ -84,13 +84,13 @@ async def test_updates_join_the_event_of_the_visitor_alone(queue: WholeQueue) ->
 async def test_a_letter_is_replayed_once_by_two_people(queue: WholeQueue) -> None:
     """Two operators who replay the same letters at once, and one who discards some, each get a part of them."""
     await buried(queue, *(record(number) for number in range(30)))
-    ids = [letter.id for letter in await queue.dead(Filter(limit=100))]
+    ids = [letter.id for letter in await queue.dead_letters(Filter(limit=100))]
     counts = await asyncio.gather(
         queue.replay(ids, not_before_s=0), queue.replay(ids[::-1], not_before_s=0), queue.discard(ids[:10])
     )
 
     assert sum(counts) == 30
-    assert await queue.dead(Filter()) == []
+    assert await queue.dead_letters(Filter()) == []
     assert queue.stats().dead == 0
     replayed = [
         each.id
@@ -110,7 +110,7 @@ async def test_an_erasure_is_whole(queue: WholeQueue) -> None:
     late = await queue.append([record(7)._replace(person_digests=(ANNA,))])
 
     assert (erased, again) == (Erased(waiting=1, dead=2), Erased())
-    assert [letter.event_id for letter in await queue.dead(Filter())] == ["id-2", "id-0"]
+    assert [letter.event_id for letter in await queue.dead_letters(Filter())] == ["id-2", "id-0"]
     assert [reason for _, reason in late.refused] == [DropReason.ERASED]
     assert queue.stats().waiting == {PIXEL: 1}
 

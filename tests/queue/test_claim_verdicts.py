@@ -42,7 +42,7 @@ async def suppress(proxy: Proxy, *people: bytes, kind: SuppressionKind = Suppres
 
 async def leave(proxy: Proxy, *sightings: Sighting) -> None:
     brought = [(each, seal_sighting(each, proxy.sealer)) for each in sightings]
-    await proxy.database.transact(Role.APPEND, lambda run: proxy.sightings.leave(run, brought, proxy.clock()))
+    await proxy.database.transact(Role.APPEND, lambda run: proxy.sightings.store(run, brought, proxy.clock()))
 
 
 async def ledger(proxy: Proxy) -> list[tuple[str, str, str]]:
@@ -138,12 +138,12 @@ async def test_what_was_settled_between_reading_and_deciding_is_not_sent(pair: t
     leader, other = pair
     await leader.store([of(1, ANNA), of(2, BERT)])
     await suppress(other, ANNA)
-    judge = leader.outbox._judging.judge
+    judge = leader.outbox._claim_filter.filter_claim
 
     async def judge_later(*arguments: object) -> object:
         await other.ids("DELETE FROM segment")
         return await judge(*arguments)  # type: ignore[arg-type]
 
-    leader.outbox._judging.judge = judge_later  # type: ignore[method-assign, assignment]
+    leader.outbox._claim_filter.filter_claim = judge_later  # type: ignore[method-assign, assignment]
     assert await claimed(leader) == []
     assert await ledger(leader) == []

@@ -86,14 +86,14 @@ def test_a_disk_that_was_full_has_room_again_when_the_ballast_fits(
     """Free bytes that a quota denies do not count as room; that is reported once, until the ballast can be made."""
     heard = Heard()
     looked = room(tmp_path, heard)
-    assert looked.release()
+    assert looked.remove_ballast()
     with monkeypatch.context() as patch:
         failing(patch, "posix_fallocate", errno.EDQUOT)
         for _ in range(100):
             looked.look()
-            looked.fill()
+            looked.mark_full()
         assert looked.short
-        assert not looked.release()
+        assert not looked.remove_ballast()
     looked.look()
 
     assert (looked.short, heard.lines) == ("", ["queue", "queue: over"])
@@ -126,7 +126,7 @@ async def test_a_full_disk_is_told_once_however_often_it_is_met(
     queue._store.tend = counted  # type: ignore[method-assign]
     with monkeypatch.context() as patch:
         failing(patch, "posix_fallocate", errno.ENOSPC)
-        await queue._writer.do(lambda: queue._store.disk_space.release() and None)
+        await queue._writer.do(lambda: queue._store.disk_space.remove_ballast() and None)
         refused = 0
         while tended < 200:
             try:
@@ -143,4 +143,4 @@ async def test_a_full_disk_is_told_once_however_often_it_is_met(
 
 
 async def _takes(queue: LocalQueue) -> bool:
-    return not queue.refuses()
+    return not queue.refusal_reason()

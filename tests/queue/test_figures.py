@@ -145,7 +145,7 @@ async def test_pixels_of_others_count_as_one(queue: WholeQueue) -> None:
 
 async def buried(queue: WholeQueue, *records: Record) -> Sequence[int]:
     """Make dead letters of records, with their rows; return the letters' numbers."""
-    queue.hear_of_work({PIXEL: lambda: None})
+    queue.register_lanes({PIXEL: lambda: None})
     await queue.append(records)
     segments = await until(lambda: queue.claim(PIXEL, most=1000), what="a claim")
     of_all = [each for segment in segments for each in segment.records]
@@ -153,7 +153,7 @@ async def buried(queue: WholeQueue, *records: Record) -> Sequence[int]:
     rows = [dead_row(each, Dead("rejected", GraphError(100)), each.arrived + 700, 1) for each in of_all]
     done = tuple(each.ref for each in segments)
     await queue.settle(segments, Settlement(done=done, dead=tuple(letters), rows=tuple(rows)))
-    return [letter.id for letter in await queue.dead(Filter())]
+    return [letter.id for letter in await queue.dead_letters(Filter())]
 
 
 async def test_a_replayed_letter_is_no_dead_one_any_more(queue: WholeQueue) -> None:
@@ -161,7 +161,7 @@ async def test_a_replayed_letter_is_no_dead_one_any_more(queue: WholeQueue) -> N
     await buried(queue, arrived(1, browser_copy=BrowserCopy.PENDING), arrived(2, browser_copy=BrowserCopy.PENDING))
     queue.note((), [BrowserCopyUpdate("PageView", "id-1", BrowserCopy.BLOCKED)], [PIXEL], [b"abcd"])
     await until(lambda: _is(queue, {"pending": 1, "blocked": 1}), what="the news")
-    letters = {letter.event_id: letter.id for letter in await queue.dead(Filter())}
+    letters = {letter.event_id: letter.id for letter in await queue.dead_letters(Filter())}
     assert await queue.replay([letters["id-1"], letters["id-2"]], not_before_s=0) == 2
 
     assert await _is(queue, {})
@@ -231,7 +231,7 @@ async def test_what_waits_is_told(queue: WholeQueue) -> None:
     """A waiting event is listed with its facts, and can be found by a filter."""
     held = arrived(2, 5, not_before=NOON + 60_000, name="Lead")
     await queue.append([arrived(1), held, server_record(3)._replace(arrived=NOON + 9)])
-    found = await queue.waiting(Filter())
+    found = await queue.waiting_events(Filter())
 
     assert [(each.id, each.arrived, each.held_until) for each in found] == [
         ("id-3", NOON + 9, 0),
@@ -240,10 +240,10 @@ async def test_what_waits_is_told(queue: WholeQueue) -> None:
     ]
     assert found[2].facts == FACTS
     for wanted in (Filter(name="Lead"), Filter(ids=("id-2",)), Filter(since_ms=NOON + 1, until_ms=NOON + 9)):
-        assert [each.id for each in await queue.waiting(wanted)] == ["id-2"]
-    assert [each.id for each in await queue.waiting(Filter(browser_copy=FROM_SERVER))] == ["id-3"]
-    assert len(await queue.waiting(Filter(limit=1))) == 1
-    assert await queue.waiting(Filter(pixel="777")) == []
+        assert [each.id for each in await queue.waiting_events(wanted)] == ["id-2"]
+    assert [each.id for each in await queue.waiting_events(Filter(browser_copy=FROM_SERVER))] == ["id-3"]
+    assert len(await queue.waiting_events(Filter(limit=1))) == 1
+    assert await queue.waiting_events(Filter(pixel="777")) == []
 
 
 @pytest.mark.only_sqlite
@@ -252,9 +252,9 @@ async def test_of_very_many_the_newest_and_the_oldest_are_told(queue: WholeQueue
     for number in range(120):
         await queue.append([arrived(number, number)])
     await queue.append([arrived(number, number) for number in range(1000, 9000)])
-    found = {each.id for each in await queue.waiting(Filter(limit=10_000))}
+    found = {each.id for each in await queue.waiting_events(Filter(limit=10_000))}
     assert {"id-0", "id-119", "id-8999"} <= found
-    assert [each.id for each in await queue.waiting(Filter(ids=("id-60",)))] == ["id-60"]
+    assert [each.id for each in await queue.waiting_events(Filter(ids=("id-60",)))] == ["id-60"]
 
 
 async def test_tallies_add_up_and_are_bounded(queue: WholeQueue) -> None:

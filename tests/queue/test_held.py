@@ -165,7 +165,7 @@ async def test_what_is_held_grows_too_old_too(queue: WholeQueue, clock: Clock) -
     old = record(1, time_s=NOON // 1000 - 1000)._replace(not_before=NOON + DAY_MS)
     await queue.append([old, held_event(2, 86_400)])
     expired = await queue.expire(before_s=NOON // 1000 - 500)
-    (letter,) = await queue.dead(Filter())
+    (letter,) = await queue.dead_letters(Filter())
 
     assert expired == ({PIXEL: 1}, False)
     assert figures(queue.stats()) == (1, 1, 86_400)

@@ -75,7 +75,7 @@ def test_notes_in_memory_are_bounded_in_bytes() -> None:
     long.add([row(n, "x" * 9500) for n in range(1000)], [])
     counts = len(short), len(long)
     batch = short.take(150)
-    short.written(batch, 0)
+    short.mark_written(batch, 0)
     short.add([row(n) for n in range(1000)], [(NOON, b"k", (b"",), BrowserCopy.FIRED)])
 
     assert 150 < counts[0] < 200

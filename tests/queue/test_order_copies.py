@@ -330,7 +330,7 @@ async def test_what_grew_too_old_while_it_waited_is_judged_when_it_is_replayed(q
     await brought(queue, of_page(1, SAME))
     assert await queue.expire(before_s=1 << 40) == ({PIXEL: 1}, False)
     await brought(queue, of_server(2, SAME))
-    (letter,) = await queue.dead(Filter())
+    (letter,) = await queue.dead_letters(Filter())
     await queue.replay([letter.id], not_before_s=0)
 
     assert await sent(queue, clock) == [(SAME, True)]

@@ -14,7 +14,7 @@ from proxy.model.order import order_key
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import QueueError, WholeQueue
-from proxy.queue.contract.rows import SERVED
+from proxy.queue.contract.rows import SERVER_COPY_FINDING
 from proxy.queue.sqlite.engine import LocalQueue
 
 pytestmark = pytest.mark.both_engines
@@ -115,7 +115,7 @@ async def test_an_event_may_have_several_orders(queue: WholeQueue) -> None:
     later = server_record(3)._replace(order=order_key("shop", "invoice", "in_2"))
 
     assert await repeats(queue, again, later) == ["id-2"]
-    met = await queue.met_orders(PIXEL, [first[:16], order_key("shop", "invoice", "in_3")])
+    met = await queue.known_server_orders(PIXEL, [first[:16], order_key("shop", "invoice", "in_3")])
     assert met == {first[:16]}
 
 
@@ -195,7 +195,7 @@ async def test_a_servers_copy_behind_a_pages_is_remembered(queue: WholeQueue, cl
     clock.now += 20 * DAY
 
     assert await repeats(queue, of_page(3, "1001")) == ["id-3"]
-    assert await queue.met_orders(PIXEL, [order_key("shop", "Purchase", "1001")])
+    assert await queue.known_server_orders(PIXEL, [order_key("shop", "Purchase", "1001")])
 
 
 async def test_one_page_of_an_order_stands_for_its_browser_copy(queue: WholeQueue, clock: Clock) -> None:
@@ -205,7 +205,7 @@ async def test_one_page_of_an_order_stands_for_its_browser_copy(queue: WholeQueu
     for number, days in ((2, 0), (2, 0), (3, 1), (2, 20)):
         clock.now += days * DAY
         (repeat,) = (await queue.append([of_page(number, "1001")])).duplicates
-        marks.append(SERVED in repeat.findings)
+        marks.append(SERVER_COPY_FINDING in repeat.findings)
 
     assert marks == [True, False, False, False]
 
@@ -213,8 +213,8 @@ async def test_one_page_of_an_order_stands_for_its_browser_copy(queue: WholeQueu
 CONFLICTS: list[tuple[Record, Record, tuple[str, ...]]] = [
     (worth(of_page(1, "1001"), b"1111"), worth(sale(2, "1001"), b"2222"), ("id:conflict",)),
     (worth(of_page(1, "1001"), b"1111"), worth(sale(1, "1001"), b"2222"), ("id:conflict",)),
-    (worth(sale(1, "1001"), b"1111"), worth(of_page(2, "1001"), b"2222"), ("id:conflict", SERVED)),
-    (worth(sale(1, "1001"), b"1111"), worth(of_page(1, "1001"), b"2222"), ("id:conflict", SERVED)),
+    (worth(sale(1, "1001"), b"1111"), worth(of_page(2, "1001"), b"2222"), ("id:conflict", SERVER_COPY_FINDING)),
+    (worth(sale(1, "1001"), b"1111"), worth(of_page(1, "1001"), b"2222"), ("id:conflict", SERVER_COPY_FINDING)),
     (worth(of_page(1, "1001"), b"1111"), worth(sale(2, "1001"), b"1111"), ()),
     (worth(of_page(1, "1001"), b""), worth(sale(2, "1001"), b"2222"), ()),
     (worth(of_page(1, "1001"), b"1111"), worth(sale(2, "1001"), b""), ()),

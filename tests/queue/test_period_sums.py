@@ -17,7 +17,7 @@ from proxy.model.rollup import Rollup, RollupQuery
 from proxy.model.rollup_sums import HourSpan, PeriodQuery, PeriodSums
 from proxy.model.units import DAY_MS, HOUR_MS
 from proxy.queue.contract import Filter, WholeQueue, ended_row
-from proxy.queue.rollup_plan import BEFORE, plan_of, runs
+from proxy.queue.rollup_plan import EARLIER_PERIOD, plan_of, runs
 
 HOUR = NOON // HOUR_MS
 EVER = RollupQuery(HOUR - 40 * 24, HOUR + 48)
@@ -115,7 +115,7 @@ def test_every_hour_is_read_once(wanted: PeriodQuery) -> None:
     plan = plan_of(wanted)
     read = [(hour, slot) for hour, slot in plan.hours.items()]
     read += [(day + hour, slot) for day, slot in plan.days.items() for hour in range(24)]
-    spans = ((wanted.before, BEFORE), *((span, number) for number, span in enumerate(wanted.buckets, 1)))
+    spans = ((wanted.before, EARLIER_PERIOD), *((span, number) for number, span in enumerate(wanted.buckets, 1)))
 
     assert all(day % 24 == 0 for day in plan.days)
     assert sorted(read) == sorted((hour, slot) for span, slot in spans if span for hour in range(*span))

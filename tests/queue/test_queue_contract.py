@@ -344,13 +344,13 @@ async def dead_letter(queue: WholeQueue, number: int = 1, *, time_s: int = NOON 
     graph_error = GraphError(100, 2804017, "Graph's words", "trace")
     letters = tuple(NewDeadLetter(found, "rejected", graph_error, 2) for found in segments[0].records)
     await queue.settle(segments, Settlement(done=(segments[0].ref,), dead=letters))
-    return (await queue.dead(Filter()))[0].id
+    return (await queue.dead_letters(Filter()))[0].id
 
 
 async def test_a_dead_letter_keeps_everything(queue: WholeQueue) -> None:
     """Event, reason, Graph's words, attempts and the payload are kept."""
     await dead_letter(queue)
-    (letter,) = await queue.dead(Filter())
+    (letter,) = await queue.dead_letters(Filter())
 
     assert (letter.name, letter.event_id, letter.reason, letter.attempts) == ("PageView", "id-1", "rejected", 2)
     assert letter.graph_error == GraphError(100, 2804017, "Graph's words", "trace")
@@ -364,7 +364,7 @@ async def test_a_replayed_letter_is_delivered_with_its_id(queue: WholeQueue) -> 
 
     assert await queue.replay([number, 999], not_before_s=0) == 1
     assert await claimed(queue) == [record(1, time_s=NOON // 1000)]
-    assert (await queue.dead(Filter()), queue.stats().dead) == ([], 0)
+    assert (await queue.dead_letters(Filter()), queue.stats().dead) == ([], 0)
 
 
 async def test_nothing_too_old_is_replayed(queue: WholeQueue) -> None:
@@ -372,7 +372,7 @@ async def test_nothing_too_old_is_replayed(queue: WholeQueue) -> None:
     number = await dead_letter(queue)
 
     assert await queue.replay([number], not_before_s=NOON // 1000 + 1) == 0
-    assert len(await queue.dead(Filter())) == 1
+    assert len(await queue.dead_letters(Filter())) == 1
 
 
 async def test_discarded_letters_are_gone(queue: WholeQueue) -> None:
@@ -381,7 +381,7 @@ async def test_discarded_letters_are_gone(queue: WholeQueue) -> None:
     await dead_letter(queue, 2)
 
     assert await queue.discard([first]) == 1
-    assert [letter.event_id for letter in await queue.dead(Filter())] == ["id-2"]
+    assert [letter.event_id for letter in await queue.dead_letters(Filter())] == ["id-2"]
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -397,7 +397,7 @@ async def test_the_number_of_a_dead_letter_is_never_given_again(opener: Opener, 
 
     assert await queue.discard([stale]) == 0
     assert await queue.replay([stale], not_before_s=0) == 0
-    assert [letter.event_id for letter in await queue.dead(Filter())] == ["id-2"]
+    assert [letter.event_id for letter in await queue.dead_letters(Filter())] == ["id-2"]
     await queue.close()
 
 
@@ -411,7 +411,7 @@ async def test_many_dead_letters_are_read_and_removed_in_slices(queue: LocalQueu
     )
     await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments), dead=letters))
     sizes = sizes_of_steps(queue)
-    found = await queue.dead(Filter(limit=400))
+    found = await queue.dead_letters(Filter(limit=400))
     discarded = await queue.discard([letter.id for letter in found[:200]])
     replayed = await queue.replay([letter.id for letter in found[200:]], not_before_s=0)
 
@@ -448,7 +448,7 @@ async def test_dead_letters_are_chosen_and_paged(queue: WholeQueue) -> None:
     numbers = [await dead_letter(queue, number) for number in range(1, 4)]
 
     async def ids(**wanted: Any) -> list[str]:
-        return [letter.event_id for letter in await queue.dead(Filter(**wanted))]
+        return [letter.event_id for letter in await queue.dead_letters(Filter(**wanted))]
 
     assert await ids(reason="rejected", limit=2) == ["id-3", "id-2"]
     assert await ids(reason="rejected", before=numbers[1]) == ["id-1"]
@@ -464,7 +464,7 @@ async def test_a_damaged_letter_hides_no_other(queue: LocalQueue, caplog: pytest
         lambda: queue._store.tables.db.execute("UPDATE dead SET sealed=x'01' WHERE id=?", (numbers[0],))
     )
 
-    listed = {letter.event_id: letter.payload for letter in await queue.dead(Filter())}
+    listed = {letter.event_id: letter.payload for letter in await queue.dead_letters(Filter())}
     assert await queue.replay(numbers, not_before_s=0) == 1
     assert listed == {"id-2": record(2, time_s=NOON // 1000).payload, "id-1": b""}
     assert [found.id for found in await claimed(queue)] == ["id-2"]
@@ -484,7 +484,7 @@ async def test_old_letters_are_forgotten(opener: Opener, clock: Clock) -> None:
     again = await opener()
 
     async def forgotten() -> bool:
-        return [letter.event_id for letter in await again.dead(Filter())] == ["id-2"]
+        return [letter.event_id for letter in await again.dead_letters(Filter())] == ["id-2"]
 
     await until(forgotten, what="retention")
     assert again.stats().dead == 1
@@ -659,7 +659,7 @@ async def test_a_full_disk_refuses_and_recovers(tmp_path: Path, clock: Clock) ->
     await queue._writer.do(lambda: database.pragma("max_page_count", 1 << 30))
 
     async def takes_again() -> bool:
-        return not queue.refuses()
+        return not queue.refusal_reason()
 
     await until(takes_again, what="a look at the disk")
     assert (await queue.append([record(1)])).duplicates == ()
@@ -700,7 +700,7 @@ async def test_a_queue_at_its_mark_refuses_and_says_why(tmp_path: Path, clock: C
     """Below the limit of free disk, or above its size, the queue refuses appends, is not ready, and says why."""
     queue = open_queue(tmp_path, clock, limits=limits)
     number = 0
-    while not queue.refuses() and number < 10_000:
+    while not queue.refusal_reason() and number < 10_000:
         await queue.append([record(number + step)._replace(payload=b"x" * 3000) for step in range(100)])
         await queue._writer.do(lambda: setattr(queue._store.housekeeping, "_looked_at", 0.0))
         number += 100
@@ -934,7 +934,7 @@ async def test_a_dead_letter_has_the_whole_payload(queue: WholeQueue) -> None:
     segments = await queue.claim(PIXEL, most=1000)
     letter = NewDeadLetter(refused, "rejected", GraphError(), 1)
     await queue.settle(segments, Settlement(done=tuple(segment.ref for segment in segments), dead=(letter,)))
-    (found,) = await queue.dead(Filter())
+    (found,) = await queue.dead_letters(Filter())
     await queue.replay([found.id], not_before_s=0)
 
     assert orjson.loads(found.payload) == orjson.loads(refused.payload) | orjson.loads(refused.shared)

@@ -28,7 +28,7 @@ from proxy.model.rollup import RollupQuery
 from proxy.model.suppression import SuppressionKind
 from proxy.model.verdict import GraphError
 from proxy.queue.contract import Filter, NewDeadLetter, Remainder, Segment, Settlement
-from proxy.queue.rollup_counts import counted
+from proxy.queue.rollup_counts import sums_by_key
 
 ENDED = {Status.DELIVERED, Status.DEAD, Status.DROPPED}
 WAYS = ("done", "dead", "part", "tried", "suspect")
@@ -257,7 +257,7 @@ class QueueModel(RuleBasedStateMachine):
         assert ends == Counter(self.ended), "rows of the ledger"
         found = self.run_async(self.queue.rollups(RollupQuery(0, 1 << 30, pixel=self.pixel)))
         told = {each.key: each.events for each in found}
-        assert told == {key: sums.events for key, sums in counted(rows).items()}, "rollups"
+        assert told == {key: sums.events for key, sums in sums_by_key(rows).items()}, "rollups"
         assert self.ended <= self.stored | self.possible
 
     async def rows(self) -> list[LedgerRow]:

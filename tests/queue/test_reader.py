@@ -86,7 +86,7 @@ async def test_events_are_read_while_a_commit_takes_long(queue: LocalQueue) -> N
 
         commits = asyncio.ensure_future(queue._writer.do(commit))
         await asyncio.to_thread(begun.wait)
-        during = await listed(queue), await queue.dead(ALL), await queue.suppressions()
+        during = await listed(queue), await queue.dead_letters(ALL), await queue.suppressions()
         waits = not commits.done()
     await commits
 
@@ -275,7 +275,7 @@ async def test_a_stopped_queue_is_read_without_a_trace(tmp_path: Path, end: str)
         shutil.copytree(live, left)
     before = contents(left)
     stopped = Reader(open_stopped(left / "queue.db"), Sealer(SECRET))
-    found = await listed(stopped), await stopped.dead(ALL), await stopped.suppressions()
+    found = await listed(stopped), await stopped.dead_letters(ALL), await stopped.suppressions()
     await stopped.close()
 
     assert (bool(before.get("queue.db-wal")), contents(left)) == (end == "killed", before)

@@ -90,7 +90,9 @@ async def test_nobody_can_tell_it_from_the_engine_itself(
                     elif choice < 0.9:
                         answers.append(await queue.lift(digests, [OPT_OUT], clock.now))
                     else:
-                        answers.append((await queue.suppressed(digests), await queue.met_orders(PIXEL, orders)))
+                        answers.append(
+                            (await queue.suppressed(digests), await queue.known_server_orders(PIXEL, orders))
+                        )
                 assert answers[:1] == answers[1:], step
             clock.now += 60_000
             assert sorted(await claimed(plain), key=_place) == sorted(await claimed(behind.engine), key=_place)
@@ -141,7 +143,7 @@ async def test_a_group_that_was_sealed_before_an_opt_out_is_looked_at_again(behi
         group = front._grouper._make([_append(about(1, ANNA), about(2))])
         await behind.engine.suppress([ANNA], OPT_OUT, NOON)
         assert group.suppressions_version == version < behind.engine.suppressions_version()
-        answer = await link.answer(FrameKind.APPEND, group_body(group))
+        answer = await link.request_answer(FrameKind.APPEND, group_body(group))
 
     assert answer != b"\x91\xc0"
     assert [each.id for each in await claimed(behind.engine)] == ["id-2"]

@@ -52,17 +52,17 @@ async def test_a_dead_back_is_told_at_once_and_found_again(behind: Fronted) -> N
         await front.append([record(1)])
         await behind.end()
         await noticed_away(link)
-        assert front.refuses() == AWAY
+        assert front.refusal_reason() == AWAY
         for asked in (
             front.append([record(2)]),
             front.suppress([ANNA], OPT_OUT, NOON),
-            front.met_orders(PIXEL, [b"o" * 16]),
+            front.known_server_orders(PIXEL, [b"o" * 16]),
         ):
             with pytest.raises(QueueError, match="does not answer"):
                 await asked
         await behind.begin()
         await asyncio.wait_for(link.here.wait(), 60)
-        assert front.refuses() == ""
+        assert front.refusal_reason() == ""
         assert await front.append([record(1), record(3)]) == Stored(duplicates=(record(1),))
 
     assert [each.id for each in await claimed(behind.engine)] == ["id-1", "id-3"]
@@ -178,12 +178,12 @@ async def test_an_engine_that_is_full_is_told_before_anything_is_sent(
     behind: Fronted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The front knows how full the engine is and why it refuses, and refuses appends with the same kind of error."""
-    monkeypatch.setattr(behind.engine, "overfull", lambda: "1000 events wait already")
-    monkeypatch.setattr(behind.engine, "refuses", lambda: "the disk is slow")
+    monkeypatch.setattr(behind.engine, "full_reason", lambda: "1000 events wait already")
+    monkeypatch.setattr(behind.engine, "refusal_reason", lambda: "the disk is slow")
     monkeypatch.setattr(behind.engine, "fullness", lambda: 0.75)
     link = behind.link()
     async with started(behind.front(link), link) as front:
-        assert (front.fullness(), front.refuses()) == (0.75, "the disk is slow")
+        assert (front.fullness(), front.refusal_reason()) == (0.75, "the disk is slow")
         with pytest.raises(QueueFullError, match="1000 events"):
             await front.append([record(1)])
 

@@ -18,7 +18,7 @@ from proxy.model.join import Join, JoinKind, Twin
 from proxy.model.record import Record
 from proxy.model.server_request import RequestFields
 from proxy.queue.contract import QueueBrokenError, QueueError, QueueFullError, Stored
-from proxy.queue.group import OPEN, Append, Group, make_group
+from proxy.queue.group import UNSEALED, Append, Group, make_group
 from proxy.queue.remote import wire_answers, wire_group
 from proxy.queue.remote.frames import Frame, FrameKind, FrameReader, MalformedFrameError, frame_bytes
 from proxy.queue.remote.place import address_of, listening_socket
@@ -117,7 +117,7 @@ def test_changed_bodies_are_refused_or_harmless() -> None:
             continue
         assert sum(len(call.records) for call in arrived.calls) == len(arrived.members)
         assert all(len(member.key) == 16 for member in arrived.members)
-        assert all(OPEN <= member.segment < len(arrived.segments) for member in arrived.members)
+        assert all(UNSEALED <= member.segment < len(arrived.segments) for member in arrived.members)
 
     assert refused > 1000
 
@@ -126,7 +126,7 @@ def test_changed_bodies_are_refused_or_harmless() -> None:
     "change",
     [
         {"segment": 1},
-        {"segment": OPEN},
+        {"segment": UNSEALED},
         {"position": 1},
         {"call": 1},
         {"key": b"short"},

@@ -151,7 +151,7 @@ async def test_dead_letters_come_back_with_their_fields(queue: LocalQueue) -> No
     dead = Dead("rejected")
     letters = tuple(NewDeadLetter(one, dead.reason, dead.graph_error, 1) for one in records)
     await queue.settle([], Settlement(dead=letters))
-    ids = [letter.id for letter in await queue.dead(Filter())]
+    ids = [letter.id for letter in await queue.dead_letters(Filter())]
 
     assert await queue.replay(ids, not_before_s=0) == 4
     claims = await claimed(queue)
@@ -179,9 +179,9 @@ async def test_an_event_expires_at_the_age_of_its_source(
     old = server_record(1, SPRING, source, time_s=NOW_S - days * DAY_S)
     await queue.append([old])
     expired, more = await queue.expire(before_s=NOW_S - 7 * DAY_S)
-    letters = await queue.dead(Filter())
+    letters = await queue.dead_letters(Filter())
     await queue.settle([], Settlement(dead=(NewDeadLetter(old, "rejected", Dead("").graph_error, 1),)))
-    (letter, *_) = await queue.dead(Filter())
+    (letter, *_) = await queue.dead_letters(Filter())
 
     assert (expired, more) == ({PIXEL: 1} if expires else {}, False)
     assert [letter.reason for letter in letters] == ["too_old"] * expires

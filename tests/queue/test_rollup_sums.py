@@ -28,7 +28,7 @@ from proxy.queue.contract import (
     ended_row,
 )
 from proxy.queue.keys import event_key
-from proxy.queue.rollup_counts import counted, rollup
+from proxy.queue.rollup_counts import rollup, sums_by_key
 from proxy.queue.sqlite import rollups
 from proxy.queue.sqlite.dead_letters import TakenLetter
 from proxy.queue.sqlite.ledger import Ledger
@@ -43,7 +43,7 @@ VISITORS = (b"anna", b"bert")
 
 def as_counted(rows: Iterable[LedgerRow]) -> list[Rollup]:
     """Return the rollups that a count over the rows gives, sorted."""
-    found = (rollup(key, sums.events, sums.packed()) for key, sums in counted(rows).items())
+    found = (rollup(key, sums.events, sums.packed()) for key, sums in sums_by_key(rows).items())
     return in_order(each for each in found if each.events)
 
 
@@ -72,7 +72,7 @@ def of_days(found: Iterable[Rollup]) -> dict[tuple[object, ...], int]:
 async def test_rollups_are_what_the_rows_come_to(queue: WholeQueue, seed: int) -> None:
     """Appends, settlements, notes, updates of browser copies, replays and discards in any order give exact sums."""
     chance = random.Random(seed)  # noqa: S311 - the same every time
-    queue.hear_of_work({PIXEL: lambda: None})
+    queue.register_lanes({PIXEL: lambda: None})
     written = 0
     for step in range(40):
         match chance.choice(["append", "append", "note", "news", "replay", "discard"]):
@@ -88,10 +88,10 @@ async def test_rollups_are_what_the_rows_come_to(queue: WholeQueue, seed: int) -
                 news = [_news(number, chance) for number in names]
                 queue.note((), news, [PIXEL], [chance.choice(VISITORS)])
             case "replay":
-                letters = [letter.id for letter in await queue.dead(Filter())]
+                letters = [letter.id for letter in await queue.dead_letters(Filter())]
                 await queue.replay(chance.sample(letters, min(2, len(letters))), not_before_s=0)
             case _:
-                await queue.discard([letter.id for letter in (await queue.dead(Filter()))[:1]])
+                await queue.discard([letter.id for letter in (await queue.dead_letters(Filter()))[:1]])
 
     async def all_written() -> bool:
         return len(await _rows(queue)) >= written
@@ -226,7 +226,7 @@ def _done(ledger: Ledger, kind: str, what: object, dead: list[LedgerRow]) -> Non
         # Rows of one event that differ only in their values are taken back in the order of their numbers.
         alike = [each for each in dead if each[1:4] == row[1:4] and each.visitor == row.visitor]
         if not alike:
-            ledger.replayed([TakenLetter(_record_of(row), row.at, row.reason)])
+            ledger.mark_letters_replayed([TakenLetter(_record_of(row), row.at, row.reason)])
 
 
 def _record_of(row: LedgerRow) -> Record:

@@ -12,7 +12,7 @@ from proxy.model.ledger import REPEATS_SERVER, BrowserCopyUpdate, LedgerRow
 from proxy.model.record import Record
 from proxy.model.suppression import SuppressionKind
 from proxy.queue.contract import Erased, Filter, WholeQueue, duplicate_row
-from proxy.queue.contract.rows import SERVED
+from proxy.queue.contract.rows import SERVER_COPY_FINDING
 from proxy.queue.keys import SERVER as SERVERS_HASH
 
 pytestmark = pytest.mark.both_engines
@@ -145,10 +145,10 @@ async def test_a_servers_event_is_about_a_person_too(queue: WholeQueue) -> None:
 
 VALUES: list[tuple[str, str, tuple[bytes, bytes], tuple[str, ...]]] = [
     (ANNA, SERVER, (b"1111", b"2222"), ("id:conflict",)),
-    (SERVER, ANNA, (b"1111", b"2222"), ("id:conflict", SERVED)),
+    (SERVER, ANNA, (b"1111", b"2222"), ("id:conflict", SERVER_COPY_FINDING)),
     (ANNA, SERVER, (b"1111", b"1111"), ()),
     (ANNA, SERVER, (b"1111", b""), ()),
-    (SERVER, ANNA, (b"", b"2222"), (SERVED,)),
+    (SERVER, ANNA, (b"", b"2222"), (SERVER_COPY_FINDING,)),
 ]
 
 
@@ -175,7 +175,7 @@ async def test_a_page_behind_its_server_is_marked_once(queue: WholeQueue) -> Non
     for who in (ANNA, ANNA, SERVER, BERT):
         (repeat,) = (await queue.append([brought(who, "order-1")])).duplicates
         row = duplicate_row(repeat, NOON)
-        marks.append((SERVED in repeat.findings, row.reason, row.findings))
+        marks.append((SERVER_COPY_FINDING in repeat.findings, row.reason, row.findings))
 
     plain = (False, "", ())
     assert marks == [(True, REPEATS_SERVER, ()), plain, plain, (True, REPEATS_SERVER, ())]

@@ -12,7 +12,7 @@ from proxy.model.suppression import SuppressionKind
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import WholeQueue
 from proxy.queue.group import Append
-from proxy.queue.sightings import forbidden
+from proxy.queue.sightings import forbid_sighting
 from proxy.queue.sqlite.engine import LocalQueue
 
 pytestmark = pytest.mark.both_engines
@@ -34,7 +34,7 @@ async def test_a_refusal_forbids_what_the_visitor_left(
     (anna, bert) = await resting(queue)
 
     assert (anna.forbidden, bert.forbidden) == (reason, "")
-    assert anna == forbidden(left("anna", order(1)), reason)
+    assert anna == forbid_sighting(left("anna", order(1)), reason)
     assert (anna.fbp, anna.fbc, anna.address, anna.user_agent, anna.person_digests, anna.id) == ("", "", "", "", (), "")
     assert [await joined(queue, order(number), number=number) for number in (1, 2)] == [reason, "bert"]
 
@@ -115,7 +115,7 @@ async def test_what_rules_forbid_keeps_nothing_of_the_visitor(queue: WholeQueue)
     sighting = left("anna", order(1), forbidden=DropReason.GPC)
     await leave(queue, sighting)
 
-    assert await resting(queue) == [forbidden(sighting, DropReason.GPC)]
+    assert await resting(queue) == [forbid_sighting(sighting, DropReason.GPC)]
     assert await joined(queue, order(1)) == DropReason.GPC
 
 

@@ -148,13 +148,13 @@ async def test_the_longest_join_days_of_all_sites_count(tmp_path: Path, clock: C
 async def test_a_commit_that_fails_leaves_no_sighting(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed commit leaves no sighting in the file or in memory; the next commit works."""
     table = queue._store.tables.sightings
-    leave_all: Callable[[Any], None] = table.leave
+    leave_all: Callable[[Any], None] = table.store
 
     def fail(brought: Any) -> None:
         leave_all(brought)
         raise RuntimeError
 
-    monkeypatch.setattr(table, "leave", fail)
+    monkeypatch.setattr(table, "store", fail)
     with pytest.raises(QueueError):
         await queue.append([record(1)], sightings=[left("anna", order(1))])
     assert not table.has_any
@@ -199,10 +199,10 @@ async def test_many_events_of_servers_are_joined_in_two_statements(queue: LocalQ
     """Sightings for a whole segment are looked up with two statements, or none if there is no sighting at all."""
     table = queue._store.tables.sightings
     wanted = {key(JoinKind.EMAIL, number)[1] for number in range(500)}
-    assert await steps(queue, lambda: table.found(wanted)) == 0
+    assert await steps(queue, lambda: table.find(wanted)) == 0
     await leave(queue, *(left("anna", key(JoinKind.EMAIL, number), at=NOON + number) for number in range(300)))
 
-    assert await steps(queue, lambda: table.found(wanted)) == 2
+    assert await steps(queue, lambda: table.find(wanted)) == 2
 
 
 async def steps(queue: LocalQueue, work: Callable[[], object]) -> int:

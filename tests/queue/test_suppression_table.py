@@ -142,7 +142,7 @@ async def test_what_was_under_way_does_not_come_back(queue: WholeQueue) -> None:
     await bury(queue, refused)
 
     assert await claimed(queue) == []
-    assert await queue.dead(Filter()) == []
+    assert await queue.dead_letters(Filter()) == []
     assert (queue.stats().waiting, queue.stats().dead) == ({}, 0)
 
 
@@ -151,7 +151,7 @@ async def test_a_replay_is_held_against_the_marks(queue: WholeQueue) -> None:
     await queue.append([about(1, ANNA)])
     await bury(queue, await queue.claim(PIXEL, most=1))
     await queue.suppress([ANNA], OPT_OUT, NOON)
-    (letter,) = await queue.dead(Filter())
+    (letter,) = await queue.dead_letters(Filter())
 
     assert await queue.replay([letter.id], not_before_s=0) == 1
     assert await claimed(queue) == []
@@ -290,7 +290,7 @@ async def test_an_erasure_removes_what_there_is(queue: WholeQueue) -> None:
 
     assert await queue.erase([ANNA, BROWSER], NOON) == Erased(waiting=30, dead=20)
     assert await claimed(queue) == [f"id-{number}" for number in range(200, 230)]
-    assert len(await queue.dead(Filter())) == queue.stats().dead == 10
+    assert len(await queue.dead_letters(Filter())) == queue.stats().dead == 10
     assert queue.stats().waiting == {PIXEL: 30}
     assert await queue.erase([ANNA, BROWSER], NOON) == Erased()
 

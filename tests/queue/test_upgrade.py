@@ -13,7 +13,7 @@ import pytest
 from servers import served
 from support import browser_headers, get_json, raw_config, until, wire
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 from proxy.simulator.graph.app import make_app
 
@@ -76,7 +76,7 @@ async def _upgraded(
         raw["server"]["secret"] = SECRET
         del raw["site"][0]["prefix"]
         raw["site"][0]["pixel"] = [{"id": pixel, "access_token": f"token-{pixel}"} for pixel in (UP, DOWN)]
-        async with running(load.parse(raw, {}, base=tmp_path)) as proxy:
+        async with run_proxy(load.parse(raw, {}, base=tmp_path)) as proxy:
             addresses = (f"http://{listener.host}:{listener.port}" for listener in (proxy.public, proxy.operator))
             yield Upgraded(facts, session, graph, *addresses)
 

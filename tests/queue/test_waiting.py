@@ -142,7 +142,7 @@ async def test_what_is_too_old_becomes_a_dead_letter_wherever_it_waits(queue: Lo
 
     assert await queue.expire(before_s=NOON // 1000 - 50) == ({PIXEL: 1, "gone": 1}, False)
     assert await queue.expire(before_s=NOON // 1000 - 50) == ({}, False)
-    letters = await queue.dead(Filter())
+    letters = await queue.dead_letters(Filter())
     assert {(letter.pixel, letter.event_id, letter.reason) for letter in letters} == {
         (PIXEL, "id-1", "too_old"),
         ("gone", "id-4", "too_old"),

@@ -74,5 +74,5 @@ def events_of(event_case: EventCase) -> list[Event]:
 def taken(case: Case) -> Case:
     """Take all events through all steps."""
     for claimed in case.visit.hits:
-        event_steps.take(case, claimed, EVENT_STEPS)
+        event_steps.run_event_steps(case, claimed, EVENT_STEPS)
     return case

@@ -12,7 +12,7 @@ from proxy.model.decision import Decision
 from proxy.model.join import Join, JoinKey, JoinKind, Sighting
 from proxy.model.record import Record
 from proxy.model.server_request import ServerBody, ServerHit, ServerRequest
-from proxy.rules.effort import whole
+from proxy.rules.effort import run_parts
 from proxy.rules.joins.keys import Clue, join_keys
 from proxy.rules.policy import Policy
 from proxy.rules.server import ingest_claim, ingest_server_whole
@@ -61,7 +61,7 @@ def told(shop: Policy | None = None, **changes: Any) -> Record:
     }
     members = {name: value for name, value in (usual | changes).items() if value is not None}
     claim = claim_of(ServerBody(orjson.dumps({"data": [members]}), "application/json"))
-    decision = whole(ingest_claim(claim, shop or policy(), pixel=PIXEL, now=NOW, is_all_or_nothing=False))
+    decision = run_parts(ingest_claim(claim, shop or policy(), pixel=PIXEL, now=NOW, is_all_or_nothing=False))
     assert decision.refused == ()
     (record,) = decision.decision.records
     return record

@@ -10,7 +10,7 @@ from cases import KEYS, NOW, site
 
 from proxy.model.decision import ServerDecision
 from proxy.model.server_request import RefusedHit, RequestFields, ServerBody, ServerHit, ServerRequest
-from proxy.rules.effort import whole
+from proxy.rules.effort import run_parts
 from proxy.rules.policy import Policy
 from proxy.rules.server import ingest_claim
 from proxy.rules.server_wire import reading
@@ -57,7 +57,7 @@ def read(content: bytes, content_type: str = JSON, query: str = "") -> ServerReq
     """Read a body and its events, without judging them."""
     claim = claim_of(ServerBody(content, content_type, query))
     faults: list[str] = []
-    hits = [reading.read(place, element, faults) for place, element in enumerate(whole(reading.elements_of(claim)))]
+    hits = [reading.read(place, element, faults) for place, element in enumerate(run_parts(reading.elements_of(claim)))]
     assert faults == []
     good = tuple(hit for hit in hits if isinstance(hit, ServerHit))
     bad = tuple(hit for hit in hits if isinstance(hit, RefusedHit))
@@ -77,7 +77,7 @@ def judged(content: bytes, content_type: str = JSON, *, all_or_nothing: bool = F
     claim = claim_of(ServerBody(content, content_type))
     policy_changed = policy(**changes)
     parts = ingest_claim(claim, policy_changed, pixel=PIXEL, now=NOW, is_all_or_nothing=all_or_nothing)
-    return whole(parts)
+    return run_parts(parts)
 
 
 def taken(*events: Any, all_or_nothing: bool = False, **changes: Any) -> ServerDecision:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.rules.identity.browser_ids import BrowserIds, browser_ids, click_id, valid_fbc, valid_fbp
-from proxy.rules.request.cookies import cookies_of, forget_cookies, named_cookies, pattern_of, set_cookie
-from proxy.rules.request.sites import CookieScope, host_of, place, registrable
+from proxy.rules.request.cookies import cookies_of, expire_browser_ids, named_cookies, pattern_of, set_cookie
+from proxy.rules.request.sites import CookieScope, cookie_scope_between, host_of, registrable
 
 NOW = 1_764_000_000_000
 
@@ -400,7 +400,7 @@ def ids(**changes: Any) -> BrowserIds:
     """Choose ids for a page of the shop; ``changes`` replace its hosts, its scheme, its cookies or its own ids."""
     arguments: dict[str, Any] = {"fbp": "", "fbc": "", "url": PAGE, "referrer": "", "now": NOW, "entropy": 42}
     arguments |= {"host": "t.shop.example", "origin_host": "shop.example", "secure": True, "cookie": ""} | changes
-    scope = place(arguments.pop("host"), arguments.pop("origin_host"), secure=arguments.pop("secure"))
+    scope = cookie_scope_between(arguments.pop("host"), arguments.pop("origin_host"), secure=arguments.pop("secure"))
     cookies = cookies_of(arguments.pop("cookie"))
     return browser_ids(scope=scope, cookies=cookies, **arguments)
 
@@ -422,7 +422,10 @@ def test_cookies_reach_hosts_of_the_same_registrable_domain(
     first_host: str, second_host: str, *, expected: bool
 ) -> None:
     """Two hosts are the same site in both directions, or not at all."""
-    both_ways = place(first_host, second_host, secure=True), place(second_host, first_host, secure=True)
+    both_ways = (
+        cookie_scope_between(first_host, second_host, secure=True),
+        cookie_scope_between(second_host, first_host, secure=True),
+    )
 
     assert [scope.at_home for scope in both_ways] == [expected, expected]
 
@@ -598,11 +601,11 @@ def test_addresses_and_single_labels_get_host_cookies(host: str) -> None:
 
 def test_a_withdrawal_ends_both_cookies_where_they_were_set() -> None:
     """Forgetting uses the name, domain and path of the cookies, so that the browser finds them."""
-    assert forget_cookies(place("t.shop.co.uk", "shop.co.uk", secure=True)) == (
+    assert expire_browser_ids(cookie_scope_between("t.shop.co.uk", "shop.co.uk", secure=True)) == (
         "_fbp=; Max-Age=0; Path=/; SameSite=Lax; Domain=shop.co.uk; Secure",
         "_fbc=; Max-Age=0; Path=/; SameSite=Lax; Domain=shop.co.uk; Secure",
     )
-    assert forget_cookies(place("localhost", "localhost", secure=False)) == (
+    assert expire_browser_ids(cookie_scope_between("localhost", "localhost", secure=False)) == (
         "_fbp=; Max-Age=0; Path=/; SameSite=Lax",
         "_fbc=; Max-Age=0; Path=/; SameSite=Lax",
     )

@@ -9,7 +9,7 @@ from proxy.config.schema import Site
 from proxy.model.event import DropReason
 from proxy.model.request import Consent, Visit
 from proxy.rules.identity.visitor_cookie import NOTHING, VisitorCookie
-from proxy.rules.permission.consent import forbids, options, permission, signals_dnt, signals_gpc
+from proxy.rules.permission.consent import drop_reason, options, permission, signals_dnt, signals_gpc
 
 GRANTED, UNKNOWN, REVOKED = Consent.GRANTED, Consent.UNKNOWN, Consent.REVOKED
 GPC, NO_CONSENT, BOT = DropReason.GPC, DropReason.NO_CONSENT, DropReason.BOT
@@ -116,7 +116,7 @@ def test_the_first_reason_forbids_the_visit(
     """Global Privacy Control comes first, then consent, then bots; the site's settings say how strict each is."""
     visit = Visit(sent=1, consent=consent)
 
-    assert forbids(site(**changes), visit, NOTHING, gpc=gpc, dnt=False, located=located, bot=bot) == expected
+    assert drop_reason(site(**changes), visit, NOTHING, gpc=gpc, dnt=False, located=located, bot=bot) == expected
 
 
 @pytest.mark.parametrize(("visitor_cookie", "changes", "consent", "dnt", "expected"), WORDS)
@@ -126,7 +126,7 @@ def test_the_visitor_cookie_and_the_browser_have_a_word(
     """An opt-out overrules the page, a withdrawal lasts until the page reports a grant, and a stored grant is none."""
     visit = Visit(sent=1, consent=consent)
 
-    assert forbids(site(**changes), visit, visitor_cookie, gpc=False, dnt=dnt, located=True, bot=False) == expected
+    assert drop_reason(site(**changes), visit, visitor_cookie, gpc=False, dnt=dnt, located=True, bot=False) == expected
 
 
 @pytest.mark.parametrize(("header", "expected"), [("1", True), (" 1", True), ("", False), ("0", False), ("11", False)])
@@ -165,7 +165,7 @@ def test_a_visit_without_any_signal_is_judged_as_any_other(settings: dict[str, A
         visit, shop = Visit(sent=1, consent=consent, gpc=tag, dpo=CALIFORNIA), site(**settings)
         has_gpc, has_dnt = signals_gpc(gpc, visit), signals_dnt(dnt)
 
-        forbidden = forbids(shop, visit, cookie, gpc=has_gpc, dnt=has_dnt, located=True, bot=bot)
+        forbidden = drop_reason(shop, visit, cookie, gpc=has_gpc, dnt=has_dnt, located=True, bot=bot)
         answer = permission(shop, visit, cookie, gpc=has_gpc, dnt=dnt, is_located=True, is_bot=bot)
 
         assert answer == (forbidden, options(shop, visit, gpc=has_gpc))

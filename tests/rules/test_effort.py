@@ -20,7 +20,7 @@ from proxy.edge.collect import tag_answer
 from proxy.model.decision import Decision
 from proxy.model.request import BrowserRequest, Client
 from proxy.rules.browser import ingest
-from proxy.rules.effort import MOST, MOST_CANDIDATES, MOST_TEXT, PAIR, Effort
+from proxy.rules.effort import MOST, MOST_CANDIDATES, MOST_TEXT, UNITS_PER_PAIR, Effort
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.match import phone_plans, usual_numbers
 from proxy.rules.payload import addresses, redact, secret_shapes, shape_patterns
@@ -155,7 +155,7 @@ def test_many_pairs_of_event_and_pixel_leave_less_to_read(events: int, pixels: s
 
     assert len(records) == events * len(pixels)
     assert (unread > 0) == (events > 20)
-    assert 4 * events - unread <= (MOST - PAIR * len(records)) // 70
+    assert 4 * events - unread <= (MOST - UNITS_PER_PAIR * len(records)) // 70
 
 
 @pytest.mark.parametrize("unit", HARD.values(), ids=HARD)

@@ -101,7 +101,7 @@ def test_one_pixel_of_other_people_has_a_plain_row() -> None:
 
 @pytest.mark.parametrize(
     ("room", "name", "place"),
-    [(event_steps, "read", "event_steps._checked"), (payload, "parts", "written_events._records")],
+    [(event_steps, "check_custom_data", "event_steps._checked"), (payload, "parts", "written_events._records")],
     ids=["custom data", "record"],
 )
 def test_an_error_nobody_foresaw_costs_its_event_alone(

@@ -57,7 +57,7 @@ def test_no_pattern_of_requests_gets_more_than_burst_and_rate(
 def test_what_is_owed_is_waited_for() -> None:
     """Events that are charged after their request was let in delay the next requests until they are paid for."""
     buckets = Buckets(10, 5)
-    buckets.owe("a", 0.0, 25)
+    buckets.charge("a", 0.0, 25)
 
     assert buckets.take("a", 0.0) == pytest.approx(2.1)
 
@@ -89,7 +89,7 @@ def test_one_client_cannot_fill_the_queue_for_the_others() -> None:
     for second in range(24 * 60 * 60):
         cost = price(taken / room)
         while buckets.take("greedy", float(second), cost) == 0.0:
-            buckets.owe("greedy", float(second), 199 * cost)
+            buckets.charge("greedy", float(second), 199 * cost)
             taken += 200
 
     assert taken < room - 4000

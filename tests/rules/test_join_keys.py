@@ -13,7 +13,7 @@ from proxy.model.join import JOIN_KEY, JoinKey, JoinKind
 from proxy.model.server_request import ServerHit
 from proxy.rules.joins import placeholders
 from proxy.rules.joins.keys import join_keys
-from proxy.rules.joins.placeholders import is_nobodys_id, is_nobodys_mail, is_nobodys_phone
+from proxy.rules.joins.placeholders import is_placeholder_id, is_placeholder_mail, is_placeholder_phone
 
 TOKEN = "0c6bd3f0a1b24c8f9d11"
 WOOCOMMERCE = {"kind": "woocommerce", "secret": "s"}
@@ -182,7 +182,7 @@ def test_the_id_of_whoever_has_none_makes_no_key(text: str) -> None:
 )
 def test_a_mailbox_of_the_shop_is_nobodys(text: str, *, is_nobodys: bool) -> None:
     """A mailbox of the shop is recognised by its hash and makes no key; a marketplace's address for one buyer does."""
-    assert is_nobodys_mail(hashed(text), ("www.shop.example",)) is is_nobodys
+    assert is_placeholder_mail(hashed(text), ("www.shop.example",)) is is_nobodys
     user_data = {"em": [text], "client_user_agent": "x"}
     shop = policy(domains=["www.shop.example"])
     assert (JoinKind.EMAIL in kinds(join_of(told(shop, user_data=user_data)).keys)) is not is_nobodys
@@ -191,24 +191,24 @@ def test_a_mailbox_of_the_shop_is_nobodys(text: str, *, is_nobodys: bool) -> Non
 def test_a_proxy_of_many_shops_hashes_their_mailboxes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashing a shop's mailboxes takes nearly a millisecond, so the hashes of a hundred shops are kept."""
     shops = [(f"shop-{number}.example",) for number in range(100)]
-    before = [is_nobodys_mail(hashed(f"info@{host}"), (host,)) for (host,) in shops]
+    before = [is_placeholder_mail(hashed(f"info@{host}"), (host,)) for (host,) in shops]
     monkeypatch.delattr(placeholders, "_hash")
 
-    assert before == [is_nobodys_mail(hashed(f"info@{host}"), (host,)) for (host,) in shops] == [True] * 100
-    assert not is_nobodys_mail(hashed("info@shop-1.example"), ("shop-2.example",))
+    assert before == [is_placeholder_mail(hashed(f"info@{host}"), (host,)) for (host,) in shops] == [True] * 100
+    assert not is_placeholder_mail(hashed("info@shop-1.example"), ("shop-2.example",))
 
 
 @pytest.mark.parametrize("number", ["0", "0000000000", "1234567890", "999999999999999"])
 def test_a_number_of_nobody_is_no_key(number: str) -> None:
     """Made-up numbers are recognised by their hashes, of which the numbering plans tell nothing."""
-    assert is_nobodys_phone(hashed(number))
-    assert not is_nobodys_phone(hashed("4930123456"))
+    assert is_placeholder_phone(hashed(number))
+    assert not is_placeholder_phone(hashed("4930123456"))
 
 
 @pytest.mark.parametrize("identity", ["1", "4711", "guest-4711", "00000000-0000-0000-0000-000000000001"])
 def test_an_account_is_somebodys(identity: str) -> None:
     """Small numbers and ids that merely begin like a placeholder are accounts."""
-    assert not is_nobodys_id(hashed(identity))
+    assert not is_placeholder_id(hashed(identity))
 
 
 def test_a_page_leaves_keys_of_the_current_secret_and_a_server_asks_under_all() -> None:

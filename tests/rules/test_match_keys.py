@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.rules import limits
-from proxy.rules.identity.person import too_little
+from proxy.rules.identity.person import is_too_broad
 from proxy.rules.match.keys import MatchKeys, match_keys, normalise
 from proxy.rules.match.text import is_nothing
 
@@ -430,7 +430,7 @@ def test_no_input_crashes(raw: dict[str, object], country: str) -> None:
         assert all(PASSED.fullmatch(digest) for digest in digests)
         assert key in {*KEYS, *PARTIAL}
     assert all(found.plain.values())
-    assert isinstance(too_little({**found.hashed, **found.plain}), bool)
+    assert isinstance(is_too_broad({**found.hashed, **found.plain}), bool)
 
 
 @given(st.text(), st.text(), st.text())
@@ -655,12 +655,12 @@ def test_unknown_keys_and_those_of_the_request_are_passed_over() -> None:
 @pytest.mark.parametrize(("keys", "refused"), BROAD)
 def test_keys_that_fit_too_many_people_are_too_little(keys: set[str], refused: bool) -> None:  # noqa: FBT001
     """One of Meta's four documented sets, or part of one, is refused; one more key makes it enough."""
-    assert too_little(dict.fromkeys(keys, "x")) is refused
+    assert is_too_broad(dict.fromkeys(keys, "x")) is refused
 
 
 def test_a_key_without_a_value_lifts_nothing() -> None:
     """Empty values do not count as match keys."""
-    assert too_little({"em": [], "fbp": "", "ph": None, "client_user_agent": "x"})
+    assert is_too_broad({"em": [], "fbp": "", "ph": None, "client_user_agent": "x"})
 
 
 WORDS_OF_NOTHING = ("", "null", "undefined", "none", "n/a", "nan", "[object object]")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.rules.identity.person import DIGEST, digests
-from proxy.rules.identity.person_digest import UnknownPersonError, identifiers, people_of
+from proxy.rules.identity.person_digest import UnknownPersonError, identifiers, person_digests_of
 from proxy.rules.identity.reference import make
 
 KEY, OLD = b"k" * 32, b"o" * 32
@@ -93,7 +93,12 @@ def test_the_owner_names_people_in_three_ways() -> None:
         "digest": [digest.hex()],
     }
 
-    assert people_of(person, [KEY, OLD]) == (*digests({"em": [EM]}, [KEY, OLD]), shown_reference, old_reference, digest)
+    assert person_digests_of(person, [KEY, OLD]) == (
+        *digests({"em": [EM]}, [KEY, OLD]),
+        shown_reference,
+        old_reference,
+        digest,
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,6 +119,6 @@ def test_the_owner_names_people_in_three_ways() -> None:
 def test_nobody_is_named_by_what_we_did_not_make(person: dict[str, Any]) -> None:
     """One unusable value refuses the whole request, and the error repeats no value."""
     with pytest.raises(UnknownPersonError) as refused:
-        people_of(person, [KEY])
+        person_digests_of(person, [KEY])
 
     assert "planted" not in str(refused.value)

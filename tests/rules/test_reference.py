@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rules.identity.reference import LENGTH, make, resolve
+from proxy.rules.identity.reference import REFERENCE_LENGTH, make, resolve
 
 KEY, OLD = b"k" * 32, b"o" * 32
 DIGEST = bytes(range(16))
@@ -17,7 +17,7 @@ def test_a_reference_leads_back(digest: bytes, entropy: int) -> None:
     """A reference resolves to its digest under the current key and an old one, whatever digest and entropy."""
     text = make(digest, OLD, entropy)
 
-    assert (len(text), resolve(text, [KEY, OLD])) == (LENGTH, digest)
+    assert (len(text), resolve(text, [KEY, OLD])) == (REFERENCE_LENGTH, digest)
 
 
 @pytest.mark.parametrize("change", [str.upper, lambda text: f" {text[:20]}\n {text[20:]} "])
@@ -39,7 +39,7 @@ def test_two_references_of_one_visitor_have_nothing_in_common() -> None:
 def test_a_changed_reference_is_none(data: st.DataObject) -> None:
     """No reference with an exchanged letter resolves; the last letter, some of whose bits are unused, is not tried."""
     text = make(DIGEST, KEY, 1)
-    place = data.draw(st.integers(0, LENGTH - 2))
+    place = data.draw(st.integers(0, REFERENCE_LENGTH - 2))
     letter = data.draw(
         st.sampled_from("abcdefghijklmnopqrstuvwxyz234567").filter(lambda candidate: candidate != text[place])
     )

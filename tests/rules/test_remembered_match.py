@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from proxy.rules.identity.remembered_match import IDLE_MS, LONGEST_MS, forgotten, remembered, together
+from proxy.rules.identity.remembered_match import (
+    IDLE_MS,
+    LONGEST_MS,
+    merge_match_keys,
+    with_match_keys,
+    without_match_keys,
+)
 from proxy.rules.identity.visitor_cookie import VisitorCookie
 
 NOW = 1_764_000_000_000
@@ -55,7 +61,7 @@ def test_a_visit_is_one_person_for_a_while(
 ) -> None:
     """Keys are added up until another person is named, half an hour passes without one, or a day is over."""
     before = replace(REMEMBERED, **changes)
-    after = remembered(before, match, now=NOW)
+    after = with_match_keys(before, match, now=NOW)
 
     since = before.match_since if same else NOW
     assert after == replace(
@@ -65,7 +71,7 @@ def test_a_visit_is_one_person_for_a_while(
 
 def test_the_most_telling_key_comes_first() -> None:
     """The keys that identify best come first, as a full cookie leaves out the last ones."""
-    assert list(remembered(VisitorCookie(), {"ge": ["f"], "ph": ["p"], "em": ["m"]}, now=NOW).match) == [
+    assert list(with_match_keys(VisitorCookie(), {"ge": ["f"], "ph": ["p"], "em": ["m"]}, now=NOW).match) == [
         "em",
         "ph",
         "ge",
@@ -74,9 +80,9 @@ def test_the_most_telling_key_comes_first() -> None:
 
 def test_a_site_that_stops_remembering_forgets() -> None:
     """Everything remembered of match keys is deleted; the rest of the cookie is kept."""
-    assert forgotten(REMEMBERED) == VisitorCookie("ab")
+    assert without_match_keys(REMEMBERED) == VisitorCookie("ab")
 
 
 def test_several_pixels_speak_of_one_person() -> None:
     """The match keys given for several pixels are put together, each value once."""
-    assert together([{"em": ["a"]}, {"em": ["a", "b"], "ph": ["p"]}, {}]) == {"em": ["a", "b"], "ph": ["p"]}
+    assert merge_match_keys([{"em": ["a"]}, {"em": ["a", "b"], "ph": ["p"]}, {}]) == {"em": ["a", "b"], "ph": ["p"]}

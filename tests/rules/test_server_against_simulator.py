@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from server_requests import NOW_S, event, purchase, taken
 
 from proxy.graph import law
-from proxy.simulator.graph.rules import refuse_one
+from proxy.simulator.graph.rules import event_refusal
 
 EXTINFO = ["a2", "", "", "", "14", *[""] * 11]
 ODD = st.sampled_from(
@@ -70,7 +70,7 @@ def test_what_passes_is_taken(claimed: dict[str, Any]) -> None:
     assert decision.decision.faults == ()
     assert len(decision.refused) + len(decision.decision.dropped) + len(decision.decision.records) == 1
     for record in decision.decision.records:
-        assert refuse_one(orjson.loads(record.whole), NOW_S) is None
+        assert event_refusal(orjson.loads(record.whole), NOW_S) is None
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_passes_is_taken(claimed: dict[str, Any]) -> None:
 def test_refusals_have_the_simulators_code_and_member(claimed: dict[str, Any]) -> None:
     """Our refusals have Graph's codes and member names, so a client that knows Graph's errors understands them."""
     (ours,) = taken(claimed).refused
-    graphs = refuse_one(claimed, NOW_S)
+    graphs = event_refusal(claimed, NOW_S)
 
     assert graphs is not None
     assert (ours.code, ours.subcode or None, ours.field) == (graphs.code, graphs.subcode, ".".join(graphs.blame))

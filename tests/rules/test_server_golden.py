@@ -17,7 +17,7 @@ from proxy.model.decision import ServerDecision
 from proxy.model.join import Join
 from proxy.model.record import Record
 from proxy.model.server_request import ServerBody, ServerHit
-from proxy.rules.effort import whole
+from proxy.rules.effort import run_parts
 from proxy.rules.server import ingest_claim
 from proxy.rules.server_wire.claim import claim_of
 from proxy.rules.server_wire.reading import MalformedRequestError
@@ -86,7 +86,7 @@ def test_a_body_becomes_its_golden_events(name: str) -> None:
         hits = list(read(body.content, body.content_type, body.query).hits)
     except MalformedRequestError:
         hits = []
-    decision = whole(ingest_claim(claim, policy(**request.get("site", {})), **about))
+    decision = run_parts(ingest_claim(claim, policy(**request.get("site", {})), **about))
     actual = as_golden(claim.access_keys, hits, decision, request["now"])
     path = GOLDEN / f"{name}.events.json"
     expected = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from server_requests import FORM, event, events_read, form
 
 from proxy.model.server_request import ServerBody
-from proxy.rules.effort import whole
-from proxy.rules.json_text import exactly
+from proxy.rules.effort import run_parts
+from proxy.rules.json_text import parsed_exactly
 from proxy.rules.server_wire import fields, values
 from proxy.rules.server_wire.claim import claim_of
 from proxy.rules.server_wire.reading import elements_of
@@ -45,7 +45,7 @@ def test_numbers_are_read_exactly_wherever_they_stand(value: object, separators:
     """The search for long numbers overlooks none, whatever surrounds it."""
     as_read = json.loads(json.dumps(value).replace(json.dumps(HALF)[1:-1], "\ufffd"))
 
-    assert exactly(json.dumps(value, separators=separators).encode()) == as_read
+    assert parsed_exactly(json.dumps(value, separators=separators).encode()) == as_read
 
 
 @given(VALUES)
@@ -73,7 +73,7 @@ def test_escapes_that_sdks_write_never_go_the_long_way(monkeypatch: pytest.Monke
     claim = claim_of(ServerBody(form(data=json.dumps(told)), FORM))
     monkeypatch.setattr(fields, "_unescaped_anyhow", in_vain)
 
-    assert len(whole(elements_of(claim))) == 200
+    assert len(run_parts(elements_of(claim))) == 200
 
 
 def test_a_digest_is_no_long_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from server_requests import NOW_S, PERSON_KEY, PIXEL, event, only, purchase, sen
 from proxy.graph import law
 from proxy.model.server_request import ServerHit, ServerRequest
 from proxy.rules import server_records
-from proxy.rules.effort import whole
+from proxy.rules.effort import run_parts
 from proxy.rules.identity.person import digests
 from proxy.rules.policy import Policy
 from proxy.rules.server import SERVER_STEPS, ingest_server, ingest_server_whole
@@ -421,14 +421,14 @@ def test_fields_and_source_go_with_the_record() -> None:
     claimed = ServerHit(0, "Lead", "1", NOW_S, "physical_store", {"em": (HASH,)}, {})
     fields = taken(event()).fields._replace(upload_tag="till")
     request = ServerRequest(NOW_S * 1000, PIXEL, (claimed,), fields=fields)
-    (record,) = whole(ingest_server(request, Policy(site(), KEYS))).decision.records
+    (record,) = run_parts(ingest_server(request, Policy(site(), KEYS))).decision.records
 
     assert (record.action_source, record.fields, record.shared) == ("physical_store", fields, b"")
 
 
 def test_a_pixel_of_another_site_has_no_events() -> None:
     """The endpoint checks the pixel first; the rules still refuse one that the site does not have."""
-    decision = whole(ingest_server(ServerRequest(NOW_S * 1000, "999"), Policy(site(), KEYS)))
+    decision = run_parts(ingest_server(ServerRequest(NOW_S * 1000, "999"), Policy(site(), KEYS)))
 
     assert decision.unreadable.startswith("pixel: not of this site")
 

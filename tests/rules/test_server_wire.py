@@ -13,7 +13,7 @@ from server_requests import FORM, JSON, NO_FIELDS, TEXT, event, events_read, for
 
 from proxy.model.server_request import ServerBody
 from proxy.rules import server_limits
-from proxy.rules.effort import whole
+from proxy.rules.effort import run_parts
 from proxy.rules.server_wire import fields
 from proxy.rules.server_wire.bounds import is_bounded
 from proxy.rules.server_wire.claim import claim_of
@@ -307,7 +307,7 @@ def test_pieces_are_cut_between_escapes(pattern: bytes, shift: int) -> None:
     plain = b"x" * shift + pattern * (3 * server_limits.PART // len(pattern))
     field = Field("data", quote_plus(plain).encode(), is_escaped=True)
 
-    assert whole(content_parts(field)) == plain
+    assert run_parts(content_parts(field)) == plain
 
 
 def test_no_name_is_unescaped_before_its_sender_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from phonenumbers import PhoneNumberFormat
 from received import Received, ingest
 from support import raw_config
 
-from proxy.app import running
+from proxy.app import run_proxy
 from proxy.config import load
 from proxy.edge.collect import tag_answer
 from proxy.rules import tables
@@ -169,12 +169,12 @@ async def test_the_tables_stand_before_the_first_request(tmp_path: Path, monkeyp
     built: list[str] = []
     monkeypatch.setattr(tables, "prepare", lambda: built.append("built"))
     loaded = load.parse(raw_config("http://127.0.0.1:1", tmp_path), {}, base=tmp_path)
-    async with running(loaded):
+    async with run_proxy(loaded):
         assert built == ["built"]
 
     monkeypatch.setattr(tables, "prepare", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        async with running(loaded):
+        async with run_proxy(loaded):
             pytest.fail("it listens")
 
 

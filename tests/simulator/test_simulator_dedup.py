@@ -114,11 +114,11 @@ def test_a_pair_shows_what_either_side_knows() -> None:
     """The id and the event's time come from whichever copy has them."""
     (pair,) = pairs([copy(B, 0, None, fbp=MINE), copy(S, 1, "a", fbp=MINE)])
 
-    assert (pair.id, pair.event_time, pair.of(B), pair.of(S)) == ("a", NOW, 1, 1)
+    assert (pair.id, pair.event_time, pair.copy_count(B), pair.copy_count(S)) == ("a", NOW, 1, 1)
 
 
 def test_one_side_alone_was_matched_by_nothing() -> None:
     """Copies of one side with the same id form one event without a partner."""
     (pair,) = pairs([copy(S), copy(S, 1)])
 
-    assert (pair.by, pair.of(S)) == (None, 2)
+    assert (pair.by, pair.copy_count(S)) == (None, 2)

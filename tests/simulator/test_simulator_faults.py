@@ -12,7 +12,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from simulator_samples import EVENTS, Client, Clock, event, send, stored
 
 from proxy.simulator.graph.app import Handler, make_app
-from proxy.simulator.graph.faults import TICK, Order
+from proxy.simulator.graph.faults import TICK, FaultOrder
 from proxy.simulator.graph.state import SIMULATOR
 
 NEVER = 30
@@ -141,7 +141,7 @@ async def test_silence_ends_when_the_client_leaves() -> None:
         return answer
 
     app = make_app()
-    app[SIMULATOR].faults.follow(Order(mode="timeout"))
+    app[SIMULATOR].faults.apply(FaultOrder(mode="timeout"))
     app.middlewares.append(watch)
 
     async with _served(app) as url, aiohttp.ClientSession(url) as session:

@@ -7,7 +7,7 @@ import pytest
 from simulator_samples import BARE, NOW, USER, event
 
 from proxy.simulator.graph.reading import read
-from proxy.simulator.graph.rules import refuse, refuse_one
+from proxy.simulator.graph.rules import batch_refusal, event_refusal
 from proxy.simulator.graph.tables import SOURCES
 
 DAY = 86_400
@@ -135,7 +135,7 @@ ACCEPTED = [
 @pytest.mark.parametrize(("sent", "subcode", "blame"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED])
 def test_each_fault_has_its_subcode(sent: Any, subcode: int | None, blame: tuple[str, ...]) -> None:
     """A bad event is refused with HTTP 400, code 100, its subcode and the field to blame."""
-    refusal = refuse_one(read(sent), NOW)
+    refusal = event_refusal(read(sent), NOW)
 
     assert refusal
     assert (400, 100, subcode, blame) == (refusal.status, refusal.code, refusal.subcode, refusal.blame)
@@ -144,7 +144,7 @@ def test_each_fault_has_its_subcode(sent: Any, subcode: int | None, blame: tuple
 @pytest.mark.parametrize("sent", [pytest.param(row[1], id=row[0]) for row in ACCEPTED])
 def test_the_good_side_of_each_border(sent: dict[str, Any]) -> None:
     """An event just within each limit is accepted."""
-    assert refuse_one(read(sent), NOW) is None
+    assert event_refusal(read(sent), NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_the_good_side_of_each_border(sent: dict[str, Any]) -> None:
 )
 def test_too_broad_to_match(keys: str) -> None:
     """Each of Meta's four sets, and every part of one, fails with 2804050; unknown keys do not help."""
-    refusal = refuse_one(event(user_data=dict.fromkeys(keys.split(), "x")), NOW)
+    refusal = event_refusal(event(user_data=dict.fromkeys(keys.split(), "x")), NOW)
 
     assert refusal
     assert refusal.subcode == 2804050
@@ -176,13 +176,13 @@ def test_too_broad_to_match(keys: str) -> None:
 )
 def test_one_key_beyond_the_sets_is_enough(keys: str) -> None:
     """Any combination of keys that is not part of one set is accepted."""
-    assert refuse_one(event(user_data=dict.fromkeys(keys.split(), "x")), NOW) is None
+    assert event_refusal(event(user_data=dict.fromkeys(keys.split(), "x")), NOW) is None
 
 
 @pytest.mark.parametrize("nothing", [None, "", [], [""], [None], {}])
 def test_an_empty_value_identifies_nobody(nothing: Any) -> None:
     """A key with an empty value does not count as sent."""
-    refusal = refuse_one(event(user_data={"em": nothing, "client_user_agent": "x"}), NOW)
+    refusal = event_refusal(event(user_data={"em": nothing, "client_user_agent": "x"}), NOW)
 
     assert refusal
     assert refusal.subcode == 2804050
@@ -190,7 +190,7 @@ def test_an_empty_value_identifies_nobody(nothing: Any) -> None:
 
 def test_no_user_data_at_all() -> None:
     """An event without user_data fails like one with nothing in it."""
-    refusal = refuse_one(event(user_data=BARE), NOW)
+    refusal = event_refusal(event(user_data=BARE), NOW)
 
     assert refusal
     assert refusal.subcode == 2804050
@@ -199,12 +199,12 @@ def test_no_user_data_at_all() -> None:
 @pytest.mark.parametrize(("count", "accepted"), [(0, False), (1, True), (1000, True), (1001, False)])
 def test_batch_sizes(count: int, accepted: bool) -> None:  # noqa: FBT001
     """A request has one to a thousand events."""
-    assert accepted is (refuse([event()] * count, NOW) is None)
+    assert accepted is (batch_refusal([event()] * count, NOW) is None)
 
 
 def test_one_bad_event_is_enough() -> None:
     """The first bad event refuses the whole request."""
-    refusal = refuse([event(), event(event_time=1), _custom({})], NOW)
+    refusal = batch_refusal([event(), event(event_time=1), _custom({})], NOW)
 
     assert refusal
     assert refusal.subcode == 2804003

@@ -53,7 +53,7 @@ def open_spool(
 class FakeDatabase:
     """A database that stores each event once; of ``lose_answers`` appends it stores the events but gives no answer."""
 
-    here: bool = True
+    is_here: bool = True
     why_away: str = "unplugged"
     commit_timeout: float = 60.0
     lose_answers: int = 0
@@ -74,7 +74,7 @@ class FakeDatabase:
     async def append(self, appends: Sequence[Append], at: int) -> list[Stored | QueueError]:
         del at
         await self.gate.wait()
-        if not self.here:
+        if not self.is_here:
             raise DatabaseAwayError(self.why_away)
         records = [record for append in appends for record in append.records]
         if any(record.id == self.refuse for record in records):
@@ -87,17 +87,17 @@ class FakeDatabase:
             self.known |= {record.id: record for record in append.records}
         if self.lose_answers:
             self.lose_answers -= 1
-            self.here = False
+            self.is_here = False
             raise DatabaseAwayError("no answer")
         return told
 
     async def suppression(self, body: bytes) -> None:
-        if not self.here:
+        if not self.is_here:
             raise DatabaseAwayError(self.why_away)
         self.steps.append(f"suppression {body.decode()}")
 
     async def notes(self, body: bytes, at: int) -> None:
         del at
-        if not self.here:
+        if not self.is_here:
             raise DatabaseAwayError(self.why_away)
         self.steps.append(f"notes {body[:9].decode(errors='replace')}")

@@ -42,7 +42,7 @@ async def _spool(tmp_path: Path) -> AsyncIterator[Spool]:
 
 def draining(spool: Spool, database: FakeDatabase, found: list[Stored] | None = None) -> Draining:
     heard = [] if found is None else found
-    return Draining(spool, database, SEALER, here=lambda: database.here, found=heard.append)
+    return Draining(spool, database, SEALER, here=lambda: database.is_here, found=heard.append)
 
 
 async def drained(spool: Spool, database: FakeDatabase, found: list[Stored] | None = None) -> None:
@@ -106,11 +106,14 @@ def test_a_spool_needs_its_secret() -> None:
 
 async def test_what_comes_while_the_database_is_away_reaches_it_later(spool: Spool) -> None:
     """An append is acknowledged at once, spooled, and stored once the database is available."""
-    database = FakeDatabase(here=False)
+    database = FakeDatabase(is_here=False)
 
-    assert await spooling(database, spool).stored(grouped([record(1)], [record(2), record(3)])) == [Stored(), Stored()]
+    assert await spooling(database, spool).store_and_wait(grouped([record(1)], [record(2), record(3)])) == [
+        Stored(),
+        Stored(),
+    ]
     assert spool.events == 3
-    database.here = True
+    database.is_here = True
     await drained(spool, database)
 
     assert database.known == {f"id-{number}": record(number) for number in (1, 2, 3)}
@@ -121,8 +124,8 @@ async def test_no_answer_is_no_loss_and_no_second_event(spool: Spool) -> None:
     """A group that the database stored without answering is spooled and drained, but not reported as a repeat."""
     database, found = FakeDatabase(lose_answers=1), list[Stored]()
 
-    assert await spooling(database, spool).stored(grouped([record(1)])) == [Stored()]
-    database.here = True
+    assert await spooling(database, spool).store_and_wait(grouped([record(1)])) == [Stored()]
+    database.is_here = True
     await drained(spool, database, found)
 
     assert list(database.known) == ["id-1"]
@@ -133,10 +136,10 @@ async def test_repeats_are_found_while_draining(spool: Spool) -> None:
     """Repeats that could not be reported to their caller are reported while draining."""
     database, found = FakeDatabase(), list[Stored]()
     spools = spooling(database, spool)
-    await spools.stored(grouped([record(1)]))
-    database.here = False
-    await spools.stored(grouped([record(1)], [record(2)]))
-    database.here = True
+    await spools.store_and_wait(grouped([record(1)]))
+    database.is_here = False
+    await spools.store_and_wait(grouped([record(1)], [record(2)]))
+    database.is_here = True
     await drained(spool, database, found)
 
     assert found == [Stored((record(1),)), Stored()]
@@ -144,15 +147,15 @@ async def test_repeats_are_found_while_draining(spool: Spool) -> None:
 
 async def test_an_answer_that_is_lost_while_draining_makes_no_repeats(spool: Spool) -> None:
     """A row is sent again until it is answered, and is then not reported as a repeat of itself."""
-    database, found = FakeDatabase(here=False), list[Stored]()
-    await spooling(database, spool).stored(grouped([record(1)]))
+    database, found = FakeDatabase(is_here=False), list[Stored]()
+    await spooling(database, spool).store_and_wait(grouped([record(1)]))
     drain = draining(spool, database, found)
-    database.here, database.lose_answers = True, 1
+    database.is_here, database.lose_answers = True, 1
     with pytest.raises(QueueError, match="no answer"):
         await drain.step()
     assert spool.events == 1
 
-    database.here = True
+    database.is_here = True
     assert await drain.step()
     assert spool.empty
     assert found == []
@@ -160,13 +163,13 @@ async def test_an_answer_that_is_lost_while_draining_makes_no_repeats(spool: Spo
 
 async def test_suppressions_go_first(spool: Spool) -> None:
     """Suppressions are drained before everything else, and notes after everything else."""
-    database = FakeDatabase(here=False)
+    database = FakeDatabase(is_here=False)
     spools = spooling(database, spool)
     await spool.put(SpoolKind.NOTES, b"n")
-    await spools.stored(grouped([record(1)]))
+    await spools.store_and_wait(grouped([record(1)]))
     await spool.put(SpoolKind.SUPPRESSION, b"s")
     assert spool.suppressions == 1
-    database.here = True
+    database.is_here = True
     await drained(spool, database)
 
     assert database.steps == ["suppression s", "id-1", "notes n"]
@@ -175,12 +178,12 @@ async def test_suppressions_go_first(spool: Spool) -> None:
 
 async def test_many_groups_are_stored_as_one(spool: Spool) -> None:
     """Small groups are joined into statements of some hundred events; a larger group is one statement."""
-    database = FakeDatabase(here=False)
+    database = FakeDatabase(is_here=False)
     spools = spooling(database, spool)
     for first in range(0, 1200, 40):
-        await spools.stored(grouped([record(number) for number in range(first, first + 40)]))
-    await spools.stored(grouped([record(number) for number in range(2000, 2000 + MOST_EVENTS + 1)]))
-    database.here = True
+        await spools.store_and_wait(grouped([record(number) for number in range(first, first + 40)]))
+    await spools.store_and_wait(grouped([record(number) for number in range(2000, 2000 + MOST_EVENTS + 1)]))
+    database.is_here = True
     await drained(spool, database)
 
     assert database.statements == [480, 480, 240, MOST_EVENTS + 1]
@@ -189,11 +192,11 @@ async def test_many_groups_are_stored_as_one(spool: Spool) -> None:
 async def test_what_no_table_takes_stays_and_holds_up_nobody(tmp_path: Path) -> None:
     """Other groups are stored while one that the database refuses stays; the next start tries it again."""
     spool = open_spool(tmp_path)
-    database = FakeDatabase(here=False, refuse="id-2")
+    database = FakeDatabase(is_here=False, refuse="id-2")
     spools = spooling(database, spool)
     for number in (1, 2, 3):
-        await spools.stored(grouped([record(number)]))
-    database.here = True
+        await spools.store_and_wait(grouped([record(number)]))
+    database.is_here = True
     await drained(spool, database)
     assert sorted(database.known) == ["id-1", "id-3"]
     assert spool.events == 1
@@ -208,22 +211,22 @@ async def test_what_no_table_takes_stays_and_holds_up_nobody(tmp_path: Path) -> 
 
 async def test_nothing_about_the_suppressed_rests(spool: Spool) -> None:
     """Events of people who may be suppressed are refused while the database cannot decide; others are not."""
-    database = FakeDatabase(here=False)
+    database = FakeDatabase(is_here=False)
     person = record(1)._replace(person_digests=(b"p" * 16,))
     sighting = SIGHTING._replace(person_digests=(b"p" * 16,))
     group = grouped([person], [record(2)], Append([record(3)], 0, [sighting]), sieve=Sieve(b"p" * 16))
-    outcome = await spooling(database, spool).stored(group)
+    outcome = await spooling(database, spool).store_and_wait(group)
 
     assert not isinstance(outcome, QueueError)
     assert [isinstance(each, QueueError) for each in outcome] == [True, False, True]
-    database.here = True
+    database.is_here = True
     await drained(spool, database)
     assert list(database.known) == ["id-2"]
 
 
 async def test_without_a_spool_whoever_comes_is_refused() -> None:
     """Without a spool nothing is acknowledged while the database is away."""
-    outcome = await spooling(FakeDatabase(here=False), None).stored(grouped([record(1)]))
+    outcome = await spooling(FakeDatabase(is_here=False), None).store_and_wait(grouped([record(1)]))
 
     assert isinstance(outcome, QueueError)
     assert "away: unplugged" in str(outcome)
@@ -241,7 +244,7 @@ async def test_a_full_spool_refuses(tmp_path: Path) -> None:
     await spool.close()
 
     full = open_spool(tmp_path, min_free_bytes=1 << 62)
-    outcome = await spooling(FakeDatabase(here=False), full).stored(grouped([record(1)]))
+    outcome = await spooling(FakeDatabase(is_here=False), full).store_and_wait(grouped([record(1)]))
     assert isinstance(outcome, QueueFullError)
     await full.close()
 
@@ -263,10 +266,10 @@ async def test_the_drain_runs_by_itself(spool: Spool) -> None:
     drain.start()
     await spool.put(SpoolKind.NOTES, b"1")
     await until(lambda: spool.empty)
-    database.here = False
+    database.is_here = False
     await spool.put(SpoolKind.NOTES, b"2")
     assert not spool.empty
-    database.here = True
+    database.is_here = True
     drain.wake()
     await until(lambda: spool.empty)
     await drain.close()
@@ -276,14 +279,14 @@ async def test_the_drain_runs_by_itself(spool: Spool) -> None:
 
 async def test_new_appends_do_not_wait_for_the_drain(spool: Spool) -> None:
     """While old groups are drained, new appends go directly to the database."""
-    database = FakeDatabase(here=False)
+    database = FakeDatabase(is_here=False)
     spools = spooling(database, spool)
-    await spools.stored(grouped([record(1)]))
-    database.here = True
+    await spools.store_and_wait(grouped([record(1)]))
+    database.is_here = True
     database.gate.clear()
     drain = draining(spool, database)
     drain.start()
-    direct = asyncio.ensure_future(spools.stored(grouped([record(2)])))
+    direct = asyncio.ensure_future(spools.store_and_wait(grouped([record(2)])))
     database.gate.set()
 
     assert await direct == [Stored()]
@@ -301,11 +304,11 @@ async def test_a_broken_disk_is_told(tmp_path: Path) -> None:
 
 async def test_a_start_takes_nothing_for_a_repeat_of_itself(tmp_path: Path) -> None:
     """A row whose process was killed after the database's answer is sent again, but not reported as a repeat."""
-    database, found = FakeDatabase(here=False), list[Stored]()
+    database, found = FakeDatabase(is_here=False), list[Stored]()
     spool = open_spool(tmp_path)
-    await spooling(database, spool).stored(grouped([record(1)]))
+    await spooling(database, spool).store_and_wait(grouped([record(1)]))
     await spool.close()
-    database.here = True
+    database.is_here = True
     await database.append([Append([record(1)])], 0)
 
     again = open_spool(tmp_path)
@@ -320,7 +323,7 @@ async def test_an_append_that_takes_several_steps_keeps_to_the_limit(spool: Spoo
     database = FakeDatabase(commit_timeout=0.05)
     database.gate.clear()
 
-    assert await spooling(database, spool).stored(grouped([record(1)])) == [Stored()]
+    assert await spooling(database, spool).store_and_wait(grouped([record(1)])) == [Stored()]
     assert spool.events == 1
     database.gate.set()
     await until(lambda: database.known, what="the late append")
@@ -352,12 +355,12 @@ async def test_a_disk_that_fails_acknowledges_nothing(
 
     with installed(before):
         spool = open_spool(tmp_path, on_broken=broken.append)
-        spools = spooling(FakeDatabase(here=False), spool)
-        assert await spools.stored(grouped([record(1)])) == [Stored()]
+        spools = spooling(FakeDatabase(is_here=False), spool)
+        assert await spools.store_and_wait(grouped([record(1)])) == [Stored()]
         fail = failing("write" if error is apsw.FullError else "sync", "-wal", error)
-        assert type(await spools.stored(grouped([record(2)]))) is told
+        assert type(await spools.store_and_wait(grouped([record(2)]))) is told
         fail = None
-        again = await spools.stored(grouped([record(3)]))
+        again = await spools.store_and_wait(grouped([record(3)]))
         await spool.close()
         assert isinstance(again, QueueBrokenError) == bool(broken) == (told is QueueBrokenError)
 
@@ -378,10 +381,10 @@ from proxy.queue.spool.spooling import Spooling
 from spool_rig import SEALER
 
 async def main():
-    database = FakeDatabase(here=False)
+    database = FakeDatabase(is_here=False)
     spools = Spooling(database, open_spool(Path(sys.argv[1])), SEALER, database.direct)
     for number in range(int(sys.argv[2]), 1 << 30):
-        await spools.stored(grouped([record(number)]))
+        await spools.store_and_wait(grouped([record(number)]))
         print(number, flush=True)
 
 asyncio.run(main())

@@ -29,7 +29,7 @@ def test_an_error_of_the_event_loop_is_reported_by_its_place() -> None:
     reporter = FaultReporter(conditions, metrics)
     without_error = {"message": "a task was destroyed"}
     for context in ({"exception": ValueError("anna@mail.example")}, {"exception": OSError()}, without_error):
-        reporter.in_loop(loop, context)
+        reporter.handle_loop_error(loop, context)
     loop.close()
 
     (condition,) = conditions.current()

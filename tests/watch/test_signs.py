@@ -8,10 +8,10 @@ import pytest
 
 from proxy.graph.law import VERSION_ENDS
 from proxy.model.units import HOUR_MS
-from proxy.watch.filling import Trend, in_words
+from proxy.watch.filling import Trend, duration_text
 from proxy.watch.graph_versions import version_end
-from proxy.watch.pair_rate import fall
-from proxy.watch.silence import MISSED, silence
+from proxy.watch.pair_rate import pair_rate_fall
+from proxy.watch.silence import LEAST_MISSED, silence
 
 # A Monday, at midnight UTC.
 MONDAY = int(datetime(2026, 11, 23, tzinfo=UTC).timestamp()) // 3600
@@ -126,7 +126,7 @@ def test_a_quarter_of_an_hour_is_the_least() -> None:
 
     assert early is None
     assert late is not None
-    assert late.missed > MISSED
+    assert late.missed > LEAST_MISSED
 
 
 def copies(now: float, before: float, events: int = 400, wobble: float = 0.0) -> Callable[[range], tuple[int, int]]:
@@ -159,14 +159,14 @@ def test_a_fall_of_the_pair_rate_is_told(
     """A fall counts if it exceeds a tenth, chance and the days' own spread; it is over at half of that."""
     known = copies(now, before, wobble=wobble)
 
-    assert (fall(known, MONDAY, stands=stands) is not None) == found
+    assert (pair_rate_fall(known, MONDAY, stands=stands) is not None) == found
 
 
 @pytest.mark.parametrize(("events", "found"), [(400, 3), (70, 3), (20, 12), (10, 24), (8, None), (0, None)])
 def test_a_fall_needs_enough_events(events: int, found: int | None) -> None:
     """The shortest window with two hundred copies is used; a site without so many in a day is not judged."""
     known = copies(0.1, 0.9, events)
-    fell = fall(known, MONDAY, stands=False)
+    fell = pair_rate_fall(known, MONDAY, stands=False)
 
     assert (fell.hours if fell else None) == found
 
@@ -204,13 +204,13 @@ def test_a_trend_says_when_a_bound_is_reached() -> None:
     trend = Trend()
     for minute in range(10):
         trend.add(minute * MINUTE, minute / 100)
-    too_early = trend.reaches(1.0)
+    too_early = trend.ms_until(1.0)
     trend.add(10 * MINUTE, 0.10)
-    reached = trend.reaches(1.0)
-    away, past_it = trend.reaches(-1.0), trend.reaches(0.05)
+    reached = trend.ms_until(1.0)
+    away, past_it = trend.ms_until(-1.0), trend.ms_until(0.05)
     trend.add(5 * MINUTE, 0.10)
 
-    assert (too_early, away, past_it, trend.reaches(1.0)) == (None, None, None, None)
+    assert (too_early, away, past_it, trend.ms_until(1.0)) == (None, None, None, None)
     assert reached == pytest.approx(90 * MINUTE)
 
 
@@ -229,4 +229,4 @@ def test_soon_is_a_day_and_for_what_stands_two(minutes: int, *, stands: bool, so
 
 def test_a_time_to_come_is_told_roughly() -> None:
     """Less than two hours are stated in minutes, more in hours."""
-    assert [in_words(minutes * MINUTE) for minutes in (5, 119, 150)] == ["5 min", "119 min", "2 h"]
+    assert [duration_text(minutes * MINUTE) for minutes in (5, 119, 150)] == ["5 min", "119 min", "2 h"]

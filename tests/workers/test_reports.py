@@ -32,7 +32,7 @@ class FrontSide:
         if report := self.report():
             fronts.report(self.number, report)
             if answered:
-                self.reports.answered()
+                self.reports.on_answered()
 
 
 class BackSide:
@@ -112,7 +112,7 @@ def test_a_new_back_is_told_what_the_last_one_was_not(back: BackSide, sides: Seq
     side.tell(back.fronts)
     side.metrics.request("collect", 204)
     later = BackSide()
-    side.reports.renew()
+    side.reports.on_new_back()
     side.tell(later.fronts)
 
     assert later.requests() == 1
@@ -158,7 +158,7 @@ def test_what_lasts_is_told_to_a_new_back(sides: Sequence[FrontSide]) -> None:
     side.tell(BackSide().fronts)
     side.conditions.report("descriptors", "limit", "few")
     assert side.report() is None
-    side.reports.renew()
+    side.reports.on_new_back()
     side.tell(back.fronts)
 
     assert back.codes() == [("descriptors", "limit")]

@@ -10,10 +10,10 @@ from proxy.doctor.catalogue.row import Seriousness
 from proxy.doctor.finding import Finding
 from proxy.doctor.web import names, page, round_trip, tag, tls
 from proxy.doctor.web.markup import markup_of
+from proxy.doctor.web.network_access import NameFacts
 from proxy.doctor.web.place import PublicPlace, origin_of
 from proxy.doctor.web.tag import ExpectedTag
 from proxy.doctor.web.visitor import Unreached, Visitor, WebAnswer, port_of
-from proxy.doctor.web.ways import NameFacts
 from proxy.edge.tag.build import tag_of, trap_of
 from proxy.model.probe import ProbeKeys
 from proxy.rules.request.sites import belongs, host_of, registrable
@@ -44,7 +44,7 @@ class SiteLook:
         async for finding in self._names(domains):
             yield finding
         sound: set[str] = set()
-        first, second = [f"https://{domain}/" for domain in domains], await self._second_names(domains)
+        first, second = [f"https://{domain}/" for domain in domains], await self._www_start_pages(domains)
         starts, pages = [*first, *second], dict[str, WebAnswer]()
         for url in [*starts, *([self.base] if self.base else [])]:
             async for finding in self._tls(url, sound):
@@ -68,19 +68,22 @@ class SiteLook:
             www = await ways.facts(second[domain]) if domain in second else NameFacts("")
             # A site may have its pages on the www name alone.
             if facts.addresses or not www.addresses:
-                for finding in (*names.of_name(facts), *names.of_www(facts, www)):
+                for finding in (*names.name_findings(facts), *names.www_findings(facts, www)):
                     yield finding
         if host and host not in domains:
             facts = await ways.facts(host)
-            for finding in (*names.of_name(facts), *names.of_pair(await ways.facts(domains[0]), facts)):
+            for finding in (
+                *names.name_findings(facts),
+                *names.proxy_name_findings(await ways.facts(domains[0]), facts),
+            ):
                 yield finding
 
-    async def _second_names(self, domains: Sequence[str]) -> list[str]:
+    async def _www_start_pages(self, domains: Sequence[str]) -> list[str]:
         """Return the start pages of the domains' www names, if a name server knows the name."""
         hosts = [f"www.{domain}" for domain in domains if registrable(domain) == domain]
-        return [f"https://{host}/" for host in hosts if host not in domains and await self._leads(host)]
+        return [f"https://{host}/" for host in hosts if host not in domains and await self._has_address(host)]
 
-    async def _leads(self, host: str) -> bool:
+    async def _has_address(self, host: str) -> bool:
         return bool(await self.visitor.ways.endpoints(host, 443))
 
     async def _tls(self, url: str, sound: set[str]) -> AsyncIterator[Finding]:
@@ -107,7 +110,7 @@ class SiteLook:
             if isinstance(plain, WebAnswer) and plain.status == 200:
                 paste = "return 301 https://$host$request_uri;"
                 yield Finding("plain_http_serves", f"http://{host}/", "200 in place of a redirect", paste)
-        answer = await self._followed(url)
+        answer = await self._follow_redirects(url)
         if isinstance(answer, Unreached):
             yield Finding("page_unseen", url, answer.why)
         elif answer.status != 200:
@@ -115,14 +118,14 @@ class SiteLook:
         else:
             pages.setdefault(origin_of(answer.url), answer)
 
-    async def _followed(self, url: str) -> WebAnswer | Unreached:
+    async def _follow_redirects(self, url: str) -> WebAnswer | Unreached:
         for _ in range(_MOST_REDIRECTS):
             answer = await self.visitor.get(url, _ENCODINGS)
             if isinstance(answer, Unreached) or not answer.redirect:
                 return answer
             url = answer.redirect
             if not belongs(self.site, urlsplit(url).hostname or ""):
-                return Unreached(answer.url, f"leads to {answer.leads_to}, which is no page of the site")
+                return Unreached(answer.url, f"leads to {answer.redirect_without_query}, which is no page of the site")
         return Unreached(url, "redirects without end")
 
     async def _places(
@@ -148,7 +151,7 @@ class SiteLook:
         """Yield what is wrong with the name and the TLS of a proxy whose host is known from a page alone."""
         ways = self.visitor.ways
         facts, of_page = await ways.facts(place.host), await ways.facts(host_of(place.origin))
-        for finding in (*names.of_name(facts), *names.of_pair(of_page, facts)):
+        for finding in (*names.name_findings(facts), *names.proxy_name_findings(of_page, facts)):
             yield finding
         async for finding in self._tls(place.base, sound):
             yield finding
@@ -176,7 +179,7 @@ class SiteLook:
             for finding in round_trip.collect_findings(place, posted) if not tag.is_challenge(came) else ():
                 yield finding
             passage = await round_trip.ask(self.visitor, place, self.keys, {})
-        running = str(passage.seen.get("tag", "")) if isinstance(passage, round_trip.Passage) else ""
+        running = str(passage.seen.get("tag", "")) if isinstance(passage, round_trip.ProbeAnswer) else ""
         asset = await asyncio.to_thread(tag_of, self.site)
         for finding in tag.findings(place, came, ExpectedTag(asset.bodies[""], asset.etag, running)):
             yield finding
@@ -184,9 +187,9 @@ class SiteLook:
             yield Finding("probe_unseen", place.base, passage)
         elif passage:
             own = await self.visitor.own_addresses(place.base)
-            for finding in round_trip.passage_findings(place, self.settings, passage, own):
+            for finding in round_trip.probe_findings(place, self.settings, passage, own):
                 yield finding
             forged = await round_trip.ask(self.visitor, place, self.keys, round_trip.forged_headers(self.settings))
-            if isinstance(forged, round_trip.Passage):
+            if isinstance(forged, round_trip.ProbeAnswer):
                 for finding in round_trip.forged_findings(place, self.settings, forged, own):
                     yield finding

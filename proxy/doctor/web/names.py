@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from proxy.doctor.finding import Finding
-from proxy.doctor.web.ways import NameFacts
+from proxy.doctor.web.network_access import NameFacts
 from proxy.rules.request.sites import registrable
 
-_HALF = {4: 16, 6: 64}
+_NETWORK_BITS = {4: 16, 6: 64}
 """Bits of an address that Safari compares (WebKit, Tracking Prevention; since 16.4)."""
 
 
-def of_name(facts: NameFacts) -> Iterator[Finding]:
+def name_findings(facts: NameFacts) -> Iterator[Finding]:
     """Yield what is wrong with a public name by itself."""
     name = facts.name
     if facts.unanswered:
@@ -29,21 +29,21 @@ def of_name(facts: NameFacts) -> Iterator[Finding]:
             yield Finding("ipv6_missing", name, "no AAAA record")
 
 
-def of_pair(page: NameFacts, proxy: NameFacts) -> Iterator[Finding]:
+def proxy_name_findings(page: NameFacts, proxy: NameFacts) -> Iterator[Finding]:
     """Yield what is wrong with the relation of a page's name and a proxy's own name, where they differ."""
     if page.name == proxy.name or not (page.addresses and proxy.addresses):
         return
-    near = _halves(page)
-    if far := [address for address in proxy.addresses if _half(address) not in near]:
+    near = _networks_of(page)
+    if far := [address for address in proxy.addresses if _network_of(address) not in near]:
         seen = f"{', '.join(far)}, and {page.name} is at {', '.join(page.addresses)}"
         yield Finding("address_far", proxy.name, seen)
     if _has_ipv6(page) and not _has_ipv6(proxy):
         yield Finding("ipv6_of_proxy_missing", proxy.name, f"no AAAA record, which {page.name} has")
 
 
-def of_www(domain: NameFacts, www: NameFacts) -> Iterator[Finding]:
+def www_findings(domain: NameFacts, www: NameFacts) -> Iterator[Finding]:
     """Yield a finding if the www name of a domain leads elsewhere than the domain."""
-    if domain.addresses and www.addresses and not _halves(domain) & _halves(www):
+    if domain.addresses and www.addresses and not _networks_of(domain) & _networks_of(www):
         seen = f"{', '.join(www.addresses)}, and {domain.name} is at {', '.join(domain.addresses)}"
         yield Finding("www_elsewhere", www.name, seen)
 
@@ -52,12 +52,12 @@ def _has_ipv6(facts: NameFacts) -> bool:
     return any(":" in address for address in facts.addresses)
 
 
-def _halves(facts: NameFacts) -> set[IPv4Network | IPv6Network]:
-    return set(map(_half, facts.addresses))
+def _networks_of(facts: NameFacts) -> set[IPv4Network | IPv6Network]:
+    return set(map(_network_of, facts.addresses))
 
 
-def _half(address: str) -> IPv4Network | IPv6Network:
-    return ip_network(f"{address}/{_HALF[ip_address(address).version]}", strict=False)
+def _network_of(address: str) -> IPv4Network | IPv6Network:
+    return ip_network(f"{address}/{_NETWORK_BITS[ip_address(address).version]}", strict=False)
 
 
 def _record(address: str) -> str:

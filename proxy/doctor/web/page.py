@@ -49,7 +49,7 @@ def findings(place: PublicPlace, answer: WebAnswer) -> Iterator[Finding]:
     """Yield what is wrong with a page."""
     markup = markup_of(answer.body.decode(errors="replace"))
     tags = tag_scripts(markup, f"{place.prefix}/{place.site.tag_name}", place.page)
-    others = [] if tags else list(_of_other_prefixes(place, markup))
+    others = [] if tags else list(_foreign_tag_paths(place, markup))
     if others:
         tag = place.tag.removeprefix(place.origin)
         seen = f"the page has {others[0]}, and the current address is {tag}"
@@ -61,7 +61,7 @@ def findings(place: PublicPlace, answer: WebAnswer) -> Iterator[Finding]:
     yield from _policy(place, found, markup, tags)
 
 
-def _of_other_prefixes(place: PublicPlace, markup: Markup) -> Iterator[str]:
+def _foreign_tag_paths(place: PublicPlace, markup: Markup) -> Iterator[str]:
     """Yield the paths of tags whose prefix comes from another secret: an earlier one, or another installation's."""
     for script in markup.scripts:
         parts = urlsplit(address_of(script, markup, place.page))

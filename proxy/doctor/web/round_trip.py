@@ -29,7 +29,7 @@ _REFUSED_BODY = b"{}"
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class ProbeAnswer:
     """The running proxy's answer to the question what it sees."""
 
     nonce: str
@@ -41,7 +41,7 @@ class Passage:
     """The CDN that the answer came through; empty when there is no sign of one."""
 
 
-async def ask(visitor: Visitor, place: PublicPlace, keys: ProbeKeys, forged: Mapping[str, str]) -> Passage | str:
+async def ask(visitor: Visitor, place: PublicPlace, keys: ProbeKeys, forged: Mapping[str, str]) -> ProbeAnswer | str:
     """Ask the running proxy what it sees of a request; return a text that says why if it could not be asked.
 
     Args:
@@ -56,11 +56,11 @@ async def ask(visitor: Visitor, place: PublicPlace, keys: ProbeKeys, forged: Map
     answer = await visitor.post(f"{place.base}{place.prefix}/{keys.leaf}", question.body, headers)
     if isinstance(answer, Unreached):
         return answer.why
-    seen = keys.read(answer.body, question) if answer.status == 200 else None
+    seen = keys.read_answer(answer.body, question) if answer.status == 200 else None
     if seen is None:
         return f"{answer.status} with {answer.kind or 'no type'} in place of an answer"
     cookies = tuple(each for each in answer.headers.getall("Set-Cookie", []) if each.startswith(f"{keys.cookie}="))
-    return Passage(nonce, seen, cookies, _cdn_of(answer))
+    return ProbeAnswer(nonce, seen, cookies, _cdn_of(answer))
 
 
 def _cdn_of(answer: WebAnswer) -> str:
@@ -114,8 +114,8 @@ def _cors(place: PublicPlace, answer: WebAnswer) -> Iterator[Finding]:
         yield Finding("cors_changed", place.collect, seen, "proxy_pass_header Access-Control-Allow-Origin;")
 
 
-def passage_findings(
-    place: PublicPlace, settings: Settings, passage: Passage, own: frozenset[str]
+def probe_findings(
+    place: PublicPlace, settings: Settings, passage: ProbeAnswer, own: frozenset[str]
 ) -> Iterator[Finding]:
     """Yield what was lost or changed of a visitor's request on the way to the proxy, and of its answer on the way back.
 
@@ -140,7 +140,7 @@ def passage_findings(
         yield Finding("version_differs", place.base, f"{seen.get('version')} runs, and this is {__version__}")
 
 
-def _cookie(place: PublicPlace, passage: Passage) -> Iterator[Finding]:
+def _cookie(place: PublicPlace, passage: ProbeAnswer) -> Iterator[Finding]:
     sent = _attributes(str(passage.seen.get("set_cookie")))
     if not passage.cookies:
         yield Finding("cookie_stripped", place.base, "the proxy set a cookie, and none came back")
@@ -159,7 +159,7 @@ def _attributes(cookie: str) -> frozenset[tuple[str, str]]:
     return frozenset((name, value.lstrip(".") if name == "domain" else value) for name, value in pairs)
 
 
-def _address(place: PublicPlace, settings: Settings, passage: Passage, own: frozenset[str]) -> Iterator[Finding]:
+def _address(place: PublicPlace, settings: Settings, passage: ProbeAnswer, own: frozenset[str]) -> Iterator[Finding]:
     server, seen = settings.server, passage.seen
     address, peer, forwarded = (str(seen.get(key, "")) for key in ("address", "peer", "forwarded"))
     through_server = bool(forwarded) or (place.base.startswith("https://") and not server.proxy_protocol)
@@ -168,7 +168,7 @@ def _address(place: PublicPlace, settings: Settings, passage: Passage, own: froz
             bits = 128 if ":" in peer else 32
             text = f"the proxy sees {address or 'nobody'}, whom it does not trust"
             yield Finding("address_of_web_server", place.base, text, f'trusted_proxies = ["{peer}/{bits}"]')
-    elif not address and not _ends_with_own(passage, own):
+    elif not address and not _names_own_address(passage, own):
         text = f"the proxy trusts {peer}, and {server.forwarding_header} says {forwarded!r}"
         yield Finding(
             "address_header_missing", place.base, text, f"proxy_set_header {server.forwarding_header} $remote_addr;"
@@ -179,7 +179,7 @@ def _address(place: PublicPlace, settings: Settings, passage: Passage, own: froz
         yield Finding("address_not_own", place.base, text, paste)
 
 
-def _ends_with_own(passage: Passage, own: frozenset[str]) -> bool:
+def _names_own_address(passage: ProbeAnswer, own: frozenset[str]) -> bool:
     """Tell whether the web server named this machine as its client.
 
     If the proxy trusts this machine too, it then sees no address, although the web server wrote the header.
@@ -187,7 +187,7 @@ def _ends_with_own(passage: Passage, own: frozenset[str]) -> bool:
     return str(passage.seen.get("forwarded", "")).rpartition(",")[2].strip() in own
 
 
-def _is_foreign(settings: Settings, passage: Passage, own: frozenset[str]) -> bool:
+def _is_foreign(settings: Settings, passage: ProbeAnswer, own: frozenset[str]) -> bool:
     """Tell whether the address that the proxy sees, which is not one of this machine's, is wrong.
 
     Behind a CDN it is wrong if the configuration does not read the CDN's header. Elsewhere it may be that of a router,
@@ -211,7 +211,9 @@ def forged_headers(settings: Settings) -> dict[str, str]:
     return {"X-Forwarded-Host": FORGED_HOST, header: address}
 
 
-def forged_findings(place: PublicPlace, settings: Settings, passage: Passage, own: frozenset[str]) -> Iterator[Finding]:
+def forged_findings(
+    place: PublicPlace, settings: Settings, passage: ProbeAnswer, own: frozenset[str]
+) -> Iterator[Finding]:
     """Yield which of the forged headers the proxy believed.
 
     Args:
@@ -221,7 +223,7 @@ def forged_findings(place: PublicPlace, settings: Settings, passage: Passage, ow
         own: The addresses from which this machine asked.
     """
     header = settings.server.forwarding_header
-    if passage.seen.get("address") == FORGED_ADDRESS and not _ends_with_own(passage, own):
+    if passage.seen.get("address") == FORGED_ADDRESS and not _names_own_address(passage, own):
         text = f"{header} of a stranger is believed"
         yield Finding("address_forgeable", place.base, text, f"proxy_set_header {header} $remote_addr;")
     if passage.seen.get("host") == FORGED_HOST:

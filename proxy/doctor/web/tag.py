@@ -41,7 +41,7 @@ def findings(place: PublicPlace, answer: WebAnswer | Unreached, tag: ExpectedTag
     elif answer.redirect:
         yield Finding("tag_redirected", place.tag, f"{answer.status} to {answer.redirect.partition('?')[0][:200]}")
     elif answer.status != 200:
-        yield _not_there(place, answer)
+        yield _failure_finding(place, answer)
     elif answer.kind in {"text/html", "application/xhtml+xml"} or answer.body.lstrip()[:1] == b"<":
         yield Finding("tag_is_page", place.tag, f"200 with {answer.kind or 'no type'}, which is a page", _rule(place))
     else:
@@ -49,7 +49,7 @@ def findings(place: PublicPlace, answer: WebAnswer | Unreached, tag: ExpectedTag
         yield from _caching(place, answer)
 
 
-def _not_there(place: PublicPlace, answer: WebAnswer) -> Finding:
+def _failure_finding(place: PublicPlace, answer: WebAnswer) -> Finding:
     status = answer.status
     if is_challenge(answer):
         return Finding("tag_challenged", place.tag, f"{status} with a challenge for browsers")

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from proxy.doctor.finding import Finding
+from proxy.doctor.web.network_access import NetworkAccess
 from proxy.doctor.web.visitor import tls_context
-from proxy.doctor.web.ways import Ways
 
 _SOON_DAYS = 14
 _PROTOCOLS = "ssl_protocols TLSv1.2 TLSv1.3;"
-_OVER = 10  # X509_V_ERR_CERT_HAS_EXPIRED
-_OTHER_NAME = 62  # X509_V_ERR_HOSTNAME_MISMATCH
+_CERT_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_HOSTNAME_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 _UNREACHED = {ConnectionRefusedError: "nothing listens there", ConnectionResetError: "the server hung up"}
 
 
@@ -28,7 +28,7 @@ class TlsLook:
     error: Exception | None = None
 
 
-async def findings(ways: Ways, host: str, port: int) -> AsyncIterator[Finding]:
+async def findings(ways: NetworkAccess, host: str, port: int) -> AsyncIterator[Finding]:
     """Yield what is wrong with TLS at a public name.
 
     Args:
@@ -44,7 +44,9 @@ async def findings(ways: Ways, host: str, port: int) -> AsyncIterator[Finding]:
     old = TlsLook() if isinstance(look.error, TimeoutError) else await _shake_hands(ways, host, port, old_context())
     if look.error:
         # Some servers hang up rather than say that they do not speak a protocol.
-        yield _refused(name, ssl.SSLError("the server hung up") if old.ends and _hung_up(look.error) else look.error)
+        yield _handshake_finding(
+            name, ssl.SSLError("the server hung up") if old.ends and _hung_up(look.error) else look.error
+        )
     if old.ends:
         yield Finding("tls_old_protocol", name, "a handshake with TLS 1.1 or older came to its end", _PROTOCOLS)
 
@@ -53,12 +55,12 @@ def _hung_up(error: Exception) -> bool:
     return isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
 
 
-def _refused(name: str, error: Exception) -> Finding:
+def _handshake_finding(name: str, error: Exception) -> Finding:
     if isinstance(error, ssl.SSLCertVerificationError):
         words = error.verify_message
-        if error.verify_code == _OVER:
+        if error.verify_code == _CERT_EXPIRED:
             return Finding("tls_expired", name, words, "certbot renew")
-        if error.verify_code == _OTHER_NAME:
+        if error.verify_code == _HOSTNAME_MISMATCH:
             return Finding("tls_wrong_name", name, words, f"certbot certonly -d {name.partition(':')[0]}")
         return Finding("tls_chain", name, words, f"ssl_certificate /etc/letsencrypt/live/{name}/fullchain.pem;")
     if isinstance(error, ssl.SSLError):
@@ -71,7 +73,7 @@ def _refused(name: str, error: Exception) -> Finding:
     return Finding("tls_unseen", name, words or type(error).__name__)
 
 
-async def _shake_hands(ways: Ways, host: str, port: int, context: ssl.SSLContext) -> TlsLook:
+async def _shake_hands(ways: NetworkAccess, host: str, port: int, context: ssl.SSLContext) -> TlsLook:
     endpoints = await ways.endpoints(host, port)
     error: Exception = OSError("no address is known")
     for address, at in endpoints:

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from proxy.doctor.web.ways import Ways, own_addresses
+from proxy.doctor.web.network_access import NetworkAccess, own_addresses
 
 AGENT = "Mozilla/5.0 (compatible; capi-proxy check)"
 _MOST_BYTES = 1 << 20
@@ -44,7 +44,7 @@ class WebAnswer:
             return ""
 
     @property
-    def leads_to(self) -> str:
+    def redirect_without_query(self) -> str:
         """The address that it redirects to, without its query: that can hold a secret which must not be shown."""
         return without_query(self.redirect)
 
@@ -60,7 +60,7 @@ class Unreached:
 class Visitor:
     """Asks one address after another; cookies are neither kept nor sent."""
 
-    def __init__(self, ways: Ways, session: aiohttp.ClientSession) -> None:
+    def __init__(self, ways: NetworkAccess, session: aiohttp.ClientSession) -> None:
         self.ways = ways
         self._session = session
 
@@ -119,7 +119,7 @@ def port_of(url: str) -> int:
 class _WaysResolver(AbstractResolver):
     """Makes aiohttp resolve names as the doctor does."""
 
-    def __init__(self, ways: Ways) -> None:
+    def __init__(self, ways: NetworkAccess) -> None:
         self._ways = ways
 
     async def resolve(
@@ -152,13 +152,13 @@ class _WaysResolver(AbstractResolver):
         """Do nothing: nothing is held."""
 
 
-def tls_context(ways: Ways) -> ssl.SSLContext:
+def tls_context(ways: NetworkAccess) -> ssl.SSLContext:
     """Return a TLS context that verifies certificates as browsers do."""
     return ssl.create_default_context(cafile=ways.authorities)
 
 
 @asynccontextmanager
-async def visiting(ways: Ways) -> AsyncIterator[Visitor]:
+async def visiting(ways: NetworkAccess) -> AsyncIterator[Visitor]:
     """Open a visitor that resolves names as ``ways`` says."""
     context = await asyncio.to_thread(tls_context, ways)
     connector = aiohttp.TCPConnector(resolver=_WaysResolver(ways), ssl=context, use_dns_cache=False, force_close=True)

@@ -44,7 +44,7 @@ Order = OrderedDict["Connection", None]
 class ConnectionProtocol(Protocol):
     """The protocol that reads and writes on a connection, as the sweep sees it."""
 
-    def waits(self) -> bool:
+    def is_waiting_for_client(self) -> bool:
         """Tell whether the connection waits for its client, so that closing it loses no answer."""
 
     def expire(self) -> None:
@@ -82,11 +82,11 @@ class Connection:
         """Note that the client sent something."""
         self._connections.touched(self)
 
-    def ended(self, reason: str) -> None:
+    def count_end(self, reason: str) -> None:
         """Count, by reason, that the connection ended because of its client."""
         self._connections.count(reason)
 
-    def lost(self) -> None:
+    def free_place(self) -> None:
         """Free the place of the connection, which is closed."""
         self._connections.remove(self)
 
@@ -148,7 +148,7 @@ class Connections:
             del self._all[connection]
             self._leave_network(connection)
 
-    def out_of_descriptors(self) -> None:
+    def free_descriptors(self) -> None:
         """Close some of the longest silent connections, since the process has no file descriptor left."""
         self._terms.conditions.report("descriptors", detail=details.NO_DESCRIPTOR, lasts_ms=_LASTS_MS)
         for _ in range(_FREED):
@@ -212,7 +212,7 @@ class Connections:
         latest = asyncio.get_running_loop().time() - silent_s
         for connection in islice(order, _MOST_LOOKS):
             may_close = connection.transport and (connection.spoke or connection.seen <= latest)
-            if may_close and connection.protocol and connection.protocol.waits():
+            if may_close and connection.protocol and connection.protocol.is_waiting_for_client():
                 self.count("silent")
                 self.remove(connection)
                 connection.abort()

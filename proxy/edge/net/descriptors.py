@@ -14,11 +14,11 @@ _RESERVE_SHARE = 0.5
 
 
 def affordable_limits(limits: LimitSettings, conditions: Conditions) -> LimitSettings:
-    """Return the limits with no more connections than this process can hold; see ``affordable``."""
-    return limits.model_copy(update={"connections": affordable(limits.connections, conditions)})
+    """Return the limits with no more connections than this process can hold; see ``raise_descriptor_limit``."""
+    return limits.model_copy(update={"connections": raise_descriptor_limit(limits.connections, conditions)})
 
 
-def affordable(wanted: int, conditions: Conditions) -> int:
+def raise_descriptor_limit(wanted: int, conditions: Conditions) -> int:
     """Raise the soft limit as far as needed and allowed; return how many of the wanted connections it allows.
 
     Reports a condition, which lasts as long as the process, when these are fewer than wanted.

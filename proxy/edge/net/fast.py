@@ -61,11 +61,11 @@ class FastConnection(HttpConnection):
         """End the time limit for reading, since the client has read."""
         super().resume_writing()
         if self._connection.spoke and self._is_between_requests():
-            self._wait(self._limits.keep_alive_seconds)
+            self._start_time_limit(self._limits.keep_alive_seconds)
 
-    def waits(self) -> bool:
+    def is_waiting_for_client(self) -> bool:
         """Tell whether the connection waits for its client, not for an answer of the proxy."""
-        return self._task is None and super().waits()
+        return self._task is None and super().is_waiting_for_client()
 
     def expire(self) -> None:
         """End what exceeded its time limit; a connection between two requests is closed without an answer."""
@@ -109,7 +109,7 @@ class FastConnection(HttpConnection):
         if closes:
             self.force_close()
             return
-        self._wait(self._limits.keep_alive_seconds)
+        self._start_time_limit(self._limits.keep_alive_seconds)
         if self._ahead:
             ahead, self._ahead = self._ahead, b""
             self._resume_transport_reading()

@@ -11,12 +11,12 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from proxy.edge.answers import problem
+from proxy.edge.answers import error_body
 from proxy.edge.net.connections import Connection
 from proxy.edge.net.dropping import LINGER_S, BodyDropper, fail_body
 from proxy.edge.net.plain_http import answer_bytes
 from proxy.edge.net.terms import Terms
-from proxy.edge.server.answers import unread
+from proxy.edge.server.answers import unreadable_request
 from proxy.rules.limits import BODY
 from proxy.telemetry.faults import FaultReporter
 
@@ -66,11 +66,11 @@ class HttpConnection(BodyDropper):
         """Begin to wait for the first byte."""
         super().connection_made(transport)
         self._connection.transport = self.transport
-        self._wait(self._limits.first_byte_seconds)
+        self._start_time_limit(self._limits.first_byte_seconds)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free the place of the connection."""
-        self._connection.lost()
+        self._connection.free_place()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -81,7 +81,7 @@ class HttpConnection(BodyDropper):
             self._take(data)
             return
         if not self._body_is_coming() and data.startswith(_BODILESS) and data.count(b"\r\n\r\n") > PIPELINED:
-            self._connection.ended("pipelining")
+            self._connection.count_end("pipelining")
             self._connection.abort()
             return
         start = 0
@@ -98,21 +98,21 @@ class HttpConnection(BodyDropper):
     def resume_writing(self) -> None:
         """End the time limit for reading, since the client has read."""
         super().resume_writing()
-        self._until(self._since + self._limits.body_seconds if self._body_is_coming() else math.inf)
+        self._set_deadline(self._since + self._limits.body_seconds if self._body_is_coming() else math.inf)
 
-    def waits(self) -> bool:
+    def is_waiting_for_client(self) -> bool:
         """Tell whether the connection waits for its client, not for an answer of the proxy."""
         return self._paused or self._body_is_coming() or self._has_answered()
 
     def expire(self) -> None:
         """End the request or connection whose limit has passed, with an answer where one can still be sent."""
         if self._paused:
-            self._connection.ended("write")
+            self._connection.count_end("write")
             self._connection.abort()
         elif self._body_is_coming():
             self._expire_body()
-        elif self.waits():
-            self._connection.ended("header" if self._head else "first_byte")
+        elif self.is_waiting_for_client():
+            self._connection.count_end("header" if self._head else "first_byte")
             self._answer_and_close(408, "the request came too slowly")
         else:
             self._connection.deadline = math.inf
@@ -138,7 +138,9 @@ class HttpConnection(BodyDropper):
         if isinstance(exc, web.RequestPayloadError):
             status = 400
         why = "not as HTTP asks" if status == 400 else "a fault of ours; try again"
-        body = unread(status, why).body if self._is_public else problem(why)  # the operator's API has sentences
+        body = (
+            unreadable_request(status, why).body if self._is_public else error_body(why)
+        )  # the operator's API has sentences
         response = web.Response(status=status, body=body, content_type="application/json")
         response.force_close()
         return response
@@ -173,37 +175,37 @@ class HttpConnection(BodyDropper):
         self._head = self._got = 0
         self._connection.spoke = True
         if len(self._messages) > PIPELINED:
-            self._connection.ended("pipelining")
+            self._connection.count_end("pipelining")
             self.close()
         if self._payload.is_eof():
-            self._until(math.inf)
+            self._set_deadline(math.inf)
         else:
             self._got = self._payload.total_bytes  # those that came with the head
             self._since = self._loop.time()
-            self._until(self._since + self._limits.body_seconds)
+            self._set_deadline(self._since + self._limits.body_seconds)
 
     def _is_over_long(self, data: bytes) -> bool:
         left = max(MOST_HEADERS - self._head, 0)
         return len(data) > left and b"\r\n\r\n" not in data[:left]
 
     def _refuse_headers(self) -> None:
-        self._connection.ended("headers")
-        if self.waits():
+        self._connection.count_end("headers")
+        if self.is_waiting_for_client():
             self._answer_and_close(431, f"headers: too long; accepted: {MOST_HEADERS} bytes")
         else:
             self.close()
 
     def _body_came(self, size: int) -> None:
         if self._payload.is_eof():
-            self._until(math.inf)
+            self._set_deadline(math.inf)
             return
         self._got += size
         more = min(self._got, BODY) / BODY_RATE
-        self._until(self._since + self._limits.body_seconds + more)
+        self._set_deadline(self._since + self._limits.body_seconds + more)
 
     def _headers_came(self, size: int) -> None:
         if not self._head:
-            self._wait(self._limits.header_seconds)
+            self._start_time_limit(self._limits.header_seconds)
         self._head += size
 
     def _has_answered(self) -> bool:
@@ -215,15 +217,15 @@ class HttpConnection(BodyDropper):
         return self._payload is not None and not self._payload.is_eof()
 
     def _expire_body(self) -> None:
-        self._connection.ended("body")
+        self._connection.count_end("body")
         self._connection.deadline = math.inf
         self._lingering_time = 0.0  # otherwise aiohttp would wait for the rest of the body
         fail_body(self._payload, web.HTTPRequestTimeout())
 
-    def _wait(self, seconds: float) -> None:
-        self._until(self._loop.time() + seconds)
+    def _start_time_limit(self, seconds: float) -> None:
+        self._set_deadline(self._loop.time() + seconds)
 
-    def _until(self, deadline: float) -> None:
+    def _set_deadline(self, deadline: float) -> None:
         """Set the time limit, unless the client leaves an answer unread: sending more does not extend that limit."""
         if not self._paused:
             self._connection.deadline = deadline
@@ -236,13 +238,13 @@ class HttpConnection(BodyDropper):
 
     def _report(self, error: BaseException | None) -> None:
         if isinstance(error, HttpProcessingError | web.RequestPayloadError):
-            self._connection.ended("malformed")
+            self._connection.count_end("malformed")
         elif isinstance(error, OSError) and self.transport is None:
-            self._connection.ended("hang_up")
+            self._connection.count_end("hang_up")
         elif not isinstance(error, web.HTTPRequestTimeout):
             self._faults.report(error)
 
 
 def closing_answer(status: int, why: str) -> bytes:
     """Return a refusal in JSON after which the connection closes."""
-    return answer_bytes(unread(status, why), closes=True)
+    return answer_bytes(unreadable_request(status, why), closes=True)

@@ -124,7 +124,7 @@ class Listener(web.BaseSite):
             await loop.connect_accepted_socket(lambda: self._protocol(connection), accepted)
         except OSError:
             accepted.close()
-            connection.lost()
+            connection.free_place()
 
     def _protocol(self, connection: Connection) -> asyncio.Protocol:
         if self._terms.proxy_protocol and connection.network is None:
@@ -141,7 +141,7 @@ class Listener(web.BaseSite):
         self._terms.conditions.report("proxy_protocol", detail=details.NO_PROXY_HEADER, lasts_ms=_LASTS_MS)
 
     def _pause_accepting(self, listening: socket.socket) -> None:
-        self._connections.out_of_descriptors()
+        self._connections.free_descriptors()
         loop = asyncio.get_running_loop()
         loop.remove_reader(listening)
         loop.call_later(_PAUSE_S, self._resume_accepting, listening)
@@ -184,7 +184,7 @@ async def listen(
         OSError: when the address cannot be listened on.
     """
     # aiohttp does not cancel a handler when its client hangs up (its default), so what was sent is still stored.
-    app.on_response_prepare.append(_without_server_header)
+    app.on_response_prepare.append(_remove_server_header)
     runner = web.AppRunner(app, shutdown_timeout=_GRACE_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -197,6 +197,6 @@ async def listen(
     return Address(host, port)
 
 
-async def _without_server_header(_request: web.Request, response: web.StreamResponse) -> None:
+async def _remove_server_header(_request: web.Request, response: web.StreamResponse) -> None:
     """Leave out the versions of Python and aiohttp, which would tell an attacker what to try."""
     response.headers.pop(hdrs.SERVER, None)

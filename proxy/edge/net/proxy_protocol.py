@@ -136,15 +136,15 @@ class ProxyHeaderReader(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Free the connection's place; the health check of a load balancer connects and sends nothing."""
         del exc
-        self._connection.lost()
+        self._connection.free_place()
 
-    def waits(self) -> bool:
+    def is_waiting_for_client(self) -> bool:
         """Return True: before its header a connection has no request under way."""
         return True
 
     def expire(self) -> None:
         """Close the connection of a balancer that took too long; before the header no answer can be sent."""
-        self._connection.ended("first_byte")
+        self._connection.count_end("first_byte")
         self._connection.abort()
 
     def listening_ended(self) -> None:

@@ -88,7 +88,7 @@ def invalid(why: str, status: int = 400) -> GraphRefusal:
     return GraphRefusal(status, f"Invalid parameter: {why}", user_title="Invalid request", user_message=why)
 
 
-def down(status: int, why: str, *, retry_seconds: int = 0) -> GraphRefusal:
+def transient_error(status: int, why: str, *, retry_seconds: int = 0) -> GraphRefusal:
     """Return the refusal of a request that may succeed when it is sent again.
 
     Args:
@@ -106,18 +106,18 @@ def throttled(why: str, retry_seconds: int) -> GraphRefusal:
 
 def unavailable(why: str, retry_seconds: int) -> GraphRefusal:
     """Return the refusal of a request for which there is no room now."""
-    return down(503, why, retry_seconds=retry_seconds)
+    return transient_error(503, why, retry_seconds=retry_seconds)
 
 
-def fault_of_ours() -> GraphRefusal:
+def internal_error() -> GraphRefusal:
     """Return the refusal of a request that caused an error of ours, and would cause it again."""
     return GraphRefusal(400, "An unknown error occurred", 1, type="ApiException")
 
 
-def unread(status: int, why: str) -> HttpAnswer:
+def unreadable_request(status: int, why: str) -> HttpAnswer:
     """Return the refusal of bytes that are no readable request: in Graph's shape, which no other client reads worse."""
     may_come_again = status == 408 or status >= 500
-    answer = (down(status, why) if may_come_again else invalid(why, status)).answer(_NO_TRACE)
+    answer = (transient_error(status, why) if may_come_again else invalid(why, status)).answer(_NO_TRACE)
     answer.headers = {"Content-Type": "application/json"}
     return answer
 
@@ -156,12 +156,12 @@ def refused_events(refused: Sequence[RefusedHit]) -> GraphRefusal:
     )
 
 
-def received(events: int, trace: str) -> HttpAnswer:
+def graph_success(events: int, trace: str) -> HttpAnswer:
     """Return the success of a request in Graph's format."""
     return HttpAnswer(200, orjson.dumps(_received(events, trace)), dict(_JSON))
 
 
-def accepted(events: int, refused: Sequence[RefusedHit], trace: str) -> HttpAnswer:
+def gateway_success(events: int, refused: Sequence[RefusedHit], trace: str) -> HttpAnswer:
     """Return the success of a request in the Gateway's format; Meta's client classes for it accept only 202.
 
     Args:

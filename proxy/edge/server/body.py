@@ -6,7 +6,7 @@ from io import BytesIO
 
 from proxy.edge.exchange import BodyTooLargeError, HttpRequest
 from proxy.edge.server.unpacking import PACKED, unpacked
-from proxy.edge.server.working import turn, worked
+from proxy.edge.server.working import take_turn, work_in_turns
 from proxy.edge.turns import Turns
 from proxy.rules import server_limits
 from proxy.rules.fairness import ClientNetwork
@@ -113,9 +113,9 @@ class ServerBodyReader:
         hold = _Hold(self._room, network)
         try:
             body = await self._whole(request, hold)
-            await turn(self._turns, network)
+            await take_turn(self._turns, network)
             if coding in PACKED:
-                body = await worked(self._turns, network, unpacked(body, coding, hold.grow_unpacked))
+                body = await work_in_turns(self._turns, network, unpacked(body, coding, hold.grow_unpacked))
             yield body
         finally:
             hold.end()
@@ -128,5 +128,5 @@ class ServerBodyReader:
                 hold.grow(len(piece))
                 body.write(piece)
                 # Meanwhile unread bytes fill the socket's buffer, and then the sender has to wait.
-                await self._turns.without_visitors()
+                await self._turns.yield_to_visitors()
         return body.getvalue()

@@ -19,7 +19,7 @@ from proxy.edge.server.hooks import HookDoor
 from proxy.edge.server.keys import KeyRing, WrongKeys
 from proxy.edge.server.trace import new_trace
 from proxy.edge.server.unpacking import UnpackableError
-from proxy.edge.server.working import turn, worked
+from proxy.edge.server.working import take_turn, work_in_turns
 from proxy.edge.storing import DecisionStore
 from proxy.edge.turns import Turns
 from proxy.model.decision import ServerDecision
@@ -106,17 +106,17 @@ class ServerEventDoor:
             return await self._answer(arrival, place, trace)
         except answers.RefusedError as error:
             # Refusals are cheap, but not free: a flood of them takes turns like everything else.
-            await turn(self._turns, client_network(arrival.client.address))
+            await take_turn(self._turns, client_network(arrival.client.address))
             return error.refusal.answer(trace)
         except (OSError, BodyLostError):
             raise  # handled by the server
         except Exception as error:  # noqa: BLE001 - the same request would fail again
             self._faults.report(error, lost="requests with server events are refused")
-            return answers.fault_of_ours().answer(trace)
+            return answers.internal_error().answer(trace)
 
     async def _answer(self, arrival: Arrival, place: ServerPath, trace: str) -> HttpAnswer:
         method = arrival.request.method
-        hook = self._hooks.at(place.site, place.kind)
+        hook = self._hooks.find_hook(place.site, place.kind)
         if not place.pixel and hook is None:
             raise answers.RefusedError(answers.unsupported(method, arrival.request.path.strip("/"), 404))
         if method != "POST":
@@ -159,7 +159,7 @@ class ServerEventDoor:
     async def _judged(self, asker: _Asker, site: Site | None, trace: str, body: bytes) -> HttpAnswer:
         head = asker.arrival.headers
         told = ServerBody(body, head.get("content-type", ""), asker.arrival.request.query)
-        claim = await worked(self._turns, asker.network, claim_parts(told))
+        claim = await work_in_turns(self._turns, asker.network, claim_parts(told))
         if site is None or not asker.keys.issuperset(claim.access_keys):
             site = self._site_in(asker, claim, len(body))
         now = self._clock_ns() // 1_000_000
@@ -170,13 +170,13 @@ class ServerEventDoor:
             now=now,
             is_all_or_nothing=asker.place.door is ServerDoor.GRAPH,
         )
-        decided = await worked(self._turns, asker.network, parts)
+        decided = await work_in_turns(self._turns, asker.network, parts)
         try:
             answer = _answer_to(decided, asker.place.door, trace)
         except answers.RefusedError:
             self._faults.report_places(decided.decision.faults, lost="requests with server events are refused")
             raise
-        if not await self._store.is_stored(decided.decision, now, turn=partial(turn, self._turns, asker.network)):
+        if not await self._store.try_store(decided.decision, now, turn=partial(take_turn, self._turns, asker.network)):
             raise answers.RefusedError(answers.NOT_STORED)
         return answer
 
@@ -185,7 +185,7 @@ class ServerEventDoor:
         try:
             return self._site(asker, asker.keys.union(claim.access_keys), claim.problem)
         except answers.RefusedError:
-            self._wrong_keys.searched(asker.network, size)
+            self._wrong_keys.charge_search(asker.network, size)
             raise
 
     def _site(self, asker: _Asker, keys: frozenset[str], problem: str = "") -> Site:
@@ -228,8 +228,8 @@ def _answer_to(decided: ServerDecision, door: ServerDoor, trace: str) -> HttpAns
     if decided.refused and (door is ServerDoor.GRAPH or not taken):
         raise answers.RefusedError(answers.refused_events(decided.refused))
     if door is ServerDoor.GRAPH:
-        return answers.received(decided.received, trace)
-    return answers.accepted(taken, decided.refused, trace)
+        return answers.graph_success(decided.received, trace)
+    return answers.gateway_success(taken, decided.refused, trace)
 
 
 _UNREAD = (BodyTooLargeError, BodyTooSlowError, UnknownCodingError, UnpackableError, NoRoomError)
@@ -241,7 +241,7 @@ def _refusal_of(error: Exception) -> answers.GraphRefusal:
         case BodyTooLargeError():
             return answers.invalid(f"body: too large; accepted: {server_limits.BODY} bytes, packed and unpacked", 413)
         case BodyTooSlowError():
-            return answers.down(408, "The body came too slowly; try again")
+            return answers.transient_error(408, "The body came too slowly; try again")
         case UnknownCodingError():
             return answers.invalid("content-encoding: accepted: gzip, deflate or identity", 415)
         case NoRoomError():

@@ -15,7 +15,7 @@ from proxy.config.schema import Site, Webhook
 from proxy.edge.arrival import Arrival
 from proxy.edge.exchange import HttpAnswer
 from proxy.edge.server import answers
-from proxy.edge.server.working import worked
+from proxy.edge.server.working import work_in_turns
 from proxy.edge.storing import DecisionStore
 from proxy.edge.turns import Turns
 from proxy.model.decision import Decision
@@ -41,7 +41,7 @@ PACKED = answers.GraphRefusal(415, "Invalid parameter: content-encoding: accepte
 NO_JSON = answers.GraphRefusal(400, "Invalid parameter: body: not a JSON object", type="WebhookException")
 
 
-class OpenHook(NamedTuple):
+class ConfiguredHook(NamedTuple):
     """A configured webhook, by which a shop reports its orders."""
 
     kind: str
@@ -51,19 +51,19 @@ class OpenHook(NamedTuple):
     policy: Policy
 
 
-def open_hooks(policies: Mapping[str, Policy]) -> dict[tuple[str, str], OpenHook]:
+def configured_hooks(policies: Mapping[str, Policy]) -> dict[tuple[str, str], ConfiguredHook]:
     """Return the webhooks of all sites, by the name of the site and the kind of shop."""
     return {
-        (name, webhook.kind): _open(policy.site, webhook, policy)
+        (name, webhook.kind): _configured_hook(policy.site, webhook, policy)
         for name, policy in policies.items()
         for webhook in policy.site.webhook
     }
 
 
-def _open(site: Site, webhook: Webhook, policy: Policy) -> OpenHook:
+def _configured_hook(site: Site, webhook: Webhook, policy: Policy) -> ConfiguredHook:
     secrets = tuple(secret.get_secret_value() for secret in (webhook.secret, *webhook.old_secrets))
     shop = Shop(site.name, site.domains[0], webhook.order_id, webhook.content_id, webhook.renewal_event)
-    return OpenHook(webhook.kind, secrets, shop, policy)
+    return ConfiguredHook(webhook.kind, secrets, shop, policy)
 
 
 class HookDoor:
@@ -71,7 +71,7 @@ class HookDoor:
 
     def __init__(  # noqa: PLR0913 - what a door needs
         self,
-        hooks: Mapping[tuple[str, str], OpenHook],
+        hooks: Mapping[tuple[str, str], ConfiguredHook],
         *,
         queue: Intake,
         turns: Turns,
@@ -96,11 +96,11 @@ class HookDoor:
         self._metrics = metrics
         self._clock_ns = clock_ns
 
-    def at(self, site: str, kind: str) -> OpenHook | None:
+    def find_hook(self, site: str, kind: str) -> ConfiguredHook | None:
         """Return the webhook of a site and kind of shop; None when the site has none."""
         return self._hooks.get((site, kind))
 
-    def check_head(self, hook: OpenHook, arrival: Arrival) -> None:
+    def check_head(self, hook: ConfiguredHook, arrival: Arrival) -> None:
         """Refuse a compressed or unsigned webhook before its body is read; WooCommerce's ping has no signature.
 
         Raises:
@@ -113,7 +113,7 @@ class HookDoor:
             self._metrics.webhook(hook.kind, "bad signature")
             raise answers.RefusedError(UNSIGNED)
 
-    async def answer(self, hook: OpenHook, arrival: Arrival, network: ClientNetwork, body: bytes) -> HttpAnswer:
+    async def answer(self, hook: ConfiguredHook, arrival: Arrival, network: ClientNetwork, body: bytes) -> HttpAnswer:
         """Answer a webhook whose whole body has come.
 
         Args:
@@ -132,12 +132,12 @@ class HookDoor:
             self._metrics.webhook(hook.kind, "bad signature")
             raise answers.RefusedError(UNSIGNED)
         found = await self._events(hook, arrival, body)
-        if found.hits and not await self._is_stored(hook, network, found.hits, now):
+        if found.hits and not await self._try_store(hook, network, found.hits, now):
             raise answers.RefusedError(answers.NOT_STORED)
         self._metrics.webhook(hook.kind, found.why_not or "events")
         return _accepted(found.why_not)
 
-    async def _events(self, hook: OpenHook, arrival: Arrival, body: bytes) -> HookEvents:
+    async def _events(self, hook: ConfiguredHook, arrival: Arrival, body: bytes) -> HookEvents:
         try:
             payload = parsed(body)
         except ValueError:
@@ -150,28 +150,30 @@ class HookDoor:
         topic = arrival.headers.get(_TOPIC[hook.kind], "")
         return reading.events_of(hook.kind, topic, payload, hook.shop, remembered)
 
-    async def _remembered(self, hook: OpenHook, payload: Mapping[str, Any]) -> frozenset[str]:
+    async def _remembered(self, hook: ConfiguredHook, payload: Mapping[str, Any]) -> frozenset[str]:
         names = reading.orders_before(hook.kind, payload, hook.shop.site)
         if not names:
             return frozenset()
         try:
-            met = [await self._queue.met_orders(pixel, names) for pixel in hook.policy.pixels]
+            met = [await self._queue.known_server_orders(pixel, names) for pixel in hook.policy.pixels]
         except QueueError as error:
             raise answers.RefusedError(answers.NOT_STORED) from error
         return frozenset(names[key] for keys in met for key in keys)
 
-    async def _is_stored(self, hook: OpenHook, network: ClientNetwork, hits: Sequence[ServerHit], now: int) -> bool:
+    async def _try_store(
+        self, hook: ConfiguredHook, network: ClientNetwork, hits: Sequence[ServerHit], now: int
+    ) -> bool:
         """Store for all pixels together: an order known to one pixel changes what a repeated webhook means to all."""
         decisions = []
         for pixel in hook.policy.pixels:
             request = ServerRequest(now, pixel=pixel, hits=tuple(hits))
-            decided = await worked(self._turns, network, ingest_server(request, hook.policy))
+            decided = await work_in_turns(self._turns, network, ingest_server(request, hook.policy))
             dropped = reading.dropped_rows(hits, decided.refused, pixel, hook.policy, now=now)
             decisions.append(replace(decided.decision, dropped=(*decided.decision.dropped, *dropped)))
-        return await self._store.is_stored(_joined(decisions), now)
+        return await self._store.try_store(_merge_decisions(decisions), now)
 
 
-def _joined(decisions: Sequence[Decision]) -> Decision:
+def _merge_decisions(decisions: Sequence[Decision]) -> Decision:
     """Return the decisions for several pixels as one."""
     return Decision(
         records=tuple(record for each in decisions for record in each.records),
@@ -182,7 +184,7 @@ def _joined(decisions: Sequence[Decision]) -> Decision:
     )
 
 
-def _is_genuine(hook: OpenHook, arrival: Arrival, body: bytes, now_s: int) -> bool:
+def _is_genuine(hook: ConfiguredHook, arrival: Arrival, body: bytes, now_s: int) -> bool:
     signature = arrival.headers.get(_SIGNATURE[hook.kind], "")
     match hook.kind:
         case "shopify":

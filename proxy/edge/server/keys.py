@@ -63,9 +63,9 @@ class WrongKeys:
                 throttled("Too many bodies without a right access token; try again later", math.ceil(wait))
             )
 
-    def searched(self, network: ClientNetwork, size: int) -> None:
+    def charge_search(self, network: ClientNetwork, size: int) -> None:
         """Charge a client for a body without a right key; ``size`` is the number of unpacked bytes."""
-        self._searched.owe(network, self._clock(), size)
+        self._searched.charge(network, self._clock(), size)
 
 
 def _digest(key: str) -> bytes:

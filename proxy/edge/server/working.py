@@ -12,7 +12,7 @@ _ROUNDS = 2
 """How many rounds of the event loop pass until a visitor's request, unread in its socket, is under way."""
 
 
-async def worked(turns: Turns, network: ClientNetwork, parts: Parts[T]) -> T:
+async def work_in_turns(turns: Turns, network: ClientNetwork, parts: Parts[T]) -> T:
     """Work on a client's request: the first part at once, each further part at a turn of the client; return the result.
 
     Args:
@@ -26,10 +26,10 @@ async def worked(turns: Turns, network: ClientNetwork, parts: Parts[T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
-        await turn(turns, network)
+        await take_turn(turns, network)
 
 
-async def turn(turns: Turns, network: ClientNetwork) -> None:
+async def take_turn(turns: Turns, network: ClientNetwork) -> None:
     """Wait until no visitor waits, at most ``PATIENCE_S``, and it is the client's turn.
 
     Args:
@@ -38,5 +38,5 @@ async def turn(turns: Turns, network: ClientNetwork) -> None:
     """
     for _ in range(_ROUNDS):
         await asyncio.sleep(0)
-    await turns.without_visitors()
-    await turns.mine(network)
+    await turns.yield_to_visitors()
+    await turns.wait_for_turn(network)

@@ -53,12 +53,12 @@ class TagDoor:
 
     async def answer(self, admitted: AdmittedRequest) -> HttpAnswer:
         """Answer with the site's tag."""
-        await self._turns.mine(admitted.network)
+        await self._turns.wait_for_turn(admitted.network)
         arrival, site, now = admitted.arrival, admitted.site, self._now()
         shown_ms = self._checks.shown_ms(arrival.headers.get("cookie", ""), site.name, now)
         if shown_ms:
             path = arrival.request.path.rpartition("/")[0]
-            end = f"{path}/{self._checks.end(site.name, now + shown_ms)}"
+            end = f"{path}/{self._checks.sign_end(site.name, now + shown_ms)}"
             return HttpAnswer(
                 200, checked_tag_of(site, shown_ms, end), _HEADERS | {"Cache-Control": "private, no-store"}
             )

@@ -119,7 +119,7 @@ class Books(Suppressing, Protocol):
     async def event_page(self, wanted: Filter) -> EventPage:
         """Return a page of finished events, the latest arrivals first; a bounded number of rows is looked at."""
 
-    async def waiting(self, wanted: Filter) -> list[WaitingEvent]:
+    async def waiting_events(self, wanted: Filter) -> list[WaitingEvent]:
         """Return events that wait, the latest arrivals first; of very many only the newest and the oldest."""
 
     async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
@@ -139,7 +139,7 @@ class Books(Suppressing, Protocol):
             until_hour: The first that is not wanted.
         """
 
-    async def dead(self, wanted: Filter) -> list[DeadLetter]:
+    async def dead_letters(self, wanted: Filter) -> list[DeadLetter]:
         """Return dead letters, newest first."""
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
@@ -175,7 +175,7 @@ class Books(Suppressing, Protocol):
         """
 
 
-class ClosedBooks(Books, Protocol):
+class ClosableBooks(Books, Protocol):
     """The books of a queue that is opened for them alone; the caller must close them."""
 
     async def close(self) -> None:

@@ -49,7 +49,7 @@ class Intake(Suppressing, Protocol):
             QueueError: when nothing of this call was stored.
         """
 
-    async def met_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
+    async def known_server_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
         """Return which of these events of orders servers brought in the last 90 days, as far as they were acknowledged.
 
         Args:
@@ -80,5 +80,5 @@ class Intake(Suppressing, Protocol):
     def fullness(self) -> float:
         """Return which part of its bounds the queue has filled, 0 to 1, at little cost."""
 
-    def refuses(self) -> str:
+    def refusal_reason(self) -> str:
         """Return why nothing new is accepted now; an empty text while it is."""

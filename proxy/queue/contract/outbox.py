@@ -91,7 +91,7 @@ class DeliveryState:
 class Outbox(Backlog, Protocol):
     """Gives events out to be delivered."""
 
-    def hear_of_work(self, wakes: Mapping[str, Callable[[], None]]) -> None:
+    def register_lanes(self, wakes: Mapping[str, Callable[[], None]]) -> None:
         """Apply to lead the delivery of pixels; wake a lane when its leader changes or another process adds events.
 
         Args:

@@ -1,12 +1,12 @@
 """Ledger rows of events that end without being delivered."""
 
-from proxy.graph.error_text import meta_words
+from proxy.graph.error_text import safe_meta_message
 from proxy.model.event import DropReason
 from proxy.model.ledger import REPEATS_SERVER, LedgerRow, Status
 from proxy.model.record import Record
 from proxy.model.verdict import Dead
 
-SERVED = "copy:server"
+SERVER_COPY_FINDING = "copy:server"
 """The finding of a duplicate that came from a page, while a server's event of the same order is sent in its place. In
 the ledger row it becomes the reason, and is not among the findings."""
 
@@ -29,9 +29,9 @@ def duplicate_row(record: Record, now: int) -> LedgerRow:
         record: The repeat.
         now: Server clock in milliseconds.
     """
-    if SERVED not in record.findings:
+    if SERVER_COPY_FINDING not in record.findings:
         return ended_row(record, Status.DUPLICATE, "", now)
-    findings = tuple(finding for finding in record.findings if finding != SERVED)
+    findings = tuple(finding for finding in record.findings if finding != SERVER_COPY_FINDING)
     return ended_row(record._replace(findings=findings), Status.DUPLICATE, REPEATS_SERVER, now)
 
 
@@ -50,7 +50,7 @@ def dead_row(record: Record, verdict: Dead, now: int, attempts: int) -> LedgerRo
         attempts=attempts,
         code=error.code or 0,
         subcode=error.subcode or 0,
-        message=meta_words(error),
+        message=safe_meta_message(error),
     )
 
 

@@ -15,13 +15,13 @@ from itertools import chain
 from typing import NamedTuple
 
 from proxy.model.event import DropReason
-from proxy.queue.admission import refused_of, sightings_left, skipped, to_seal
+from proxy.queue.admission import drop_reasons_of, positions_to_skip, records_to_seal, sightings_to_store
 from proxy.queue.answers import answers
 from proxy.queue.codec import chunks
 from proxy.queue.contract import QueueError, Stored
-from proxy.queue.group import OPEN, Append, Group, Member, SealedSegment, make_group, sealed_segment
-from proxy.queue.order_copies import merged
-from proxy.queue.past import BY_THIS, Past, judged
+from proxy.queue.group import UNSEALED, Append, Group, Member, SealedSegment, make_group, sealed_segment
+from proxy.queue.order_copies import merge_pasts
+from proxy.queue.past import BY_THIS, Past, classify_events
 from proxy.queue.postgres import orders, seen
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.errors import DatabaseAwayError, DataRefusedError
@@ -111,7 +111,7 @@ class SharedAppends:
                 return [QueueError(f"{type(error).__name__} in the queue")]
             return await self._each_alone(group, at, role)
         self._on_stored(outcome.segments)
-        self._learn(outcome.marks, role)
+        self._catch_up_if_behind(outcome.marks, role)
         return answers(group, outcome.refused, outcome.pasts)
 
     async def append(self, appends: Sequence[Append], at: int) -> Sequence[Stored | QueueError]:
@@ -149,11 +149,11 @@ class SharedAppends:
         """Tell whether nothing that a group sealed is about a person suppressed since, as far as this process knows."""
         if group.suppressions_version == self._suppressions.version:
             return True
-        people = [member.record.person_digests for member in group.members if member.segment != OPEN]
+        people = [member.record.person_digests for member in group.members if member.segment != UNSEALED]
         people += [each.sighting.person_digests for each in group.sightings if each.sealed]
         return not any(map(self._suppressions.may_hold, chain.from_iterable(people)))
 
-    def _learn(self, marks: int, role: Role) -> None:
+    def _catch_up_if_behind(self, marks: int, role: Role) -> None:
         """Read the suppressions that other proxies made, before the next group is stored."""
         if self._learning is None and self._suppressions.is_behind(marks):
             self._learning = asyncio.create_task(self._catch_up(marks, role))
@@ -172,14 +172,14 @@ class SharedAppends:
         """Store a group within a transaction."""
         is_clear = self._is_clear(group)
         refusals = await self._suppressions.refusals(run, self._doubtful(group, is_clear=is_clear))
-        refused = refused_of(group, refusals.of_record, is_clear=is_clear)
+        refused = drop_reasons_of(group, refusals.of_record, is_clear=is_clear)
         admitted = [member for number, member in enumerate(group.members) if number not in refused]
-        known, marks = await self._meet(run, admitted, at)
+        known, marks = await self._check_and_remember(run, admitted, at)
         pasts = [(admitted[number], past) for number, past in known.items()]
         if group.sightings:
-            left = sightings_left(group, refused, refusals.of_sighting, is_clear=is_clear)
-            await self._sightings.leave(run, left, at)
-        segments = self._segments(group, admitted, known, {OPEN} | {group.members[n].segment for n in refused})
+            left = sightings_to_store(group, refused, refusals.of_sighting, is_clear=is_clear)
+            await self._sightings.store(run, left, at)
+        segments = self._segments(group, admitted, known, {UNSEALED} | {group.members[n].segment for n in refused})
         stored = await _insert(run, segments, at)
         if not stored and not await run(_WITNESS, self._database.replica):
             raise DatabaseAwayError("this process is not registered, so that nothing was written")
@@ -188,26 +188,26 @@ class SharedAppends:
     @staticmethod
     def _doubtful(group: Group, *, is_clear: bool) -> list[bytes]:
         """Return the digests of the people whose suppressions must be read from the table."""
-        people = [m.record.person_digests for m in group.members if not is_clear or m.segment == OPEN]
+        people = [m.record.person_digests for m in group.members if not is_clear or m.segment == UNSEALED]
         people += [each.sighting.person_digests for each in group.sightings if not is_clear or not each.sealed]
         return list(chain.from_iterable(people))
 
-    async def _meet(self, run: Run, members: Sequence[Member], at: int) -> tuple[dict[int, Past], int]:
+    async def _check_and_remember(self, run: Run, members: Sequence[Member], at: int) -> tuple[dict[int, Past], int]:
         """Look records up in both memories and remember them; return what was known, and the suppressions' version."""
         slots, answer = await self._find(run, members, at)
-        found = judged(members, answer.stored_before, answer.contradicted)
+        found = classify_events(members, answer.stored_before, answer.contradicted)
         if at_once := await seen.remember(run, found.visits, slots.slot):
             stored_before = answer.stored_before | dict.fromkeys(at_once, BY_THIS)
-            found = judged(members, stored_before, answer.contradicted)
-        return merged(found.pasts, await orders.meet(run, members, found.pasts, at)), answer.marks
+            found = classify_events(members, stored_before, answer.contradicted)
+        return merge_pasts(found.pasts, await orders.check_and_remember(run, members, found.pasts, at)), answer.marks
 
-    async def _find(self, run: Run, members: Sequence[Member], at: int) -> tuple[SeenSlots, seen.Recollection]:
+    async def _find(self, run: Run, members: Sequence[Member], at: int) -> tuple[SeenSlots, seen.SeenAnswer]:
         """Look records up in the duplicate memory, which cannot turn from then on until the transaction ends."""
         slots = self._slots or await slots_now(run)
-        answer = await seen.find(run, seen.Asked.of(members, slots, at), slots.slot)
+        answer = await seen.find(run, seen.SeenLookup.of(members, slots, at), slots.slot)
         if answer.slot != slots.slot:
             slots = await slots_now(run)
-            answer = await seen.find(run, seen.Asked.of(members, slots, at), slots.slot)
+            answer = await seen.find(run, seen.SeenLookup.of(members, slots, at), slots.slot)
         self._slots = slots
         return slots, answer
 
@@ -218,11 +218,11 @@ class SharedAppends:
 
         Each with the positions of the records in it that are skipped as repeats.
         """
-        skip = skipped([(admitted[number], past) for number, past in known.items()])
+        skip = positions_to_skip([(admitted[number], past) for number, past in known.items()])
         segments: list[tuple[SealedSegment, Sequence[int]]] = [
             (segment, skip.get(number, ())) for number, segment in enumerate(group.segments) if number not in spoiled
         ]
-        for (pixel, not_before), records in to_seal(group, admitted, known, spoiled).items():
+        for (pixel, not_before), records in records_to_seal(group, admitted, known, spoiled).items():
             segments += [(sealed_segment(pixel, some, not_before, self._sealer), ()) for some in chunks(records)]
         return segments
 

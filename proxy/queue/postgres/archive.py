@@ -85,9 +85,9 @@ class SharedArchive(SharedFigures):
         async for row in self._reader.events(wanted):
             yield row
 
-    async def dead(self, wanted: Filter) -> list[DeadLetter]:
+    async def dead_letters(self, wanted: Filter) -> list[DeadLetter]:
         """See ``Archive``."""
-        return await self._reader.dead(wanted)
+        return await self._reader.dead_letters(wanted)
 
     async def suppressions(
         self, kind: SuppressionKind | None = None, *, limit: int = 100, after: bytes | None = None
@@ -115,7 +115,7 @@ class SharedArchive(SharedFigures):
         ]
         if rows:
             await run(segment_table.INSERT, *segment_table.columns(rows))
-            await self._ledger.replayed(run, records)
+            await self._ledger.mark_letters_replayed(run, records)
         return len(records)
 
     async def discard(self, ids: Sequence[int]) -> int:

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple, Self
 from proxy.model.ledger import Status
 from proxy.model.units import DAY_MS
 from proxy.queue.contract import EventPage, Filter
-from proxy.queue.postgres.copy_updates import known_now
+from proxy.queue.postgres.copy_updates import read_with_copies
 from proxy.queue.postgres.ledger_days import ARRIVAL, LEDGER, UPDATES, day_tables, days_of
 from proxy.queue.postgres.ledger_filter import bounded, condition_of, is_shown
 from proxy.queue.postgres.ledger_rows import FACTS
-from proxy.queue.postgres.search_jump import latest_with
+from proxy.queue.postgres.search_jump import latest_arrival_bound
 from proxy.queue.postgres.transaction import Run
 
 SLICE, NAMED_SLICE = 5000, 25_000
 """Rows that a page looks at; the second if a name is wanted: the index has the names, so other rows are not read."""
-FOUND = 200
+MOST_ROWS = 200
 """Rows that a page returns, at most, without those that share the last one's place."""
 # The planner does not know that a page ends early, and would sort many rows; so it must read in the order of an index.
 _BY_INDEX = ("SET LOCAL enable_sort = off", "SET LOCAL enable_bitmapscan = off")
@@ -76,13 +76,13 @@ async def page(run: Run, wanted: Filter) -> EventPage:
         for setting in _BY_INDEX:
             await run(setting)
         days, bottom = await _slice(run, days, wanted, start)
-    most = max(1, min(wanted.limit, FOUND))
+    most = max(1, min(wanted.limit, MOST_ROWS))
     rows = await _found(run, days, wanted, (start, bottom), most)
     last = ArrivalPlace(rows[-1]["arrival"], rows[-1]["number"]) if len(rows) >= most else bottom
     if not rows and last != _END:
-        moment = await latest_with(run, wanted, last.arrival)
+        moment = await latest_arrival_bound(run, wanted, last.arrival)
         last = min(last, ArrivalPlace(moment, _LAST_NUMBER)) if moment > 0 else _END
-    found = await known_now(run, sorted(days_of(tables, UPDATES)), rows)
+    found = await read_with_copies(run, sorted(days_of(tables, UPDATES)), rows)
     return EventPage([row for row in found if is_shown(row, wanted)], None if last == _END else str(last))
 
 

@@ -84,7 +84,7 @@ class SharedBacklog:
         """Correct when the next held segment of a lane is due."""
         self._put(lane, self.counts(lane)._replace(next_due=due))
 
-    def learn(self, rows: Mapping[str, Row], led: Collection[str]) -> None:
+    def adopt_counts(self, rows: Mapping[str, Row], led: Collection[str]) -> None:
         """Take over what other processes counted in the lanes that they lead, as the last beat read it."""
         for lane, row in rows.items():
             if lane not in led and row["leader"] is not None:

@@ -80,13 +80,13 @@ class BooksReader:
         above: int | None = number
         top = await self.page(self._horizon)
         while above is not None and above < top:
-            rows, above = await self.page(partial(ledger_pages.since, wanted=wanted, number=above, top=top))
+            rows, above = await self.page(partial(ledger_pages.page_above, wanted=wanted, number=above, top=top))
             yield rows
 
     async def _horizon(self, run: Run) -> int:
-        return await ledger_pages.horizon(run, self._database.replica, alone=not self._ledger.is_written)
+        return await ledger_pages.horizon(run, self._database.replica, alone=not self._ledger.is_writing)
 
-    async def dead(self, wanted: Filter) -> list[DeadLetter]:
+    async def dead_letters(self, wanted: Filter) -> list[DeadLetter]:
         """Return dead letters, newest first.
 
         Raises:

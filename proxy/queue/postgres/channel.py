@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 from proxy.queue.contract import QueueError
 from proxy.queue.postgres.errors import ConflictError, DatabaseAwayError, MisfitError
 from proxy.queue.postgres.session import Session
-from proxy.queue.postgres.transaction import LentRun, Run, lend, transacted
+from proxy.queue.postgres.transaction import LentRun, Run, lend_transaction, run_in_transaction
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Channel:
         Raises:
             QueueError: see errors.py.
         """
-        return await self.do(partial(transacted, work), limit, tries=tries)
+        return await self.do(partial(run_in_transaction, work), limit, tries=tries)
 
     @asynccontextmanager
     async def transaction(self, limit: float) -> AsyncIterator[Run]:
@@ -86,7 +86,7 @@ class Channel:
             QueueError: see errors.py.
         """
         lent: asyncio.Future[LentRun] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self.transact(partial(lend, lent), limit, tries=1))
+        task = asyncio.create_task(self.transact(partial(lend_transaction, lent), limit, tries=1))
         try:
             await asyncio.wait((lent, task), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
@@ -118,7 +118,7 @@ class Channel:
             session = self._session or await self._opened()
             self._at_work = asyncio.current_task()
             try:
-                return await _tried(partial(work, session), tries)
+                return await _run_with_retries(partial(work, session), tries)
             except DatabaseAwayError as error:
                 self._lose(session, str(error))
                 if isinstance(error, MisfitError) or not session.why_ended:
@@ -144,7 +144,7 @@ class Channel:
             self._on_lost(why)
 
 
-async def _tried(work: Callable[[], Coroutine[Any, Any, T]], tries: int) -> T:
+async def _run_with_retries(work: Callable[[], Coroutine[Any, Any, T]], tries: int) -> T:
     for _ in range(tries - 1):
         try:
             return await work()

@@ -36,7 +36,7 @@ class ClaimedSegments(NamedTuple):
 _NOTHING = ClaimedSegments((), 0)
 
 
-class _Wish(NamedTuple):
+class _ClaimRequest(NamedTuple):
     """What a claim reads."""
 
     lane: str
@@ -98,10 +98,10 @@ class Claiming:
         async with memory.turn:
             if memory.fields_changed:
                 await self._look_at_fields(lane, memory)
-            for fields in list(turns.order(lane)):
-                claim = await self._claim(_Wish(lane, fields, most, text, suspect, newest), memory)
+            for fields in list(turns.fields_in_turn(lane)):
+                claim = await self._claim(_ClaimRequest(lane, fields, most, text, suspect, newest), memory)
                 if claim.segments:
-                    turns.serve(lane, fields)
+                    turns.record_turn(lane, fields)
                     return claim
                 memory.fields_changed = memory.fields_changed or bool(fields)
         return _NOTHING
@@ -127,12 +127,12 @@ class Claiming:
             rows = await self._database.run(Role.DELIVER, claim_texts.DUE, lane, now, _SLICE, _SLICE_RECORDS)
             moment = (await self._database.run(Role.DELIVER, claim_texts.NEXT_DUE, lane))[0]["moment"]
         except BaseException:
-            memory.held(now)
+            memory.note_held(now)
             raise
         for row in rows:
-            memory.arrived(row["at"], row["fields"])
+            memory.note_arrival(row["at"], row["fields"])
         if moment is not None:
-            memory.held(moment)
+            memory.note_held(moment)
         self._on_due(lane, sum(row["n"] for row in rows), memory.next_due)
 
     async def _look_at_fields(self, lane: str, memory: LaneMemory) -> None:
@@ -141,7 +141,7 @@ class Claiming:
         memory.fields[False] = frozenset(row["fields"] for row in rows if row["fresh"])
         memory.fields[True] = frozenset(row["fields"] for row in rows if row["suspects"])
 
-    async def _claim(self, wish: _Wish, memory: LaneMemory) -> ClaimedSegments:
+    async def _claim(self, wish: _ClaimRequest, memory: LaneMemory) -> ClaimedSegments:
         found: list[Segment] = []
         version = 0
         try:
@@ -150,12 +150,12 @@ class Claiming:
                 rows, is_full = await self._read(wish, memory, found)
                 version = rows[0]["marks"] if rows and not version else version
         except BaseException:
-            memory.give_up([segment.ref for segment in found], stay=True)
+            memory.end_claims([segment.ref for segment in found], stay=True)
             raise
         memory.adapt(len(found))
         return ClaimedSegments(found, version or 0)
 
-    async def _read(self, wish: _Wish, memory: LaneMemory, found: list[Segment]) -> tuple[Sequence[_Row], bool]:
+    async def _read(self, wish: _ClaimRequest, memory: LaneMemory, found: list[Segment]) -> tuple[Sequence[_Row], bool]:
         """Read and take more segments; return the rows read, and whether the claim is full or nothing is left."""
         lane, fields, most, text, suspect, newest = wish
         events = sum(len(segment.records) for segment in found)
@@ -171,7 +171,7 @@ class Claiming:
         is_last = not cut and (not rows or rows[0]["looked"] < limit)
         if not suspect:
             ends = () if newest else [(row["at"], row["id"]) for row in taken]
-            memory.pass_over(fields, ends, exhausted=is_last, now=self._now())
+            memory.raise_floor(fields, ends, exhausted=is_last, now=self._now())
         await self._open(lane, taken, memory, found)
         # If all segments read were damaged, the next ones may be sound.
         return rows, (cut and bool(found)) or is_last or _is_full(found)
@@ -185,9 +185,9 @@ class Claiming:
         size = sum(map(_wire_size, found))
         for number, row in enumerate(rows):
             if found and size >= MOST_BYTES:
-                memory.give_up([rest["id"] for rest in rows[number:]], stay=True)
+                memory.end_claims([rest["id"] for rest in rows[number:]], stay=True)
                 return
-            if segment := self.opened(lane, row):
+            if segment := self.open_segment(lane, row):
                 found.append(segment)
                 size += _wire_size(segment)
             opened += row["n"]
@@ -195,7 +195,7 @@ class Claiming:
                 opened = 0
                 await asyncio.sleep(0)
 
-    def opened(self, lane: str, row: _Row) -> Segment | None:
+    def open_segment(self, lane: str, row: _Row) -> Segment | None:
         """Return a segment of a lane without its repeats; None if it is damaged, and then it is never claimed again."""
         memory, number = self.lanes[lane], row["id"]
         try:
@@ -203,13 +203,13 @@ class Claiming:
         except (SealError, ValueError):
             log.exception("segment %s of pixel %s was damaged; it is kept and skipped", number.hex(), lane)
             memory.take(number, ClaimMark(row["fields"], (row["at"], number), bool(row["suspect"])))
-            memory.shun(number)
+            memory.mark_damaged(number)
             return None
         history = (row["attempts"], row["strikes"])
-        return Segment(number, lane, *history, without(records, row["skip"]), row["at"], row["suspect"])
+        return Segment(number, lane, *history, without_repeats(records, row["skip"]), row["at"], row["suspect"])
 
 
-def without(records: tuple[Record, ...], skip: Sequence[int] | None) -> tuple[Record, ...]:
+def without_repeats(records: tuple[Record, ...], skip: Sequence[int] | None) -> tuple[Record, ...]:
     """Return the records without those at the positions in ``skip``, which are repeats."""
     if not skip:
         return records

@@ -7,12 +7,20 @@ from proxy.model.event import DropReason
 from proxy.model.join import Join, Sighting, Twin
 from proxy.model.ledger import LedgerRow
 from proxy.model.record import Record
-from proxy.queue.pending_outcomes import CopyOutcome, Sighted, further_keys, keys_of, of_page, of_server, orders_of
+from proxy.queue.pending_outcomes import (
+    CopyOutcome,
+    SightingsByKey,
+    further_keys,
+    keys_of,
+    orders_of,
+    page_copy_outcome,
+    server_event_outcome,
+)
 from proxy.queue.postgres import orders, seen
 from proxy.queue.postgres.sightings import SharedSightings
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.postgres.transaction import Run
-from proxy.queue.sightings import forbidden
+from proxy.queue.sightings import forbid_sighting
 
 
 class OtherCopies:
@@ -28,11 +36,11 @@ class OtherCopies:
         self._sightings = sightings
         self._suppressions = suppressions
 
-    async def settled(
+    async def resolve_pending(
         self, run: Run, pixel: str, records: Sequence[Record], now: int
     ) -> tuple[list[Record], list[LedgerRow]]:
         """See ``Copies``."""
-        told = await orders.met_for_claim(run, pixel, orders_of(records), now) if orders_of(records) else {}
+        told = await orders.lock_known_server_orders(run, pixel, orders_of(records), now) if orders_of(records) else {}
         found = await self._found(run, records)
         permitted = await self._permitted(run, found)
         outcomes = []
@@ -48,11 +56,11 @@ class OtherCopies:
     async def _found(self, run: Run, records: Sequence[Record]) -> dict[bytes, dict[Any, Sighting]]:
         if not (keys := keys_of(records)):
             return {}
-        found = await self._sightings.found(run, keys)
+        found = await self._sightings.find(run, keys)
         further = further_keys(found)
-        return found | await self._sightings.found(run, further) if further else found
+        return found | await self._sightings.find(run, further) if further else found
 
-    async def _permitted(self, run: Run, found: Sighted) -> Mapping[int, Sighting | None]:
+    async def _permitted(self, run: Run, found: SightingsByKey) -> Mapping[int, Sighting | None]:
         """Return sightings, by their ``id()``, as suppressions leave them: unchanged, forbidden, or None if erased.
 
         The table may still have them unchanged: a suppression is committed before it changes the people's sightings.
@@ -62,23 +70,27 @@ class OtherCopies:
             return {}
         digests = {digest for each in sightings for digest in each.person_digests}
         refusals = await self._suppressions.refusals(run, digests)
-        return {id(each): _left(each, refusals.of_sighting(each)) for each in sightings}
+        return {id(each): _usable_sighting(each, refusals.of_sighting(each)) for each in sightings}
 
 
-def _left(sighting: Sighting, reason: DropReason | None) -> Sighting | None:
+def _usable_sighting(sighting: Sighting, reason: DropReason | None) -> Sighting | None:
     if reason is None:
         return sighting
-    return None if reason is DropReason.ERASED else forbidden(sighting, reason)
+    return None if reason is DropReason.ERASED else forbid_sighting(sighting, reason)
 
 
 def _outcome(
-    record: Record, told: Mapping[bytes, bytes], found: Sighted, permitted: Mapping[int, Sighting | None], now: int
+    record: Record,
+    told: Mapping[bytes, bytes],
+    found: SightingsByKey,
+    permitted: Mapping[int, Sighting | None],
+    now: int,
 ) -> CopyOutcome:
     match record.pending:
         case Twin():
-            return of_page(record, record.pending, told, now)
+            return page_copy_outcome(record, record.pending, told, now)
         case Join():
-            return of_server(record, found, lambda sighting: permitted[id(sighting)], now)
+            return server_event_outcome(record, found, lambda sighting: permitted[id(sighting)], now)
         case None:
             return CopyOutcome(record)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from proxy.model.event import BrowserCopy
-from proxy.queue.postgres.copy_updates import latest
+from proxy.queue.postgres.copy_updates import latest_copies
 from proxy.queue.postgres.ledger_days import LEDGER, UPDATES, day_tables, days_of
 from proxy.queue.postgres.ledger_rows import CLOCK, FACTS, row_of
 from proxy.queue.postgres.rollup_changes import CountedRow
@@ -56,7 +56,7 @@ class CopyMoves:
         if not wanted:
             return []
         tables = await day_tables(run)
-        updates = await latest(run, sorted(days_of(tables, UPDATES)), wanted)
+        updates = await latest_copies(run, sorted(days_of(tables, UPDATES)), wanted)
         moved: list[CountedRow] = []
         for day in await _days_with(run, sorted(days_of(tables, LEDGER)), sorted(updates)):
             moved += await self._move(run, day, updates)
@@ -73,7 +73,7 @@ class CopyMoves:
         afters = [row._replace(browser_copy=each) for row, each in zip(befores, found, strict=True)]
         return [*(CountedRow(row, -1) for row in befores), *map(CountedRow, afters)]
 
-    async def replay(self, run: Run, copies: Sequence[int]) -> list[CountedRow]:
+    async def mark_replayed(self, run: Run, copies: Sequence[int]) -> list[CountedRow]:
         """Mark the rows of dead letters that are put back as replayed.
 
         Args:

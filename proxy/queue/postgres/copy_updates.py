@@ -7,10 +7,10 @@ from proxy.model.event import BrowserCopy
 from proxy.model.ledger import LedgerRow
 from proxy.queue.postgres.ledger_rows import row_of
 from proxy.queue.postgres.transaction import Run
-from proxy.queue.rollup_counts import latest as known_copy
+from proxy.queue.rollup_counts import latest_copy_status as known_copy
 
 
-async def latest(run: Run, days: Sequence[int], copies: Sequence[int]) -> dict[int, BrowserCopy]:
+async def latest_copies(run: Run, days: Sequence[int], copies: Sequence[int]) -> dict[int, BrowserCopy]:
     """Return the latest status that updates gave to browser copies (``fired`` is final), by one statement for all days.
 
     Args:
@@ -28,7 +28,7 @@ async def latest(run: Run, days: Sequence[int], copies: Sequence[int]) -> dict[i
     return told
 
 
-async def known_now(run: Run, days: Sequence[int], rows: Sequence[Any]) -> list[LedgerRow]:
+async def read_with_copies(run: Run, days: Sequence[int], rows: Sequence[Any]) -> list[LedgerRow]:
     """Return rows of the ledger with the status of their browser copies that is known now; servers' events have none.
 
     Args:
@@ -36,7 +36,7 @@ async def known_now(run: Run, days: Sequence[int], rows: Sequence[Any]) -> list[
         days: Days with a table, in order.
         rows: Rows of the ledger, read with the columns ``FACTS``.
     """
-    updates = await latest(run, days, [row["copy"] for row in rows])
+    updates = await latest_copies(run, days, [row["copy"] for row in rows])
     found = []
     for row in rows:
         each = row_of(row)

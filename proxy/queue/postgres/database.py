@@ -6,7 +6,7 @@ visible that a fail-over loses (channel.py).
 
 A connection that is lost, or whose answer is late or not reliable, makes the database *away*: all connections are
 ended, and the server to write to is looked for (hosts.py). The database is *here* again only after a server has
-answered a durable write (comeback.py).
+answered a durable write (reconnector.py).
 """
 
 import logging
@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 
 from proxy.queue.contract import QueueError
 from proxy.queue.postgres.channel import Channel
-from proxy.queue.postgres.comeback import Comeback, Presence
-from proxy.queue.postgres.errors import DatabaseAwayError, TableMissingError, told
+from proxy.queue.postgres.errors import DatabaseAwayError, TableMissingError, error_text
 from proxy.queue.postgres.hosts import Hosts
+from proxy.queue.postgres.reconnector import Presence, Reconnector
 from proxy.queue.postgres.session import Row, Session
 from proxy.queue.postgres.transaction import Run
 
@@ -59,7 +59,7 @@ class Database:
         self.replica = uuid.uuid4().bytes
         """Names this process to the others."""
         self.watchers: list[Callable[[], None]] = []
-        """Called whenever ``here`` has changed."""
+        """Called whenever ``is_here`` has changed."""
         self.closed = False
         self.why_away = "it has not been reached yet"
         self.away_since: float | None = time.time()
@@ -68,11 +68,13 @@ class Database:
         self.commit_timeout = commit_timeout
         """Seconds that an append may take."""
         self._presence: Presence | None = None
-        self._channels = {role: Channel(partial(self._open, role), self._leave) for role in Role}
-        self._comeback = Comeback(hosts, lambda session: greet(session, self.replica), self._arrive, self._explain)
+        self._channels = {role: Channel(partial(self._open, role), self._mark_away) for role in Role}
+        self._reconnector = Reconnector(
+            hosts, lambda session: greet(session, self.replica), self._mark_here, self._explain
+        )
 
     @property
-    def here(self) -> bool:
+    def is_here(self) -> bool:
         """Whether the database answers and writes durably, as far as this process knows."""
         return self._presence is not None
 
@@ -82,17 +84,17 @@ class Database:
         Raises:
             MisfitError: when the attempt failed for a reason that a person must mend; see ``errors.is_lasting``.
         """
-        await self._comeback.start(patience)
+        await self._reconnector.start(patience)
 
     async def close(self) -> None:
         """End all connections; what is under way is left to the server."""
         self.closed = True
         self._presence = None
         self.away_since = self.away_since or time.time()
-        await self._comeback.close()
+        await self._reconnector.close()
         for channel in self._channels.values():
             channel.end("the queue is closed")
-        self._tell()
+        self._notify_watchers()
 
     async def run(self, role: Role, statement: str, *arguments: object, limit: float | None = None) -> Sequence[Row]:
         """Run one statement as a transaction of its own and return its rows; retry it if others changed the same rows.
@@ -114,7 +116,7 @@ class Database:
                 lambda session: session.fetch(statement, *arguments), self._limit(role, limit)
             )
         except TableMissingError as error:
-            raise self._graver(role, error) from error.__cause__
+            raise self._escalate_error(role, error) from error.__cause__
 
     async def transact(
         self, role: Role, work: Callable[[Run], Coroutine[Any, Any, T]], *, limit: float | None = None
@@ -130,7 +132,7 @@ class Database:
             DatabaseAwayError: when no reliable answer came; the work may have been done.
             QueueError: see errors.py; nothing was done.
         """
-        async with self._strict(role):
+        async with self._require_here(role):
             return await self._channels[role].transact(work, self._limit(role, limit))
 
     @asynccontextmanager
@@ -142,7 +144,7 @@ class Database:
             DatabaseAwayError: when no reliable answer came; the work may have been done.
             QueueError: see errors.py; nothing was done.
         """
-        async with self._strict(role), self._channels[role].transaction(self._limit(role, limit)) as run:
+        async with self._require_here(role), self._channels[role].transaction(self._limit(role, limit)) as run:
             yield run
 
     async def copy(self, role: Role, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -158,27 +160,27 @@ class Database:
             DatabaseAwayError: when no reliable answer came; the work may have been done.
             QueueError: see errors.py; nothing was done.
         """
-        async with self._strict(role):
+        async with self._require_here(role):
             await self._channels[role].do(lambda session: session.copy(table, columns, rows), self._limit(role, None))
 
-    def leave(self, why: str) -> None:
+    def mark_away(self, why: str) -> None:
         """Count the database as away, for a reason that another part found in its answers."""
-        self._leave(why)
+        self._mark_away(why)
 
     @asynccontextmanager
-    async def _strict(self, role: Role) -> AsyncIterator[None]:
+    async def _require_here(self, role: Role) -> AsyncIterator[None]:
         """Raise at once while the database is away; for roles that store events, a missing table makes it away."""
         if self._presence is None:
             raise DatabaseAwayError(self.why_away)
         try:
             yield
         except TableMissingError as error:
-            raise self._graver(role, error) from error.__cause__
+            raise self._escalate_error(role, error) from error.__cause__
 
-    def _graver(self, role: Role, error: TableMissingError) -> QueueError:
+    def _escalate_error(self, role: Role, error: TableMissingError) -> QueueError:
         if role not in {Role.APPEND, Role.DRAIN}:
             return error
-        self._leave(str(error))
+        self._mark_away(str(error))
         return DatabaseAwayError(str(error))
 
     def _limit(self, role: Role, limit: float | None) -> float:
@@ -199,35 +201,35 @@ class Database:
             session = await self._hosts.open(presence.url)
         except Exception as error:
             if presence is self._presence and role is Role.APPEND:
-                self._leave(told(error))
-            raise DatabaseAwayError(told(error)) from error
+                self._mark_away(error_text(error))
+            raise DatabaseAwayError(error_text(error)) from error
         if presence is self._presence and session.facts == presence.facts:
             return session
         session.end()
         if presence is self._presence:
-            self._leave("another server answers at its address")
+            self._mark_away("another server answers at its address")
         raise DatabaseAwayError(self.why_away)
 
-    def _arrive(self, presence: Presence, session: Session) -> None:
+    def _mark_here(self, presence: Presence, session: Session) -> None:
         self._channels[Role.APPEND].adopt(session)
         self._presence, self.away_since = presence, None
         log.info("the database is here")
-        self._tell()
+        self._notify_watchers()
 
-    def _leave(self, why: str) -> None:
+    def _mark_away(self, why: str) -> None:
         if self._presence is None:
             return
         self._presence, self.away_since, self.why_away = None, time.time(), why
         log.warning("the database is away: %s", why)
         for channel in self._channels.values():
             channel.end(why)
-        self._comeback.begin()
-        self._tell()
+        self._reconnector.begin()
+        self._notify_watchers()
 
     def _explain(self, why: str) -> None:
         self.why_away = why
 
-    def _tell(self) -> None:
+    def _notify_watchers(self) -> None:
         for watcher in self.watchers:
             try:
                 watcher()

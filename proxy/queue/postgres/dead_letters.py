@@ -16,7 +16,7 @@ from proxy.model.record import Record
 from proxy.model.verdict import GraphError
 from proxy.queue.codec import pack, unpack
 from proxy.queue.contract import DeadLetter, Filter, NewDeadLetter
-from proxy.queue.postgres.ledger_rows import text
+from proxy.queue.postgres.ledger_rows import storable_text
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer, SealError
 
@@ -70,7 +70,7 @@ class SharedDeadLetters:
         """Return how many letters there are."""
         return int((await run("SELECT count(*) AS letters FROM dead"))[0]["letters"])
 
-    async def bury(self, run: Run, letters: Sequence[NewDeadLetter], at: int, refusals: Refuses) -> int:
+    async def add_permitted(self, run: Run, letters: Sequence[NewDeadLetter], at: int, refusals: Refuses) -> int:
         """Add those letters that no suppression forbids; return how many were added.
 
         Args:
@@ -89,8 +89,14 @@ class SharedDeadLetters:
 
     def _row(self, letter: NewDeadLetter, at: int) -> tuple[object, ...]:
         record, error = letter.record, letter.graph_error
-        event = (text(record.pixel), text(record.name), text(record.id), record.time_s)
-        refusal = (text(letter.reason), error.code, error.subcode, text(error.message), text(error.fbtrace_id))
+        event = (storable_text(record.pixel), storable_text(record.name), storable_text(record.id), record.time_s)
+        refusal = (
+            storable_text(letter.reason),
+            error.code,
+            error.subcode,
+            storable_text(error.message),
+            storable_text(error.fbtrace_id),
+        )
         sealed = self._sealer.seal(pack([record]), record.pixel.encode())
         return (at, *event, *refusal, letter.attempts, sealed)
 
@@ -105,7 +111,7 @@ class SharedDeadLetters:
     async def read(self, run: Run, wanted: Filter) -> list[DeadLetter]:
         """Return dead letters, newest first."""
         fields = {"pixel": wanted.pixel, "name": wanted.name, "event_id": wanted.id, "reason": wanted.reason}
-        texts = {column: text(value) for column, value in fields.items() if value}
+        texts = {column: storable_text(value) for column, value in fields.items() if value}
         condition = "".join(f" AND {column} = ${number}" for number, column in enumerate(texts, 3))
         sql = f"SELECT * FROM dead WHERE id < $1{condition} ORDER BY id DESC LIMIT $2"  # noqa: S608 - our own names
         rows = await run(sql, wanted.before or _LAST, wanted.limit, *texts.values())

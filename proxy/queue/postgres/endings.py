@@ -6,10 +6,10 @@ from proxy.model.event import DropReason
 from proxy.model.ledger import Status
 from proxy.queue.contract import Segment, SegmentRef, Settlement
 from proxy.queue.postgres.backlog import SharedBacklog
+from proxy.queue.postgres.claim_filter import FilteredClaim
 from proxy.queue.postgres.claiming import ClaimedSegments, Claiming
 from proxy.queue.postgres.errors import DatabaseAwayError
 from proxy.queue.postgres.expiring import Expiring
-from proxy.queue.postgres.judging import Verdicts
 from proxy.queue.postgres.settling import Settled, Settling
 
 
@@ -46,7 +46,7 @@ class Endings:
         self._until_here = until_here
         self._on_buried = on_buried
 
-    def note(self, pixel: str, claim: ClaimedSegments, verdicts: Verdicts) -> None:
+    def count_verdicts(self, pixel: str, claim: ClaimedSegments, verdicts: FilteredClaim) -> None:
         """Count the events of a claim that may not be sent.
 
         Args:
@@ -56,7 +56,7 @@ class Endings:
         """
         if not (verdicts.changed or verdicts.gone):
             return
-        self._claiming.lanes[pixel].give_up(verdicts.gone, stay=False)
+        self._claiming.lanes[pixel].end_claims(verdicts.gone, stay=False)
         is_suspect = bool(claim.segments[0].suspect)
         self._backlog.add(pixel, waiting=verdicts.changed, suspects=verdicts.changed if is_suspect else 0)
         for row in verdicts.ended:
@@ -69,8 +69,8 @@ class Endings:
         self._on_buried(settled.buried)
         if segments:
             memory = self._claiming.lanes[segments[0].pixel]
-            memory.give_up(settlement.done, stay=False)
-            memory.give_up([segment.ref for segment in segments], stay=True)
+            memory.end_claims(settlement.done, stay=False)
+            memory.end_claims([segment.ref for segment in segments], stay=True)
             self._count(segments, settlement, settled)
         elsewhere = frozenset(settlement.done) - settled.gone
         return elsewhere | ({*settlement.tried, *(ref for ref, _ in settlement.suspects)} - settled.stayed)
@@ -107,7 +107,7 @@ class Endings:
         for row in settled.rows:
             self._count_events(pixel, row.n, suspect=row.suspect)
             if not row.suspect:
-                memory.arrived(row.at, row.fields)
+                memory.note_arrival(row.at, row.fields)
         memory.fields_changed = memory.fields_changed or bool(settlement.suspects or settled.rows)
 
     def _count_events(self, pixel: str, events: int, *, suspect: int) -> None:

@@ -98,11 +98,11 @@ class SharedQueue:
             suppressions=self._suppressions,
             sightings=sightings,
             lease_s=lease_s,
-            on_buried=self._upkeep.bury,
+            on_buried=self._upkeep.count_new_letters,
         )
-        appends = SharedAppends(database, sealer, self._suppressions, now, on_stored=self._outbox.arrived)
+        appends = SharedAppends(database, sealer, self._suppressions, now, on_stored=self._outbox.note_arrivals)
         self._spooling = Spooling(database, spool, sealer, appends.store)
-        self._grouper = Grouper(appends.group, self._spooling.store, require=self._require)
+        self._grouper = Grouper(appends.group, self._spooling.store, require=self._require_accepting)
         self._archive = SharedArchive(
             database,
             sealer,
@@ -115,19 +115,19 @@ class SharedQueue:
             spool,
             SpoolReceiver(appends, self._suppressing, self._notes),
             sealer,
-            here=lambda: database.here,
-            found=self._found,
+            here=lambda: database.is_here,
+            found=self._note_late_outcomes,
         )
         self._delegate()
 
     def _delegate(self) -> None:
         """Take the methods of the contract that a single part implements from that part."""
         self.append = self._grouper.append
-        self.overfull = self.refuses
+        self.full_reason = self.refusal_reason
         self.suppress = self._suppressing.suppress
         self.lift = self._suppressing.lift
         self.suppressed = self._suppressing.suppressed
-        self.hear_of_work = self._outbox.hear_of_work
+        self.register_lanes = self._outbox.register_lanes
         self.term = self._outbox.term
         self.claim = self._outbox.claim
         self.release = self._outbox.release
@@ -137,12 +137,12 @@ class SharedQueue:
         self.keep_lane_state = self._outbox.keep_lane_state
         self.oldest = self._outbox.oldest
         self.events = self._archive.events
-        self.dead = self._archive.dead
+        self.dead_letters = self._archive.dead_letters
         self.suppressions = self._archive.suppressions
         self.replicas = self._archive.replicas
         self.pixel_orders, self.order_pixel = self._archive.pixel_orders, self._archive.order_pixel
         self.lane_reports = self._archive.lane_reports
-        self.event_page, self.waiting = self._archive.event_page, self._archive.waiting
+        self.event_page, self.waiting_events = self._archive.event_page, self._archive.waiting_events
         self.rollups, self.tallies = self._archive.rollups, self._archive.tallies
         self.event_counts, self.period_sums = self._archive.event_counts, self._archive.period_sums
         self.add_tallies = self._archive.add_tallies
@@ -151,9 +151,9 @@ class SharedQueue:
 
     async def start(self) -> None:
         """Read counts, suppressions and leases, if the database is here, and start the background tasks."""
-        await self._upkeep.learn()
+        await self._upkeep.refresh()
         await self._outbox.start()
-        self._outbox.leases.wish([TEND_LANE])
+        self._outbox.leases.request_lanes([TEND_LANE])
         self._upkeep.start()
         if self._draining:
             self._draining.start()
@@ -183,14 +183,14 @@ class SharedQueue:
 
     def take(self, group: Group, tell: Callable[[Outcome], None]) -> None:
         """See ``GroupTaker``."""
-        self._require()
+        self._require_accepting()
         self._spooling.store(group, tell)
 
     # -- Intake
 
-    async def met_orders(self, pixel: str, found: Collection[bytes]) -> frozenset[bytes]:
+    async def known_server_orders(self, pixel: str, found: Collection[bytes]) -> frozenset[bytes]:
         """See ``Intake``."""
-        return frozenset(await orders.met(self._run(Role.APPEND), pixel, found, self._now()))
+        return frozenset(await orders.known_server_orders(self._run(Role.APPEND), pixel, found, self._now()))
 
     def note(
         self,
@@ -202,7 +202,7 @@ class SharedQueue:
         """See ``Intake``."""
         self._notes.add(rows, keyed_updates(self._now(), copy_updates, pixels, visitors))
 
-    def _found(self, stored: Stored) -> None:
+    def _note_late_outcomes(self, stored: Stored) -> None:
         """Write ledger rows for spooled events that proved to be duplicates or suppressed only after their answer."""
         now = self._now()
         rows = [duplicate_row(record, now) for record in stored.duplicates]
@@ -213,24 +213,24 @@ class SharedQueue:
         """See ``Intake``."""
         return self._outbox.backlog.total / self._limits.max_events
 
-    def refuses(self) -> str:
+    def refusal_reason(self) -> str:
         """See ``Intake``."""
-        if not self._database.here and (why := self._spool.refuses() if self._spool else "there is no spool"):
+        if not self._database.is_here and (why := self._spool.refusal_reason() if self._spool else "there is no spool"):
             return f"the database is away ({self._database.why_away}), and {why}"
         if self._outbox.backlog.total >= self._limits.max_events:
             return f"{self._limits.max_events} events wait already (queue.max_events)"
         return ""
 
-    def _require(self) -> None:
-        if why := self.refuses():
+    def _require_accepting(self) -> None:
+        if why := self.refusal_reason():
             raise QueueFullError(why)
 
     async def ready(self) -> None:
         """See ``Lifetime``; while the database is away, the spool must have room."""
-        self._require()
-        if self._database.here:
+        self._require_accepting()
+        if self._database.is_here:
             await self._upkeep.touch()
-        self._require()
+        self._require_accepting()
 
     # -- Archive
 
@@ -247,19 +247,19 @@ class SharedQueue:
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
         """See ``Archive``."""
-        return await self._changed(self._archive.replay(ids, not_before_s=not_before_s))
+        return await self._recount_after(self._archive.replay(ids, not_before_s=not_before_s))
 
     async def discard(self, ids: Sequence[int]) -> int:
         """See ``Archive``."""
-        return await self._changed(self._archive.discard(ids))
+        return await self._recount_after(self._archive.discard(ids))
 
     async def erase(self, person_digests: Collection[bytes], at: int) -> Erased:
         """See ``Archive``."""
-        return await self._changed(self._archive.erase(person_digests, at))
+        return await self._recount_after(self._archive.erase(person_digests, at))
 
-    async def _changed(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _recount_after(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return await work
         finally:
-            await self._outbox.changed()
+            await self._outbox.recount()
             await self._upkeep.count()

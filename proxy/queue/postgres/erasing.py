@@ -64,11 +64,11 @@ class Erasing:
         about, removed, place = frozenset(person_digests), 0, _Place()
         while rows := await self._database.run(Role.BOOKS, _SLICE, *place):
             for row in rows:
-                removed += await self._strike(row, about)
+                removed += await self._remove_people(row, about)
             place = _Place(rows[-1]["lane"], rows[-1]["id"])
         return removed
 
-    async def _strike(self, row: Any, about: frozenset[bytes]) -> int:
+    async def _remove_people(self, row: Any, about: frozenset[bytes]) -> int:
         """Remove the events about people from a segment, repeats too; return how many of them were not repeats."""
         rows: Sequence[Any] = [row]
         while rows:

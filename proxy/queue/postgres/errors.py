@@ -52,9 +52,9 @@ _CLASSES: dict[str, type[QueueError]] = {
 }
 
 
-def translated(error: Exception) -> QueueError:
+def to_queue_error(error: Exception) -> QueueError:
     """Return the ``QueueError`` that says what an error of asyncpg means."""
-    return _kind_of(error)(told(error))
+    return _kind_of(error)(error_text(error))
 
 
 def _kind_of(error: Exception) -> type[QueueError]:
@@ -73,7 +73,7 @@ def _kind_of(error: Exception) -> type[QueueError]:
             return QueueError
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return an error as a text for people: the server's message and code, never a value of the statement.
 
     The server's message about a refused value quotes the value, so for such an error only the code is returned.

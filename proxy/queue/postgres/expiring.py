@@ -14,12 +14,12 @@ from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.model.verdict import Dead
 from proxy.queue.contract import NewDeadLetter, Segment, dead_row
+from proxy.queue.postgres.claim_filter import rewrite_segment
 from proxy.queue.postgres.claim_texts import FACTS
 from proxy.queue.postgres.claiming import Claiming
 from proxy.queue.postgres.database import Database, Role
-from proxy.queue.postgres.judging import keep
 from proxy.queue.postgres.ledger import SharedLedger
-from proxy.queue.postgres.settling import Graveyard
+from proxy.queue.postgres.settling import DeadLetterStore
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
 
@@ -58,7 +58,7 @@ class Expiring:
         claiming: Claiming,
         *,
         ledger: SharedLedger,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStore,
         lease_s: float,
     ) -> None:
         """Take where events wait, and where they end.
@@ -88,7 +88,7 @@ class Expiring:
         Raises:
             QueueError: when it is not known whether that was done.
         """
-        await self._ledger.make([now // DAY_MS])
+        await self._ledger.ensure_tables([now // DAY_MS])
         with self._ledger.writing():
             return await self._database.transact(Role.DELIVER, partial(self._expire, before_s, now))
 
@@ -100,15 +100,17 @@ class Expiring:
         ended: list[LedgerRow] = []
         taken = []
         for row in some:
-            if not (segment := self._claiming.opened(row["lane"], row)):
+            if not (segment := self._claiming.open_segment(row["lane"], row)):
                 continue
             old = [record for record in segment.records if _is_old(record, before_s)]
             # Rewritten even if no record is old: that corrects ``oldest_s``, so that the segment is not found again.
-            await keep(run, segment, [each for each in segment.records if not _is_old(each, before_s)], self._sealer)
+            await rewrite_segment(
+                run, segment, [each for each in segment.records if not _is_old(each, before_s)], self._sealer
+            )
             letters += [_letter(record, segment) for record in old]
             ended += [dead_row(record, _TOO_OLD, now, segment.attempts) for record in old]
             taken.append((segment, len(old), row["not_before"] > 0))
-        buried = await self._graveyard.bury(run, letters)
+        buried = await self._graveyard.add_letters(run, letters)
         await self._ledger.write(run, ended)
         return Expired(Counter(row.pixel for row in ended), len(some) < len(rows) or len(rows) == _SLICE, buried, taken)
 

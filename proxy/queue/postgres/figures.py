@@ -32,7 +32,7 @@ class SharedFigures:
         """See ``Books``."""
         return await self._reader.page(partial(arrival_pages.page, wanted=wanted))
 
-    async def waiting(self, wanted: Filter) -> list[WaitingEvent]:
+    async def waiting_events(self, wanted: Filter) -> list[WaitingEvent]:
         """See ``Books``."""
         rows = await self._reader.page(partial(waiting_events.segments, wanted=wanted))
         # In a thread: thousands of events may be in the segments, and must not hold up the event loop.
@@ -40,8 +40,8 @@ class SharedFigures:
 
     async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
         """See ``Books``."""
-        rows = await self._reader.page(partial(rollups.rows, wanted=wanted))
-        return await asyncio.to_thread(rollups.read, rows)
+        rows = await self._reader.page(partial(rollups.read_rows, wanted=wanted))
+        return await asyncio.to_thread(rollups.rollups_of, rows)
 
     async def event_counts(self, wanted: RollupQuery) -> list[Rollup]:
         """See ``Books``."""
@@ -49,8 +49,8 @@ class SharedFigures:
 
     async def period_sums(self, wanted: PeriodQuery) -> PeriodSums:
         """See ``Books``."""
-        found = await self._reader.page(partial(rollup_sums.found, wanted=wanted))
-        return await asyncio.to_thread(rollup_sums.read, found, wanted)
+        found = await self._reader.page(partial(rollup_sums.read_sums, wanted=wanted))
+        return await asyncio.to_thread(rollup_sums.sums_of, found, wanted)
 
     async def tallies(self, since_hour: int, until_hour: int) -> list[Tally]:
         """See ``Books``.

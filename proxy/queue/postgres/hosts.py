@@ -12,7 +12,7 @@ from contextlib import suppress
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from proxy.config.database_url import server_urls
-from proxy.queue.postgres.errors import DatabaseAwayError, is_lasting, told
+from proxy.queue.postgres.errors import DatabaseAwayError, error_text, is_lasting
 from proxy.queue.postgres.session import CONNECT_S, Facts, Session
 
 
@@ -36,7 +36,7 @@ class Hosts:
         self.timeline = 0
         """The highest timeline on which any of the servers was seen."""
 
-    async def best(self) -> tuple[str, Session]:
+    async def connect_to_primary(self) -> tuple[str, Session]:
         """Connect to the server to write to; return its address, and the session.
 
         Raises:
@@ -53,7 +53,7 @@ class Hosts:
             raise
         sessions = await _opened(tasks)
         self.timeline = max([self.timeline, *(session.facts.timeline for _, session in sessions)])
-        choice = best_of([session.facts for _, session in sessions], self.timeline)
+        choice = primary_index([session.facts for _, session in sessions], self.timeline)
         await asyncio.gather(*(session.close() for number, (_, session) in enumerate(sessions) if number != choice))
         if choice is None:
             raise DatabaseAwayError(_why_none(tasks, sessions)) from _first_error(tasks)
@@ -68,7 +68,7 @@ class Hosts:
         return await Session.open(url, schema=self._schema, name=self._name)
 
 
-def best_of(servers: Sequence[Facts], highest: int) -> int | None:
+def primary_index(servers: Sequence[Facts], highest: int) -> int | None:
     """Return the index of the server to write to, of equal ones the first; None if no server is sound.
 
     Args:
@@ -97,7 +97,7 @@ def _first_error(tasks: dict[asyncio.Task[Session], str]) -> BaseException | Non
 def _why_none(tasks: dict[asyncio.Task[Session], str], sessions: Sequence[tuple[str, Session]]) -> str:
     if not sessions:
         error = _first_error(tasks)
-        return f"no server can be reached: {told(error) if error else 'none answers'}"
+        return f"no server can be reached: {error_text(error) if error else 'none answers'}"
     if all(session.facts.read_only for _, session in sessions):
         return "no server takes writes"
     return "the server that takes writes is behind one that did before: it was left by a fail-over"

@@ -4,7 +4,7 @@ Claims are in memory only: they write nothing, and end with the process. The *fl
 fresh segments with the same request fields were claimed; the next claim reads only above it. Otherwise each claim would
 read past all deleted segments, which the database keeps while a transaction elsewhere is open, such as a dump. A
 segment that is given back lowers the floor, and so does a segment that was committed late; sweeps look for those
-(look_out.py).
+(lane_poller.py).
 """
 
 import asyncio
@@ -77,13 +77,13 @@ class LaneMemory:
         """Take note that a claim begins to read: it may miss segments that arrive from now on."""
         self._arrived.clear()
 
-    def arrived(self, at: int, fields: bytes) -> None:
+    def note_arrival(self, at: int, fields: bytes) -> None:
         """Remember that a fresh segment arrived, whose moment may be below the floor already."""
         self._arrived.append((at, fields))
         self.fields_changed = self.fields_changed or bool(fields)
         self.lower(at, fields)
 
-    def held(self, due: int) -> None:
+    def note_held(self, due: int) -> None:
         """Remember that a segment is held until a moment."""
         self.next_due = due if self.next_due is None else min(due, self.next_due)
 
@@ -112,11 +112,11 @@ class LaneMemory:
         if not claimed.is_suspect:
             self._tops[claimed.fields] = max(self._tops.get(claimed.fields, BOTTOM), claimed.position)
 
-    def shun(self, number: SegmentRef) -> None:
+    def mark_damaged(self, number: SegmentRef) -> None:
         """Leave a claimed segment, which cannot be opened, out of all further claims."""
         self.damaged[number] = self.claims.pop(number)
 
-    def pass_over(self, fields: bytes, positions: Iterable[Position], *, exhausted: bool, now: int) -> None:
+    def raise_floor(self, fields: bytes, positions: Iterable[Position], *, exhausted: bool, now: int) -> None:
         """Raise the floor to the last segment that a claim took.
 
         The floor is never raised beyond ``now``: otherwise a segment of a proxy whose clock is ahead would hide the
@@ -135,7 +135,7 @@ class LaneMemory:
         for arrival in self._arrived:
             self.lower(*arrival)
 
-    def give_up(self, numbers: Iterable[SegmentRef], *, stay: bool) -> None:
+    def end_claims(self, numbers: Iterable[SegmentRef], *, stay: bool) -> None:
         """End claims; segments that stay may be claimed again."""
         for number in numbers:
             claimed = self.claims.pop(number, None)

@@ -48,7 +48,7 @@ class LaneStates:
         Raises:
             QueueError: when there is no answer.
         """
-        if self._leases.wish([lane]):
+        if self._leases.request_lanes([lane]):
             await self._leases.beat()
         term = self._leases.term(lane)
         if term and state != self._kept.get(lane):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
-from proxy.background import end
+from proxy.background import cancel_and_wait
 from proxy.queue.contract import QueueError
 from proxy.queue.postgres import lane_table
 from proxy.queue.postgres.database import Database, Role
@@ -75,7 +75,7 @@ class Leases:
         """Beat until closed."""
         self._task = asyncio.create_task(self._run(), name="leases")
 
-    def wish(self, lanes: Collection[str]) -> bool:
+    def request_lanes(self, lanes: Collection[str]) -> bool:
         """Wish to lead lanes; tell whether any of them is a new wish."""
         is_new = not self._wishes.issuperset(lanes)
         self._wishes.update(lanes)
@@ -85,9 +85,9 @@ class Leases:
 
     def term(self, lane: str) -> int:
         """Return a number that changes each time this process begins to lead a lane; 0 while it must start none."""
-        return self._terms.get(lane, 0) if self._is_sure() and lane not in self._leaving else 0
+        return self._terms.get(lane, 0) if self._has_recent_beat() and lane not in self._leaving else 0
 
-    def led(self) -> list[str]:
+    def led_lanes(self) -> list[str]:
         """Return the lanes that this process leads."""
         return [lane for lane in self._terms if self.term(lane)]
 
@@ -104,7 +104,7 @@ class Leases:
             finally:
                 for lane in before.keys() | self._terms.keys():
                     if before.get(lane, 0) != self.term(lane):
-                        self._tell(lane)
+                        self._notify_watchers(lane)
 
     async def _beat(self) -> None:
         sent, me, run = self._clock(), self._database.replica, self._run_on_deliver
@@ -115,9 +115,9 @@ class Leases:
         wishes = {row["id"]: row["wishes"] for row in living}
         if me not in wishes:
             self._terms.clear()
-            self._database.leave("the database does not know this process any more")
+            self._database.mark_away("the database does not know this process any more")
             return
-        self._hear(sent)
+        self._record_beat(sent)
         leaders = {lane: row["leader"] for lane, row in self.rows.items() if row["leader"]}
         self._terms = {lane: self.rows[lane]["term"] for lane, leader in leaders.items() if leader == me}
         await self._share(wishes, leaders)
@@ -148,15 +148,15 @@ class Leases:
     async def _run_on_deliver(self, statement: str, *arguments: object) -> Sequence[Row]:
         return await self._database.run(Role.DELIVER, statement, *arguments, limit=self._lease_s)
 
-    def _hear(self, sent: float) -> None:
+    def _record_beat(self, sent: float) -> None:
         if sent - self._heard > self._lease_s * _SURE:
             self._heard_since = sent
         self._heard = sent
 
-    def _is_sure(self) -> bool:
+    def _has_recent_beat(self) -> bool:
         return self._clock() - self._heard < self._lease_s * _SURE
 
-    def _tell(self, lane: str) -> None:
+    def _notify_watchers(self, lane: str) -> None:
         for watcher in self.watchers:
             watcher(lane)
 
@@ -167,7 +167,7 @@ class Leases:
                 await self.beat()
             except QueueError as error:
                 # That the database is away is logged elsewhere.
-                log.log(logging.WARNING if self._database.here else logging.DEBUG, "no beat: %s", error)
+                log.log(logging.WARNING if self._database.is_here else logging.DEBUG, "no beat: %s", error)
             except Exception:
                 # If the task ended, the others would take all lanes, and nothing would tell why.
                 log.exception("a fault of ours in the beat")
@@ -178,7 +178,7 @@ class Leases:
     async def close(self) -> None:
         """Stop beating, and give all lanes back if the database answers."""
         if self._task:
-            await end(self._task)
+            await cancel_and_wait(self._task)
         async with self._one_beat:
             terms, self._terms, self._wishes = self._terms, {}, set()
             with suppress(QueueError):

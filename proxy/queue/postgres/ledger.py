@@ -19,7 +19,7 @@ from proxy.model.units import DAY_MS
 from proxy.queue.contract import QueueError
 from proxy.queue.postgres import ledger_days, ledger_rows
 from proxy.queue.postgres.copy_moves import CopyMoves
-from proxy.queue.postgres.copy_updates import latest
+from proxy.queue.postgres.copy_updates import latest_copies
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.errors import TableMissingError
 from proxy.queue.postgres.ledger_days import UPDATES
@@ -27,7 +27,7 @@ from proxy.queue.postgres.rollup_changes import Changes, CountedRow
 from proxy.queue.postgres.rollups import SharedRollups
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.rollup_counts import UNDECIDED
-from proxy.queue.rollup_counts import latest as known_copy
+from proxy.queue.rollup_counts import latest_copy_status as known_copy
 from proxy.queue.seal import Sealer
 
 CopyChange: TypeAlias = tuple[int, bytes, bytes, BrowserCopy]
@@ -66,7 +66,7 @@ class SharedLedger:
         self._moves = CopyMoves()
 
     @property
-    def is_written(self) -> bool:
+    def is_writing(self) -> bool:
         """Whether rows that this process has begun to write may still become visible."""
         return self._writers > 0
 
@@ -90,9 +90,9 @@ class SharedLedger:
         """
         today = self._now() // DAY_MS
         self._made = {day for day in self._made if day > today - self._days}
-        await self.make([today, today + 1])
+        await self.ensure_tables([today, today + 1])
 
-    async def make(self, days: Iterable[int]) -> None:
+    async def ensure_tables(self, days: Iterable[int]) -> None:
         """Make the tables of days, where they are not known to be there.
 
         Raises:
@@ -100,10 +100,10 @@ class SharedLedger:
         """
         for day in days:
             if day not in self._made:
-                await self._make(day)
+                await self._create_tables(day)
                 self._made.add(day)
 
-    async def _make(self, day: int) -> None:
+    async def _create_tables(self, day: int) -> None:
         for attempt in range(_TRIES):
             try:
                 await self._database.transact(Role.BOOKS, partial(ledger_days.create, day=day))
@@ -113,7 +113,7 @@ class SharedLedger:
             else:
                 return
 
-    def of_days(self, rows: Iterable[LedgerRow]) -> Mapping[int, Sequence[LedgerRow]]:
+    def group_by_day(self, rows: Iterable[LedgerRow]) -> Mapping[int, Sequence[LedgerRow]]:
         """Return rows grouped by day, without those that the database cannot hold or whose day is no longer kept."""
         first = self._now() // DAY_MS - self._days + 1
         by_day = groupby(sorted(ledger_rows.writable(rows), key=_day), key=_day)
@@ -123,7 +123,7 @@ class SharedLedger:
         """Return the arguments of ``ledger_rows.insertion``."""
         return ledger_rows.values(rows, self._secret)
 
-    async def as_known(self, run: Run, rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    async def with_known_copies(self, run: Run, rows: Iterable[LedgerRow]) -> list[LedgerRow]:
         """Return the rows, with the status that is known by now of browser copies that were undecided.
 
         Args:
@@ -150,7 +150,7 @@ class SharedLedger:
         if not self._updated_days.issuperset(days):
             self._updated_days = set(ledger_days.days_of(await ledger_days.day_tables(run), UPDATES))
         try:
-            return await latest(run, [day for day in days if day in self._updated_days], copies)
+            return await latest_copies(run, [day for day in days if day in self._updated_days], copies)
         except TableMissingError:
             self._updated_days = set()
             raise
@@ -179,8 +179,8 @@ class SharedLedger:
             QueueError: when they were not written.
         """
         written: list[LedgerRow] = []
-        for day, some in self.of_days(await self.as_known(run, rows)).items():
-            with self._if_missing(day):
+        for day, some in self.group_by_day(await self.with_known_copies(run, rows)).items():
+            with self._forget_if_dropped(day):
                 new = await self._unknown(run, day, some) if again else some
                 if new:
                     await run(ledger_rows.insertion(day), *self.values(new))
@@ -204,12 +204,12 @@ class SharedLedger:
             if day >= first:
                 # In the order of the keys, so that two proxies never deadlock.
                 keys = sorted(some)
-                with self._if_missing(day):
+                with self._forget_if_dropped(day):
                     await run(_WRITE_UPDATES.format(day=day), keys, [some[key] for key in keys])
                 written.update(keys)
         return await self._moves.move(run, written)
 
-    async def replayed(self, run: Run, records: Sequence[Record]) -> None:
+    async def mark_letters_replayed(self, run: Run, records: Sequence[Record]) -> None:
         """Mark the rows of dead letters as replayed; the rollups no longer count them.
 
         Args:
@@ -217,7 +217,7 @@ class SharedLedger:
             records: The records of the dead letters.
         """
         copies = [ledger_rows.row_number(record, self._secret) for record in records]
-        await self._rollups.count(run, await self._moves.replay(run, copies))
+        await self._rollups.count(run, await self._moves.mark_replayed(run, copies))
 
     async def reconcile(self, run: Run) -> bool:
         """Move, in a slice of rows, what overlapping transactions missed (copy_moves.py); tell if there may be more."""
@@ -226,7 +226,7 @@ class SharedLedger:
         return more
 
     @contextmanager
-    def _if_missing(self, day: int) -> Iterator[None]:
+    def _forget_if_dropped(self, day: int) -> Iterator[None]:
         """If the body finds the tables of a day dropped, forget that they exist, so that they are made next time."""
         try:
             yield

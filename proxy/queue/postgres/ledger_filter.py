@@ -5,7 +5,7 @@ from typing import NamedTuple
 from proxy.model.ledger import LedgerRow, Status
 from proxy.queue.contract import FROM_SERVER, MOST_IDS, Filter
 from proxy.queue.postgres.ledger_days import ARRIVAL
-from proxy.queue.postgres.ledger_rows import text
+from proxy.queue.postgres.ledger_rows import storable_text
 
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
@@ -33,9 +33,9 @@ def condition_of(wanted: Filter, first: int) -> RowCondition:
 
     for column, word in _texts(wanted).items():
         if word:
-            add(f"{column} = {{}}", text(word))
+            add(f"{column} = {{}}", storable_text(word))
     if wanted.ids:
-        add("id = ANY({}::text[])", [text(each) for each in wanted.ids[:MOST_IDS]])
+        add("id = ANY({}::text[])", [storable_text(each) for each in wanted.ids[:MOST_IDS]])
     if wanted.since_ms is not None:
         add(f"{ARRIVAL} >= {{}}::int8", bounded(wanted.since_ms))
     if wanted.until_ms is not None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from proxy.model.ledger import LedgerRow
 from proxy.queue.contract import Filter
-from proxy.queue.postgres.copy_updates import known_now
+from proxy.queue.postgres.copy_updates import read_with_copies
 from proxy.queue.postgres.ledger_days import LEDGER, UPDATES, day_tables, days_of
 from proxy.queue.postgres.ledger_filter import condition_of, is_shown
 from proxy.queue.postgres.ledger_rows import CLOCK, FACTS
@@ -23,7 +23,7 @@ from proxy.queue.postgres.transaction import Run
 
 SLICE = 5000
 """Rows that a page looks at."""
-FOUND = 100
+MOST_ROWS = 100
 """Rows that a page returns, at most, without those that share the last one's number."""
 LAG_US = 6_000_000
 """Longer than any transaction takes from its rows to its commit, as idle ones are ended after 5 s."""
@@ -64,7 +64,7 @@ async def newest(run: Run, wanted: Filter, place: DayPlace = START) -> tuple[lis
     by_id = bool(wanted.id or wanted.ids)
     bottom = 0 if by_id else await _bottom(run, day, below)
     condition, values = condition_of(wanted, 4)
-    most = min(wanted.limit, FOUND)
+    most = min(wanted.limit, MOST_ROWS)
     # An id is found by its index, whatever the planner thinks of the order.
     order = "number + 0" if by_id else "number"
     sql = (
@@ -107,7 +107,7 @@ async def _last(run: Run) -> int:
     return int(last)
 
 
-async def since(run: Run, wanted: Filter, number: int, top: int) -> tuple[list[LedgerRow], int | None]:
+async def page_above(run: Run, wanted: Filter, number: int, top: int) -> tuple[list[LedgerRow], int | None]:
     """Return the wanted rows of a page above a number, in order, and the number above which the next page begins.
 
     None for the latter if there is no next page.
@@ -129,7 +129,7 @@ async def since(run: Run, wanted: Filter, number: int, top: int) -> tuple[list[L
         " ORDER BY number FETCH FIRST $3 ROWS WITH TIES)"
         for day in days
     )
-    most = min(wanted.limit, FOUND)
+    most = min(wanted.limit, MOST_ROWS)
     sql = f"SELECT {FACTS} FROM ({parts}) found ORDER BY number FETCH FIRST $3 ROWS WITH TIES"  # noqa: S608
     rows = await run(sql, number, top if last is None else last, most, *values)
     found = [row for row in await _joined(run, tables, rows) if is_shown(row, wanted)]
@@ -151,4 +151,4 @@ async def _slice_end(run: Run, days: Sequence[int], number: int, top: int) -> in
 
 
 async def _joined(run: Run, tables: frozenset[str], rows: Sequence[Any]) -> list[LedgerRow]:
-    return await known_now(run, sorted(days_of(tables, UPDATES)), rows)
+    return await read_with_copies(run, sorted(days_of(tables, UPDATES)), rows)

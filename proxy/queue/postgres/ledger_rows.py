@@ -110,13 +110,26 @@ def _columns(row: LedgerRow, secret: bytes) -> tuple[object, ...]:
     facts = row.facts
     # Whether the rollups may have to count it otherwise: when its browser copy becomes known, or it is replayed.
     is_movable = row.browser_copy in UNDECIDED or row.status is Status.DEAD or None
-    event = (row.at, text(row.pixel), text(row.name), text(row.id), row.time_s, row.status.value, text(row.reason))
-    delivery = (row.browser_copy, text(row.fbtrace_id), row.attempts, text(" ".join(row.findings)))
-    copy = (row_number(row, secret), text(row.action_source), is_movable, row.arrived or None)
-    consent = (text(facts.consent) or None, text(facts.consent_source) or None)
-    about = (text(facts.site) or None, facts.match_keys or None, *consent, text(" ".join(facts.redactions)) or None)
-    told = (row.code or None, row.subcode or None, text(row.message) or None)
-    return (*event, *delivery, *copy, *about, facts.value, text(facts.currency) or None, *told)
+    event = (
+        row.at,
+        storable_text(row.pixel),
+        storable_text(row.name),
+        storable_text(row.id),
+        row.time_s,
+        row.status.value,
+        storable_text(row.reason),
+    )
+    delivery = (row.browser_copy, storable_text(row.fbtrace_id), row.attempts, storable_text(" ".join(row.findings)))
+    copy = (row_number(row, secret), storable_text(row.action_source), is_movable, row.arrived or None)
+    consent = (storable_text(facts.consent) or None, storable_text(facts.consent_source) or None)
+    about = (
+        storable_text(facts.site) or None,
+        facts.match_keys or None,
+        *consent,
+        storable_text(" ".join(facts.redactions)) or None,
+    )
+    told = (row.code or None, row.subcode or None, storable_text(row.message) or None)
+    return (*event, *delivery, *copy, *about, facts.value, storable_text(facts.currency) or None, *told)
 
 
 def row_of(found: Any) -> LedgerRow:
@@ -143,7 +156,7 @@ def event_key_of(pixel: str, name: str, identity: str) -> bytes:
     try:
         return event_key(pixel, name, identity)
     except UnicodeEncodeError:
-        return event_key(text(pixel), text(name), text(identity))
+        return event_key(storable_text(pixel), storable_text(name), storable_text(identity))
 
 
 def row_number(event: LedgerRow | Record, secret: bytes) -> int:
@@ -162,7 +175,7 @@ def copy_number(key: bytes, visitor: bytes, secret: bytes) -> int:
     return int.from_bytes(copy_key(key, visitor, secret), "big", signed=True)
 
 
-def text(value: str) -> str:
+def storable_text(value: str) -> str:
     """Return a text as the database can hold it: without NUL characters and lone surrogates."""
     if value.isascii():
         return value.replace("\0", "\ufffd") if "\0" in value else value

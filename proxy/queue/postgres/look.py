@@ -15,7 +15,7 @@ import asyncpg
 
 from proxy.config.database_url import server_urls
 from proxy.queue.postgres import look_texts
-from proxy.queue.postgres.errors import told
+from proxy.queue.postgres.errors import error_text
 from proxy.queue.postgres.server_facts import Holder, IdleSlot, Look, ServerFacts, SilentProxy, Unreachable
 
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -29,7 +29,9 @@ _PAIRS = 3
 """How often both connections are asked for their session, to find out whether a pooler answers."""
 
 
-async def look(url: str, *, schema: str = "capi_proxy", clock: Callable[[], float] = time.time) -> list[Look]:
+async def inspect_servers(
+    url: str, *, schema: str = "capi_proxy", clock: Callable[[], float] = time.time
+) -> list[Look]:
     """Look at all servers of a queue at once.
 
     Args:
@@ -40,10 +42,10 @@ async def look(url: str, *, schema: str = "capi_proxy", clock: Callable[[], floa
     Raises:
         ValueError: when the url is not valid.
     """
-    return list(await asyncio.gather(*(_look_within(server, schema, clock) for server in server_urls(url))))
+    return list(await asyncio.gather(*(_inspect_server(server, schema, clock) for server in server_urls(url))))
 
 
-async def _look_within(url: str, schema: str, clock: Callable[[], float]) -> Look:
+async def _inspect_server(url: str, schema: str, clock: Callable[[], float]) -> Look:
     place = urlsplit(url).netloc.rpartition("@")[2]
     try:
         async with asyncio.timeout(_SECONDS), _connected(url) as first, _connected(url) as second:
@@ -51,7 +53,7 @@ async def _look_within(url: str, schema: str, clock: Callable[[], float]) -> Loo
     except TimeoutError:
         return Unreachable(place, f"no answer within {_SECONDS:g} s")
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        return Unreachable(place, told(error))
+        return Unreachable(place, error_text(error))
 
 
 @asynccontextmanager
@@ -68,7 +70,7 @@ async def _facts(
     place: str, connections: tuple[_Connection, _Connection], schema: str, clock: Callable[[], float]
 ) -> ServerFacts:
     connection, other = connections
-    pooled = await _shared(connection, other)
+    pooled = await _is_pooled(connection, other)
     clock_s, round_trip_s = await _clock(connection, clock)
     (own,) = await _rows(connection, look_texts.SELF)
     (tables,) = await _rows(connection, look_texts.TABLES, schema)
@@ -114,7 +116,7 @@ async def _rows(connection: _Connection, statement: str, *arguments: object) -> 
         return rows
 
 
-async def _shared(first: _Connection, second: _Connection) -> bool:
+async def _is_pooled(first: _Connection, second: _Connection) -> bool:
     """Tell whether a pooler shares out sessions: one served both connections, or several served one connection."""
     pids: tuple[set[int], set[int]] = (set(), set())
     for _ in range(_PAIRS):

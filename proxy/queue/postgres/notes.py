@@ -92,17 +92,17 @@ class SharedNotes:
     async def run(self) -> None:
         """Write what is added until closed; then try once to write the rest."""
         while not self._closing.is_set():
-            await self._turn()
+            await self._write_waiting()
             waits = asyncio.ensure_future(self._closing.wait())
             await asyncio.wait((waits,), timeout=EVERY_S)
             waits.cancel()
-        await self._turn()
+        await self._write_waiting()
 
     def close(self) -> None:
         """Let ``run`` end."""
         self._closing.set()
 
-    async def _turn(self) -> None:
+    async def _write_waiting(self) -> None:
         """Write all that waits, a batch at a time; what cannot be written stays for the next turn."""
         try:
             await self._prepare()
@@ -115,7 +115,7 @@ class SharedNotes:
 
     async def _prepare(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._prepared >= _PREPARE_S and self._database.here:
+        if now - self._prepared >= _PREPARE_S and self._database.is_here:
             await self._ledger.prepare()
             self._prepared = now
 
@@ -123,26 +123,26 @@ class SharedNotes:
         batch = self._notes.take(_NOTES)
         self._taken = len(batch.rows) + len(batch.updates)
         try:
-            unwritable = await self._stored(batch)
+            unwritable = await self._store_batch(batch)
         except (QueueError, asyncio.CancelledError):
             self._notes.give_back(batch)
             raise
         except Exception:
             # Tried again, the same batch would fail in the same way, and hold up all others for ever.
             log.exception("a fault of ours: notes are left out")
-            self._notes.written(batch, self._taken)
+            self._notes.mark_written(batch, self._taken)
         else:
-            self._notes.written(batch, unwritable)
+            self._notes.mark_written(batch, unwritable)
         finally:
             self._taken = 0
 
-    async def _stored(self, batch: Batch) -> int:
+    async def _store_batch(self, batch: Batch) -> int:
         """Write a batch into the ledger, or into the spool while the database is away.
 
         Return how many of its rows and updates were left out, since the database does not take them.
         """
         try:
-            unwritable = await self._written(batch, again=self._again)
+            unwritable = await self._write_to_ledger(batch, again=self._again)
         except DatabaseAwayError:
             # The batch may have been committed, and only the answer lost.
             self._again = True
@@ -159,12 +159,12 @@ class SharedNotes:
         Raises:
             QueueError: when it was not written.
         """
-        await self._written(unpacked(body), again=True)
+        await self._write_to_ledger(unpacked(body), again=True)
 
-    async def _written(self, batch: Batch, *, again: bool) -> int:
+    async def _write_to_ledger(self, batch: Batch, *, again: bool) -> int:
         """Write a batch; return how many of its rows and updates were left out, since the database refuses them."""
-        days = {*self._ledger.of_days(batch.rows), *(update[0] // DAY_MS for update in batch.updates)}
-        await self._ledger.make(sorted(days))
+        days = {*self._ledger.group_by_day(batch.rows), *(update[0] // DAY_MS for update in batch.updates)}
+        await self._ledger.ensure_tables(sorted(days))
         try:
             await self._transact(batch.rows, batch.updates, again=again)
         except DataRefusedError:

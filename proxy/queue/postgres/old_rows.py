@@ -6,7 +6,7 @@ from typing import Any
 
 from proxy.queue.postgres import seen, seen_slots
 from proxy.queue.postgres.dead_letters import SharedDeadLetters
-from proxy.queue.postgres.ledger_rows import text
+from proxy.queue.postgres.ledger_rows import storable_text
 from proxy.queue.postgres.old_file import OldSighting
 from proxy.queue.postgres.transaction import Run
 
@@ -117,7 +117,7 @@ def _renumbered(slot: bytes, old: int, number: int) -> bytes:
 
 
 def _held(value: object) -> object:
-    return text(value) if isinstance(value, str) else value
+    return storable_text(value) if isinstance(value, str) else value
 
 
 def _positions(skip: bytes) -> str | None:

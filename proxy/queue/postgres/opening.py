@@ -28,4 +28,6 @@ def make_database(
     """
     name = f"{socket.gethostname()}:{os.getpid()}"
     greeting = Schema(schema, sealer, replica_name=name, version=version)
-    return Database(Hosts(url, schema=schema, name=f"capi-proxy/{name}"), greeting.greet, commit_timeout=commit_timeout)
+    return Database(
+        Hosts(url, schema=schema, name=f"capi-proxy/{name}"), greeting.register_replica, commit_timeout=commit_timeout
+    )

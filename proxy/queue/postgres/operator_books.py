@@ -45,9 +45,9 @@ class OperatorBooks:
             now=now,
         )
         self.suppress, self.lift, self.suppressed = suppressing.suppress, suppressing.lift, suppressing.suppressed
-        self.events, self.dead, self.suppressions = archive.events, archive.dead, archive.suppressions
+        self.events, self.dead_letters, self.suppressions = archive.events, archive.dead_letters, archive.suppressions
         self.replay, self.discard, self.erase = archive.replay, archive.discard, archive.erase
-        self.event_page, self.waiting = archive.event_page, archive.waiting
+        self.event_page, self.waiting_events = archive.event_page, archive.waiting_events
         self.rollups, self.tallies = archive.rollups, archive.tallies
         self.event_counts, self.period_sums = archive.event_counts, archive.period_sums
 
@@ -76,7 +76,7 @@ class OperatorBooks:
 
     async def _begin(self) -> None:
         await self._database.start()
-        if not self._database.here:
+        if not self._database.is_here:
             raise QueueError(f"the database cannot be reached: {self._database.why_away}")
         await self._suppressions.catch_up(partial(self._database.run, Role.BOOKS))
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.queue.group import Member
-from proxy.queue.order_copies import asked_of, memory_key, met_before, order_of, orders_of, page_key
+from proxy.queue.order_copies import classify_orders, lookup_keys_of, order_of, orders_of, page_key, server_order_key
 from proxy.queue.past import Past
 from proxy.queue.postgres.seen import worth_bytes, worth_number
 from proxy.queue.postgres.transaction import Run
@@ -53,7 +53,9 @@ DELETE FROM unsent_order WHERE key = ANY(ARRAY(SELECT key FROM unsent_order WHER
 RETURNING 1"""
 
 
-async def meet(run: Run, members: Sequence[Member], seen: Mapping[int, Past], now: int) -> dict[int, Past]:
+async def check_and_remember(
+    run: Run, members: Sequence[Member], seen: Mapping[int, Past], now: int
+) -> dict[int, Past]:
     """Return which records repeat an event of their order, from before or from this group, and remember all.
 
     By their numbers in the group.
@@ -69,8 +71,8 @@ async def meet(run: Run, members: Sequence[Member], seen: Mapping[int, Past], no
         return {}
     added = await _remember(run, _first_worths(members), now)
     unsent = await _lock(run, {key for order in orders.values() for key in order.others})
-    met = await _read(run, asked_of(orders.values()), now)
-    found = met_before(members, seen, {key: worth for key, worth in met.items() if key not in added}, unsent)
+    met = await _read(run, lookup_keys_of(orders.values()), now)
+    found = classify_orders(members, seen, {key: worth for key, worth in met.items() if key not in added}, unsent)
     if found.waiting:
         keys = sorted(found.waiting)
         await run(_WAIT, keys, [found.waiting[key] for key in keys])
@@ -102,7 +104,7 @@ async def _read(run: Run, keys: Collection[bytes], now: int) -> dict[bytes, byte
     return {row["key"]: worth_bytes(row["worth"]) for row in rows}
 
 
-async def met(run: Run, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
+async def known_server_orders(run: Run, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
     """Return those of the orders of which a server's event is remembered, each with the worth of that event.
 
     Args:
@@ -111,12 +113,12 @@ async def met(run: Run, pixel: str, orders: Collection[bytes], now: int) -> dict
         orders: Their keys.
         now: Server clock in milliseconds.
     """
-    keys = {memory_key(order, pixel): order for order in orders}
+    keys = {server_order_key(order, pixel): order for order in orders}
     return {keys[key]: worth for key, worth in (await _read(run, keys, now)).items()}
 
 
-async def met_for_claim(run: Run, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
-    """As ``met``, for a claim that is about to decide about the pages' copies of these orders.
+async def lock_known_server_orders(run: Run, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
+    """As ``known_server_orders``, for a claim that is about to decide about the pages' copies of these orders.
 
     Locks these copies: until the transaction ends no server's event takes their place, and after it a server's event
     finds what became of them.
@@ -128,7 +130,7 @@ async def met_for_claim(run: Run, pixel: str, orders: Collection[bytes], now: in
         now: Server clock in milliseconds.
     """
     await _lock(run, {page_key(order, pixel) for order in orders})
-    return await met(run, pixel, orders, now)
+    return await known_server_orders(run, pixel, orders, now)
 
 
 async def end_wait(run: Run, pixel: str, orders: Collection[bytes]) -> None:

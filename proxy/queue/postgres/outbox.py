@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from proxy.queue.contract import DeliveryState, Oldest, QueueBrokenError, Segment, SegmentRef, Settlement, Stats
 from proxy.queue.postgres.backlog import SharedBacklog
+from proxy.queue.postgres.claim_filter import ClaimFilter
 from proxy.queue.postgres.claiming import ClaimedSegments, Claiming
 from proxy.queue.postgres.copies import OtherCopies
 from proxy.queue.postgres.database import Database
@@ -17,13 +18,12 @@ from proxy.queue.postgres.dead_letters import SharedDeadLetters
 from proxy.queue.postgres.endings import Endings
 from proxy.queue.postgres.errors import DatabaseAwayError
 from proxy.queue.postgres.expiring import Expiring
-from proxy.queue.postgres.judging import Judging
+from proxy.queue.postgres.lane_poller import LanePoller
 from proxy.queue.postgres.lane_states import LaneStates
 from proxy.queue.postgres.leases import Leases
 from proxy.queue.postgres.ledger import SharedLedger
-from proxy.queue.postgres.look_out import LookOut
 from proxy.queue.postgres.plain_append import StoredSegment
-from proxy.queue.postgres.settling import Graveyard, Settling
+from proxy.queue.postgres.settling import DeadLetterStore, Settling
 from proxy.queue.postgres.sightings import SharedSightings
 from proxy.queue.postgres.suppressions import SharedSuppressions
 from proxy.queue.seal import Sealer
@@ -65,11 +65,11 @@ class SharedOutbox:
         self._now = now
         self._claiming = Claiming(database, sealer, now, on_due=self._became_due)
         self.leases = Leases(database, lease_s, is_idle=lambda lane: self._claiming.lanes[lane].is_idle)
-        self.leases.watchers.append(self._turn_over)
-        self.leases.after_beat = self._learn
+        self.leases.watchers.append(self._reset_lane)
+        self.leases.after_beat = self._adopt_counts
         self.backlog = SharedBacklog(database)
-        graveyard = Graveyard(dead, suppressions, now)
-        self._judging = Judging(
+        graveyard = DeadLetterStore(dead, suppressions, now)
+        self._claim_filter = ClaimFilter(
             database,
             sealer,
             self._claiming,
@@ -83,10 +83,10 @@ class SharedOutbox:
             self._claiming,
             self.backlog,
             now=now,
-            until_here=self._until_here,
+            until_here=self._wait_for_database,
             on_buried=on_buried,
         )
-        self._look_out = LookOut(database, self.leases, self._claiming, self.backlog, wake=self._wake)
+        self._lane_poller = LanePoller(database, self.leases, self._claiming, self.backlog, wake=self._wake)
         self._wakes: Mapping[str, Callable[[], None]] = {}
         self._states = LaneStates(database, self.leases)
         self._closing = asyncio.Event()
@@ -95,35 +95,35 @@ class SharedOutbox:
 
     async def start(self) -> None:
         """Ask for leases and count what waits, if the database is here; start the background tasks."""
-        if self._database.here:
+        if self._database.is_here:
             await self.leases.beat()
-            await self._look_out.count_all()
+            await self._lane_poller.count_all()
         self.leases.start()
-        self._look_out.start()
+        self._lane_poller.start()
         self._database.watchers.append(self._wake_all)
 
     async def close(self) -> None:
         """Give all lanes back."""
         self._closing.set()
-        await self._look_out.close()
+        await self._lane_poller.close()
         await self.leases.close()
 
-    def hear_of_work(self, wakes: Mapping[str, Callable[[], None]]) -> None:
+    def register_lanes(self, wakes: Mapping[str, Callable[[], None]]) -> None:
         """See ``Outbox``."""
         self._wakes = wakes
-        self.leases.wish(wakes.keys())
+        self.leases.request_lanes(wakes.keys())
 
     def term(self, pixel: str) -> int:
         """See ``Outbox``."""
         return self.leases.term(pixel) if not self._closing.is_set() else 0
 
-    def _turn_over(self, lane: str) -> None:
+    def _reset_lane(self, lane: str) -> None:
         self._claiming.lanes[lane].restart()
         self._states.forget(lane)
         self._wake(lane)
 
-    def _learn(self) -> None:
-        self.backlog.learn(self.leases.rows, self.leases.led())
+    def _adopt_counts(self) -> None:
+        self.backlog.adopt_counts(self.leases.rows, self.leases.led_lanes())
 
     def _wake(self, lane: str) -> None:
         if wake := self._wakes.get(lane):
@@ -133,19 +133,19 @@ class SharedOutbox:
         for wake in self._wakes.values():
             wake()
 
-    def arrived(self, arrivals: Sequence[StoredSegment]) -> None:
+    def note_arrivals(self, arrivals: Sequence[StoredSegment]) -> None:
         """Take note of the segments that this process has just stored."""
         for lane, n, at, due, fields in [
             (each.lane, each.n, each.at, each.not_before, each.fields) for each in arrivals
         ]:
             if due:
                 self.backlog.add(lane, waiting=n, held=n, due=due)
-                self._claiming.lanes[lane].held(due)
+                self._claiming.lanes[lane].note_held(due)
             else:
                 self.backlog.add(lane, waiting=n)
-                self._claiming.lanes[lane].arrived(at, fields)
+                self._claiming.lanes[lane].note_arrival(at, fields)
 
-    async def changed(self) -> None:
+    async def recount(self) -> None:
         """Count again what waits, after other parts put events back or removed some.
 
         Raises:
@@ -153,22 +153,22 @@ class SharedOutbox:
         """
         for memory in self._claiming.lanes.values():
             memory.restart()
-        await self._look_out.count_all()
+        await self._lane_poller.count_all()
 
     async def claim(self, pixel: str, *, most: int, newest: bool = False, suspect: bool = False) -> tuple[Segment, ...]:
         """See ``Outbox``."""
         try:
             if not await self._leads(pixel):
                 return ()
-            await self._claiming.release_due(self.leases.led())
+            await self._claiming.release_due(self.leases.led_lanes())
             while self.term(pixel):
                 claim = await self._claiming.claim(pixel, most, newest=newest, suspect=suspect)
                 if not claim.segments:
                     return ()
-                if permitted := await self._judged(pixel, claim):
+                if permitted := await self._filtered(pixel, claim):
                     return permitted
         except DatabaseAwayError:
-            await self._until_here()
+            await self._wait_for_database()
         return ()
 
     def _became_due(self, lane: str, events: int, next_due: int | None) -> None:
@@ -177,26 +177,26 @@ class SharedOutbox:
 
     async def _leads(self, pixel: str) -> bool:
         """Tell whether this process leads a lane; the first claim of a lane asks for its lease."""
-        if not self._database.here:
-            await self._until_here()
+        if not self._database.is_here:
+            await self._wait_for_database()
             return False
-        if self.leases.wish([pixel]):
+        if self.leases.request_lanes([pixel]):
             await self.leases.beat()
         return bool(self.term(pixel))
 
-    async def _judged(self, pixel: str, claim: ClaimedSegments) -> tuple[Segment, ...]:
+    async def _filtered(self, pixel: str, claim: ClaimedSegments) -> tuple[Segment, ...]:
         try:
-            verdicts = await self._judging.judge(pixel, claim, self._now())
+            verdicts = await self._claim_filter.filter_claim(pixel, claim, self._now())
         except BaseException:
             await self.release(claim.segments)
             raise
-        self._endings.note(pixel, claim, verdicts)
+        self._endings.count_verdicts(pixel, claim, verdicts)
         return tuple(verdicts.segments)
 
     async def release(self, segments: Sequence[Segment]) -> None:
         """See ``Outbox``."""
         for segment in segments:
-            self._claiming.lanes[segment.pixel].give_up([segment.ref], stay=True)
+            self._claiming.lanes[segment.pixel].end_claims([segment.ref], stay=True)
 
     async def settle(self, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
         """See ``Outbox``; waits while the database is away."""
@@ -206,7 +206,7 @@ class SharedOutbox:
 
     async def expire(self, *, before_s: int) -> tuple[dict[str, int], bool]:
         """See ``Outbox``; while the database is away nothing expires."""
-        return await self._endings.expire(before_s) if self._database.here else ({}, False)
+        return await self._endings.expire(before_s) if self._database.is_here else ({}, False)
 
     async def lane_state(self, pixel: str) -> DeliveryState:
         """See ``Outbox``."""
@@ -226,7 +226,7 @@ class SharedOutbox:
         Of a lane that is not led here, moments in the past are left out: its leader may be late, and this process can
         do nothing about it.
         """
-        now, led = self._now(), set(self.leases.led())
+        now, led = self._now(), set(self.leases.led_lanes())
         moments = []
         for lane in self.backlog.stats().held:
             due = self._claiming.lanes[lane].next_due or self.backlog.counts(lane).next_due
@@ -239,7 +239,7 @@ class SharedOutbox:
         damaged = [number for memory in self._claiming.lanes.values() for number in memory.damaged]
         return await self.backlog.oldest(pixels, damaged)
 
-    async def _until_here(self) -> None:
+    async def _wait_for_database(self) -> None:
         """Wait a moment for the database to come back; only a moment, since the caller may be asked to stop.
 
         Raises:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from proxy.queue.group import OPEN, Group, Member
+from proxy.queue.group import UNSEALED, Group, Member
 from proxy.queue.keys import PREFIX, SERVER
 from proxy.queue.past import Past
 from proxy.queue.postgres.errors import DatabaseAwayError
@@ -78,7 +78,7 @@ class StoredSegment(NamedTuple):
     fields: bytes
 
 
-class Told(NamedTuple):
+class StoreResult(NamedTuple):
     """What the statement returned."""
 
     is_stored: bool
@@ -112,12 +112,14 @@ class PlainGroup:
     @staticmethod
     def is_plain(group: Group) -> bool:
         """Tell whether one statement can store a group: no open records, no sightings, no orders, no contested ids."""
-        if group.sightings or not all(member.segment != OPEN and not member.record.order for member in group.members):
+        if group.sightings or not all(
+            member.segment != UNSEALED and not member.record.order for member in group.members
+        ):
             return False
         events = {member.key[:PREFIX] for member in group.members}
         return len(events) == len(group.members) or not _is_contested(group.members)
 
-    async def store(self, run: Run, slots: SeenSlots, replica: bytes) -> Told:
+    async def store(self, run: Run, slots: SeenSlots, replica: bytes) -> StoreResult:
         """Run the statement.
 
         Args:
@@ -132,13 +134,14 @@ class PlainGroup:
         (row,) = await run(_text(slots.slot % SEEN_TABLES, depth_of(arguments[_BACK])), *arguments)
         if row["yes"] and not row["stored"] and not row["witnessed"]:
             raise DatabaseAwayError("this process is not registered, so that nothing was written")
-        return self._told(row)
+        return self._result_of(row)
 
     def _arguments(self, slots: SeenSlots, replica: bytes) -> list[Any]:
         now, members, segments = self._at, self._members, self._group.segments
-        first, last = slots.recent(now)
+        first, last = slots.recent_birth_range(now)
         back = [
-            0 if m.birth_s is not None and first <= m.birth_s <= last else slots.back(m.birth_s, now) for m in members
+            0 if m.birth_s is not None and first <= m.birth_s <= last else slots.older_table_count(m.birth_s, now)
+            for m in members
         ]
         placed = (*members, *self._further)
         return [
@@ -159,9 +162,11 @@ class PlainGroup:
             slots.slot,
         ]
 
-    def _told(self, row: Row) -> Told:
+    def _result_of(self, row: Row) -> StoreResult:
         pasts = self._pasts(row) if row["yes"] else []
-        return Told(row["yes"], row["slot"], row["marks"], pasts, self._left(pasts) if row["yes"] else [])
+        return StoreResult(
+            row["yes"], row["slot"], row["marks"], pasts, self._stored_segments(pasts) if row["yes"] else []
+        )
 
     def _pasts(self, row: Row) -> list[tuple[Member, Past]]:
         """Return those of the group's records that were known before, in their order, each with what is known."""
@@ -174,7 +179,7 @@ class PlainGroup:
     def _events(self) -> set[bytes]:
         return {key[:PREFIX] for key in self._keys}
 
-    def _left(self, pasts: Sequence[tuple[Member, Past]]) -> list[StoredSegment]:
+    def _stored_segments(self, pasts: Sequence[tuple[Member, Past]]) -> list[StoredSegment]:
         gone: dict[int, int] = {}
         for member, past in pasts:
             if past is not Past.REUSED:

@@ -8,7 +8,7 @@ import orjson
 
 from proxy.model.ledger import LedgerRow
 from proxy.model.rollup import RollupKey, key_of
-from proxy.queue.postgres.ledger_rows import text
+from proxy.queue.postgres.ledger_rows import storable_text
 from proxy.queue.postgres.rollup_kinds import RollupKind, kind_of, number_of
 from proxy.queue.postgres.rollup_table import AMOUNT, EVENTS, LAGGED, MATCHED, VALUED
 from proxy.queue.rollup_counts import RollupShare, share_of
@@ -64,7 +64,7 @@ def changes(counted: Iterable[CountedRow], named: Named) -> Changes:
         alike[_Alike(place, key_of(row), share_of(row))] += sign
     hours: dict[_CountedPlace, Counter[str]] = {}
     for (place, key, share), times in alike.items():
-        currency = "" if share.value is None else text(share.currency)
+        currency = "" if share.value is None else storable_text(share.currency)
         kind = kind_of(named(cleaned(key)), currency)
         _add(hours.setdefault(_CountedPlace(place, key.hour, kind), Counter()), share, times)
     return Changes(_json(hours), _json(_by_day(hours)), {place.kind for place in hours})
@@ -72,7 +72,12 @@ def changes(counted: Iterable[CountedRow], named: Named) -> Changes:
 
 def cleaned(key: RollupKey) -> RollupKey:
     """Return a key as the database can hold it."""
-    return key._replace(site=text(key.site), pixel=text(key.pixel), name=text(key.name), reason=text(key.reason))
+    return key._replace(
+        site=storable_text(key.site),
+        pixel=storable_text(key.pixel),
+        name=storable_text(key.name),
+        reason=storable_text(key.reason),
+    )
 
 
 def _add(columns: Counter[str], share: RollupShare, times: int) -> None:

@@ -45,7 +45,7 @@ class SharedNames:
         self._most = most
         self._known: dict[_Place, frozenset[str]] = {}
 
-    def knows(self, keys: Iterable[RollupKey]) -> Names | None:
+    def known_names(self, keys: Iterable[RollupKey]) -> Names | None:
         """Return the names from memory, or None if the table must be read since it may have more or take more."""
         if any(self._is_new(key) for key in keys):
             return None
@@ -55,7 +55,7 @@ class SharedNames:
         known = self._known.get(_place(key))
         return known is None or (key.name not in known and len(known) < self._most)
 
-    async def named(self, run: Run, keys: Collection[RollupKey]) -> Names:
+    async def add_names(self, run: Run, keys: Collection[RollupKey]) -> Names:
         """Return the names for a transaction; it adds new ones, in the order of ``keys``, while there is room."""
         if not any(self._is_new(key) for key in keys):
             return Names(self._known)

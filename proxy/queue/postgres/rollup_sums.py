@@ -13,19 +13,19 @@ from proxy.model.rollup_sums import PeriodQuery, PeriodSums, in_bucket, reached_
 from proxy.queue.postgres.rollup_table import AMOUNT, DAYS, EVENTS, HOURS, LAGGED, MATCHED, SUMS, VALUED
 from proxy.queue.postgres.rollups import NumberedKind, kinds_of
 from proxy.queue.postgres.transaction import Run
-from proxy.queue.rollup_plan import BEFORE, RollupPlan, plan_of
+from proxy.queue.rollup_plan import EARLIER_PERIOD, RollupPlan, plan_of
 
 _ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 # Each hour or day is a look into the index. Then all rows are added up twice: by bucket, and by kind.
 _ADDED = f"""
-SELECT {{sums}}, p.slot, f.place, p.kind, p.slot = {BEFORE} AS is_before
+SELECT {{sums}}, p.slot, f.place, p.kind, p.slot = {EARLIER_PERIOD} AS is_before
 FROM (
   SELECT h.slot, t.* FROM unnest($1::int4[], $2::int4[]) h(at, slot) JOIN {HOURS} t ON t.hour = h.at
   UNION ALL
   SELECT d.slot, t.* FROM unnest($3::int4[], $4::int4[]) d(at, slot) JOIN {DAYS} t ON t.hour = d.at
 ) p JOIN unnest($5::int8[], $6::int4[]) f(kind, place) ON f.kind = p.kind
 WHERE p.events <> 0
-GROUP BY GROUPING SETS ((p.slot, f.place), (p.kind, p.slot = {BEFORE}))
+GROUP BY GROUPING SETS ((p.slot, f.place), (p.kind, p.slot = {EARLIER_PERIOD}))
 """  # noqa: S608 - our own names
 _SUMS = ", ".join(f"sum(p.{name})::{kind} AS {name}" for name, kind in SUMS)
 _WITH_COUNTS, _EVENTS = _ADDED.format(sums=_SUMS), _ADDED.format(sums=f"sum(p.{EVENTS})::int8 AS {EVENTS}")
@@ -49,7 +49,7 @@ class AddedRows(NamedTuple):
     """Sums of all columns, of the other kinds."""
 
 
-async def found(run: Run, wanted: PeriodQuery) -> AddedRows:
+async def read_sums(run: Run, wanted: PeriodQuery) -> AddedRows:
     """Let the database add up the rollups of a period, within a transaction that has read nothing yet."""
     await run(_ONE_MOMENT)
     plan = plan_of(wanted)
@@ -76,14 +76,14 @@ async def _added(run: Run, statement: str, plan: RollupPlan, places: Mapping[int
     return await run(statement, *times, list(places.keys()), list(places.values()))
 
 
-def read(rows: AddedRows, wanted: PeriodQuery) -> PeriodSums:
+def sums_of(rows: AddedRows, wanted: PeriodQuery) -> PeriodSums:
     """Return as rollups what the database added up; needs no database."""
     sums = PeriodSums([], [], [])
     starts = [span.since for span in wanted.buckets]
     first = wanted.before.since if wanted.before else 0
     for row in (*rows.events, *rows.counts):
         if row["kind"] is None:
-            if row["slot"] != BEFORE:
+            if row["slot"] != EARLIER_PERIOD:
                 place = rows.places[row["place"]]
                 hour = starts[row["slot"] - 1]
                 sums.buckets.append(_rollup(row, place.key._replace(hour=hour), place.currency))

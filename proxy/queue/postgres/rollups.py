@@ -7,7 +7,7 @@ from proxy.model.event_facts import MATCH_KEYS
 from proxy.model.ledger import Status
 from proxy.model.rollup import Rollup, RollupKey, RollupQuery, key_of
 from proxy.model.rollup_sums import PeriodQuery
-from proxy.queue.postgres.ledger_rows import text
+from proxy.queue.postgres.ledger_rows import storable_text
 from proxy.queue.postgres.rollup_changes import DAY_HOURS, Changes, CountedRow, changes, cleaned
 from proxy.queue.postgres.rollup_kinds import SharedKinds
 from proxy.queue.postgres.rollup_names import SharedNames
@@ -49,7 +49,7 @@ class SharedRollups:
 
     def plain_changes(self, counted: Sequence[CountedRow]) -> Changes | None:
         """Return the changes by rows, if all their names and kinds are known to be in the tables; otherwise None."""
-        names = self._names.knows({cleaned(key_of(each.row)) for each in counted})
+        names = self._names.known_names({cleaned(key_of(each.row)) for each in counted})
         found = changes(counted, names.of) if names else None
         return found if found and self._kinds.has(found.kinds) else None
 
@@ -57,15 +57,15 @@ class SharedRollups:
         """Count rows; to be called once, at the end of the transaction that writes them."""
         if not counted:
             return
-        names = await self._names.named(run, dict.fromkeys(cleaned(key_of(each.row)) for each in counted))
+        names = await self._names.add_names(run, dict.fromkeys(cleaned(key_of(each.row)) for each in counted))
         found = changes(counted, names.of)
         await self._kinds.add(run, found.kinds)
         await run(RAISE_HOURS, found.hours)
         await run(RAISE_DAYS, found.days)
 
 
-async def rows(run: Run, wanted: RollupQuery) -> Sequence[Any]:
-    """Return the wanted rows, as ``read`` takes them."""
+async def read_rows(run: Run, wanted: RollupQuery) -> Sequence[Any]:
+    """Return the wanted rows, as ``rollups_of`` takes them."""
     since, table = wanted.since_hour, HOURS
     if wanted.by_day:
         since, table = since - since % DAY_HOURS, DAYS
@@ -119,7 +119,7 @@ async def kinds_of(
 def _condition(site: str, pixel: str, name: str, *, first: int) -> tuple[str, list[str]]:
     """Return an SQL condition for the wanted kinds, and its values; ``first`` is the number of its first argument."""
     fields = {"site": site, "pixel": pixel, "name": name}
-    texts = {column: text(value) for column, value in fields.items() if value}
+    texts = {column: storable_text(value) for column, value in fields.items() if value}
     sql = "".join(f" AND k.{column} = ${number}" for number, column in enumerate(texts, first))
     return sql, list(texts.values())
 
@@ -133,7 +133,7 @@ def _bounded(hour: int) -> int:
     return max(0, min(hour, _MOST_HOUR))
 
 
-def read(found: Iterable[Any]) -> list[Rollup]:
+def rollups_of(found: Iterable[Any]) -> list[Rollup]:
     """Return the rollups that rows make up, in the order of their hours, without empty ones; needs no database."""
     together: dict[tuple[Any, ...], list[Any]] = {}
     for row in found:

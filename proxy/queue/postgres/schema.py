@@ -39,7 +39,7 @@ from proxy.queue.postgres.errors import (
     MisfitError,
     TableMissingError,
 )
-from proxy.queue.postgres.schema_rights import remedy
+from proxy.queue.postgres.schema_rights import missing_grants
 from proxy.queue.postgres.session import Session
 from proxy.queue.seal import Sealer, SealError
 
@@ -140,7 +140,7 @@ class Schema:
         self._sealed_ms = sealed_days * DAY_MS
         self._layout = layout
 
-    async def greet(self, session: Session, replica: bytes) -> None:
+    async def register_replica(self, session: Session, replica: bytes) -> None:
         """Make the schema fit, then write durably that this replica lives.
 
         Raises:
@@ -150,10 +150,10 @@ class Schema:
         try:
             await self._prepare(session)
             await self._prove(session)
-            await session.fetch(search_jump.COUNT)
+            await session.fetch(search_jump.WRITE_COUNTED_SINCE)
             await session.fetch(_ARRIVE, replica, *self._replica, self._layout.number)
         except MisfitError as error:
-            statements = "" if session.ended else await remedy(session, self._name)
+            statements = "" if session.ended else await missing_grants(session, self._name)
             if not statements:
                 raise
             raise MisfitError(f"{error}; let the owner of the database run: {statements}") from error

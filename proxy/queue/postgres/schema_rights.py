@@ -10,7 +10,7 @@ SELECT quote_ident(current_user) AS me, quote_ident($1) AS schema, n.oid IS NOT 
 FROM (SELECT) one LEFT JOIN pg_namespace n ON nspname = $1"""
 
 
-async def remedy(session: Session, schema: str) -> str:
+async def missing_grants(session: Session, schema: str) -> str:
     """Return the statements that give the session's user the rights it lacks; empty if it lacks none.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from proxy.model.units import DAY_MS, HOUR_MS
 from proxy.queue.contract import Filter
-from proxy.queue.postgres.ledger_rows import text
+from proxy.queue.postgres.ledger_rows import storable_text
 from proxy.queue.postgres.rollup_table import HOURS
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.search_hours import kinds_of
@@ -16,7 +16,7 @@ from proxy.queue.search_hours import kinds_of
 _COUNTED_SINCE = "counted_since"
 # Programs of the first layout, which counted nothing, may go on for a while beside the first that counts.
 _BESIDE_MS = 2 * DAY_MS
-COUNT = f"""
+WRITE_COUNTED_SINCE = f"""
 INSERT INTO meta(key, number)
 SELECT '{_COUNTED_SINCE}', CASE WHEN EXISTS (
     SELECT FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
@@ -44,7 +44,7 @@ def statement(fields: Iterable[str]) -> str:
     return _LATEST.format(condition=" AND ".join(parts))
 
 
-async def latest_with(run: Run, wanted: Filter, before: int) -> int:
+async def latest_arrival_bound(run: Run, wanted: Filter, before: int) -> int:
     """Return a moment, not after ``before``, such that no wanted event arrived between the two.
 
     At best that is the end of the last hour in which a wanted event arrived.
@@ -59,6 +59,6 @@ async def latest_with(run: Run, wanted: Filter, before: int) -> int:
     if not counted:
         return before
     lowest = max(int(counted[0]["number"]), wanted.since_ms or 0, before - _MOST_HOURS * HOUR_MS)
-    texts = [[text(each) for each in accepted] for accepted in kinds.values()]
+    texts = [[storable_text(each) for each in accepted] for accepted in kinds.values()]
     rows = await run(statement(kinds), before // HOUR_MS, lowest // HOUR_MS, *texts)
     return min(before, (rows[0]["at"] + 1) * HOUR_MS if rows else lowest)

@@ -81,7 +81,7 @@ def _find(table: int, depth: int) -> str:
     return f"WITH {parts} SELECT nr, by_this, by_server, differs, slot, marks FROM place LEFT JOIN known ON true"  # noqa: S608
 
 
-class Recollection(NamedTuple):
+class SeenAnswer(NamedTuple):
     """What the memory says of some keys."""
 
     stored_before: dict[bytes, int]
@@ -94,7 +94,7 @@ class Recollection(NamedTuple):
     """The version of the suppressions."""
 
 
-class Asked(NamedTuple):
+class SeenLookup(NamedTuple):
     """Keys that are looked for, in sorted order, each with its worth and how many older tables may have it."""
 
     keys: Sequence[bytes]
@@ -114,11 +114,11 @@ class Asked(NamedTuple):
         for member in members:
             first.setdefault(member.key, member)
         keys = sorted(first)
-        back = [slots.back(first[key].birth_s, now) for key in keys]
+        back = [slots.older_table_count(first[key].birth_s, now) for key in keys]
         return cls(keys, [first[key].record.worth for key in keys], back)
 
 
-async def find(run: Run, asked: Asked, slot: int) -> Recollection:
+async def find(run: Run, asked: SeenLookup, slot: int) -> SeenAnswer:
     """Look keys up; within a transaction, the memory cannot turn from now on until the transaction ends.
 
     Args:
@@ -134,7 +134,7 @@ async def find(run: Run, asked: Asked, slot: int) -> Recollection:
     }
     differing = [row["nr"] - 1 for row in found if row["differs"] and not row["by_this"]]
     contradicted = {asked.keys[nr] + asked.worths[nr] for nr in differing}
-    return Recollection(stored_before, contradicted, rows[0]["slot"], rows[0]["marks"])
+    return SeenAnswer(stored_before, contradicted, rows[0]["slot"], rows[0]["marks"])
 
 
 async def remember(run: Run, visits: Mapping[bytes, bytes], slot: int) -> set[bytes]:
@@ -173,7 +173,7 @@ async def owners_of(run: Run, asked: Sequence[tuple[bytes, Sequence[bytes]]]) ->
         return []
     keyed = [(visitors, [visit_key(key, visitor) for visitor in visitors]) for key, visitors in asked]
     keys = sorted({key for _, keys in keyed for key in keys})
-    answer = await find(run, Asked(keys, [b""] * len(keys), [SEEN_TABLES - 1] * len(keys)), 0)
+    answer = await find(run, SeenLookup(keys, [b""] * len(keys), [SEEN_TABLES - 1] * len(keys)), 0)
     return owners(keyed, answer.stored_before)
 
 

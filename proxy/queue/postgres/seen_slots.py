@@ -35,7 +35,7 @@ _PLACE = """
 place AS MATERIALIZED (SELECT (SELECT number FROM meta WHERE key = 'seen') AS slot,
   (SELECT number FROM meta WHERE key = 'marks') AS marks
   WHERE NOT EXISTS(SELECT FROM {next} WHERE false))"""
-_WHERE_IT_STANDS = "SELECT number, bytes FROM meta WHERE key = 'seen'"
+_READ_SLOTS = "SELECT number, bytes FROM meta WHERE key = 'seen'"
 _TURN = "UPDATE meta SET number = $1, bytes = $2 WHERE key = 'seen' AND number = $3 RETURNING 1"
 
 
@@ -51,7 +51,7 @@ class SeenSlots(NamedTuple):
         """Return what a row of ``meta`` says."""
         return cls(number, _BEGINS.unpack(begins))
 
-    def back(self, birth_s: int | None, now: int) -> int:
+    def older_table_count(self, birth_s: int | None, now: int) -> int:
         """Return how many tables before the current one may have an event, by its birth; see ``keys.birth_s``."""
         if birth_s is None or birth_s * 1000 > now + _AHEAD_MS:
             return SEEN_TABLES - 1
@@ -60,7 +60,7 @@ class SeenSlots(NamedTuple):
             (back for back in range(SEEN_TABLES - 1) if self.begins[(self.slot - back) % SEEN_TABLES] <= since), 3
         )
 
-    def recent(self, now: int) -> tuple[int, int]:
+    def recent_birth_range(self, now: int) -> tuple[int, int]:
         """Return the first and the last second of birth for which ``back`` is 0, to spare a call for each event."""
         first_ms = self.begins[self.slot % SEEN_TABLES] + _CLOCK_MS
         return -(-first_ms // 1000), (now + _AHEAD_MS) // 1000
@@ -76,11 +76,11 @@ class SeenSlots(NamedTuple):
 
 async def slots_now(run: Run) -> SeenSlots:
     """Read the current slot, and when the last four began."""
-    ((number, begins),) = await run(_WHERE_IT_STANDS)
+    ((number, begins),) = await run(_READ_SLOTS)
     return SeenSlots.read(number, begins)
 
 
-async def turn(run: Run, now: int) -> bool:
+async def rotate_tables(run: Run, now: int) -> bool:
     """Begin the next slot if it is time, and empty its table, which is the oldest; tell whether that was done.
 
     Args:

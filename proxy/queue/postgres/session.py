@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 import asyncpg
 
-from proxy.queue.postgres.errors import DatabaseAwayError, translated
+from proxy.queue.postgres.errors import DatabaseAwayError, to_queue_error
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Session:
         """Why we ended the connection: what a caller that waits for an answer is told."""
         self._warning = ""
         """The last warning that came with the latest statement; empty if none came."""
-        connection.add_log_listener(self._hear)
+        connection.add_log_listener(self._on_server_message)
 
     @classmethod
     async def open(cls, url: str, *, schema: str, name: str) -> Self:
@@ -143,7 +143,7 @@ class Session:
         except Exception as error:
             if not isinstance(error, asyncpg.PostgresError | OSError):
                 log.debug("asyncpg", exc_info=error)
-            raise translated(error) from error
+            raise to_queue_error(error) from error
         if self._warning:
             # A warning is how the server tells that a commit was not replicated.
             raise DatabaseAwayError(f"the database warned: {self._warning}")
@@ -159,7 +159,7 @@ class Session:
         """Whether the connection is closed."""
         return bool(self._connection.is_closed())
 
-    async def runs(self, pid: int) -> bool:
+    async def is_at_work(self, pid: int) -> bool:
         """Tell whether another session of ours, whose server process has this id, is at work on a statement.
 
         Raises:
@@ -182,7 +182,7 @@ class Session:
         except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             self.end()
 
-    def _hear(self, _connection: object, message: Any) -> None:
+    def _on_server_message(self, _connection: object, message: Any) -> None:
         severity = getattr(message, "severity_en", None) or message.severity
         if severity == "WARNING" and message.server_source_filename not in _HARMLESS_SOURCES:
             self._warning = f"{message.message} ({message.sqlstate})"

@@ -43,14 +43,14 @@ SELECT id FROM gone
 """
 _ANY = "(cardinality($2::uuid[]) = 0 OR EXISTS (SELECT FROM gone))"
 _IF_TAKEN = f"(place IN (SELECT place FROM taken) OR place = 0 AND {_ANY})"  # noqa: S608 - our own text
-STAY = """
+RAISE_ATTEMPTS = """
 UPDATE segment s SET attempts = s.attempts + 1, strikes = s.strikes + $4::int4, suspect = coalesce(t.suspect, s.suspect)
 FROM unnest($2::uuid[], $3::int4[], $5::int4[]) t(id, attempts, suspect)
 WHERE s.lane = $1::text AND s.id = t.id AND s.attempts = t.attempts RETURNING s.id
 """
 
 
-class Graveyard:
+class DeadLetterStore:
     """Stores dead letters, except those about suppressed people."""
 
     def __init__(self, dead: SharedDeadLetters, suppressions: SharedSuppressions, now: Callable[[], int]) -> None:
@@ -65,9 +65,9 @@ class Graveyard:
         self._suppressions = suppressions
         self._now = now
 
-    async def bury(self, run: Run, letters: Sequence[NewDeadLetter]) -> int:
+    async def add_letters(self, run: Run, letters: Sequence[NewDeadLetter]) -> int:
         """Add letters within a transaction, except those about suppressed people; return how many were added."""
-        return await self._dead.bury(run, letters, self._now(), self._refusals)
+        return await self._dead.add_permitted(run, letters, self._now(), self._refusals)
 
     async def _refusals(self, run: Run, records: Sequence[Record]) -> Sequence[DropReason | None]:
         await self._suppressions.catch_up(run)
@@ -92,7 +92,7 @@ class Settled(NamedTuple):
 class Settling:
     """Writes how attempts ended."""
 
-    def __init__(self, database: Database, sealer: Sealer, ledger: SharedLedger, graveyard: Graveyard) -> None:
+    def __init__(self, database: Database, sealer: Sealer, ledger: SharedLedger, graveyard: DeadLetterStore) -> None:
         """Prepare to write settlements.
 
         Args:
@@ -117,8 +117,8 @@ class Settling:
         Raises:
             QueueError: when it is not known to be written.
         """
-        by_day = self._ledger.of_days(settlement.rows)
-        await self._ledger.make(by_day)
+        by_day = self._ledger.group_by_day(settlement.rows)
+        await self._ledger.ensure_tables(by_day)
         with self._ledger.writing():
             rest = (settlement.tried, settlement.suspects, settlement.remainders, settlement.dead)
             if not any(rest) and len(by_day) <= 1:
@@ -138,7 +138,7 @@ class Settling:
         lane, done = _lane(segments), list(settlement.done)
         text, values = DELETE, []
         for day, some in by_day.items():
-            rows = await self._ledger.as_known(partial(self._database.run, Role.DELIVER), some)
+            rows = await self._ledger.with_known_copies(partial(self._database.run, Role.DELIVER), some)
             places = _sources(rows, segments, done)
             changes = self._ledger.plain_changes(rows, places)
             if changes is None:
@@ -150,7 +150,7 @@ class Settling:
     async def _settle(self, segments: Sequence[Segment], settlement: Settlement, now: int, run: Run) -> Settled:
         lane, done = _lane(segments), list(settlement.done)
         gone = frozenset([row["id"] for row in await run(DELETE, lane, done)] if done else ())
-        stayed = await _stay(run, segments, settlement)
+        stayed = await _raise_attempts(run, segments, settlement)
         places = {place for place, ref in enumerate(done, 1) if ref in gone}
         places |= {0} if gone or not done else set()
 
@@ -163,7 +163,7 @@ class Settling:
         rows = [row for rest in remainders for row in self._rows(rest, now)]
         if rows:
             await run(segment_table.INSERT, *segment_table.columns(rows))
-        buried = await self._graveyard.bury(run, of_gone(settlement.dead, lambda letter: letter.record))
+        buried = await self._graveyard.add_letters(run, of_gone(settlement.dead, lambda letter: letter.record))
         await self._ledger.write(run, of_gone(settlement.rows, lambda row: row))
         return Settled(gone, stayed, rows, buried)
 
@@ -186,7 +186,7 @@ def _with_rows(day: int) -> str:
     return _WITH_ROWS.format(delete=DELETE, insertion=rows, hours=hours, days=days)
 
 
-async def _stay(run: Run, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
+async def _raise_attempts(run: Run, segments: Sequence[Segment], settlement: Settlement) -> frozenset[SegmentRef]:
     """Raise the attempts of segments that stay; return those that still had the attempts that the claim read."""
     bounds: dict[SegmentRef, int | None] = dict.fromkeys(settlement.tried)
     bounds |= dict(settlement.suspects)
@@ -195,7 +195,7 @@ async def _stay(run: Run, segments: Sequence[Segment], settlement: Settlement) -
     attempts = {segment.ref: segment.attempts for segment in segments}
     ids = sorted(bounds)
     facts = ([attempts[each] for each in ids], int(settlement.struck), [bounds[each] for each in ids])
-    rows = await run(STAY, _lane(segments), ids, *facts)
+    rows = await run(RAISE_ATTEMPTS, _lane(segments), ids, *facts)
     return frozenset(row["id"] for row in rows)
 
 

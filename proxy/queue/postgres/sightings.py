@@ -12,7 +12,7 @@ from proxy.model.join import Sighting
 from proxy.model.units import DAY_MS
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer
-from proxy.queue.sightings import forbidden, open_sighting, person_key, seal_sighting, slots
+from proxy.queue.sightings import forbid_sighting, open_sighting, person_key, seal_sighting, slots
 
 MOST = 1_000_000
 """How many sightings are kept; beyond, the oldest are removed, so that a flood does not keep out later ones."""
@@ -76,7 +76,7 @@ class SharedSightings:
         self._sealer = sealer
         self._last = 0
 
-    async def leave(self, run: Run, brought: Iterable[tuple[Sighting, bytes]], now: int) -> None:
+    async def store(self, run: Run, brought: Iterable[tuple[Sighting, bytes]], now: int) -> None:
         """Store sightings, except those of an order that the same visitor left before.
 
         Args:
@@ -92,7 +92,7 @@ class SharedSightings:
                 facts = (number, bool(sighting.forbidden), sighting.at, sealed or self._seal(sighting))
                 await run(_LEAVE, certain, others, *facts)
 
-    async def found(self, run: Run, keys: Collection[bytes]) -> Found:
+    async def find(self, run: Run, keys: Collection[bytes]) -> Found:
         """Return for each key the sightings that have it, by their numbers.
 
         If very many have a key, only some of them are returned, but always of several visitors if several have it.
@@ -116,11 +116,11 @@ class SharedSightings:
             person_digests: 16 bytes each.
             reason: A word of ``DropReason``.
         """
-        numbers = await self._of(run, person_digests)
+        numbers = await self._numbers_of_people(run, person_digests)
         rows = await run(_READ, numbers) if numbers else ()
         opened = {row["id"]: found for row in rows if (found := open_sighting(row["sealed"], self._sealer))}
         if opened:
-            sealed = [self._seal(forbidden(sighting, reason)) for sighting in opened.values()]
+            sealed = [self._seal(forbid_sighting(sighting, reason)) for sighting in opened.values()]
             people = [_of_person(digest, number) for number, each in opened.items() for digest in each.person_digests]
             await run(_FORBID, list(opened), sealed, people)
         await _remove(run, [number for number in numbers if number not in opened])
@@ -128,11 +128,11 @@ class SharedSightings:
 
     async def erase(self, run: Run, person_digests: Collection[bytes]) -> bool:
         """Remove a slice of people's sightings; tell whether there may be more."""
-        numbers = await self._of(run, person_digests)
+        numbers = await self._numbers_of_people(run, person_digests)
         await _remove(run, numbers)
         return len(numbers) == _SLICE
 
-    async def _of(self, run: Run, person_digests: Collection[bytes]) -> list[int]:
+    async def _numbers_of_people(self, run: Run, person_digests: Collection[bytes]) -> list[int]:
         if not person_digests:
             return []
         people = sorted(map(person_key, person_digests))

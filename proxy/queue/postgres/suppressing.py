@@ -54,7 +54,7 @@ class SharedSuppressing:
             if self._spool is None:
                 raise
             await self._spool.put(SpoolKind.SUPPRESSION, _encode((sorted(person_digests), kind, at)), in_doubt=True)
-            self._suppressions.learn(person_digests)
+            self._suppressions.add_to_sieve(person_digests)
 
     async def write_spooled(self, body: bytes) -> None:
         """Store a suppression that was spooled; it may have been stored before.
@@ -85,7 +85,7 @@ class SharedSuppressing:
         self, person_digests: Collection[bytes], kinds: Collection[SuppressionKind], at: int
     ) -> list[SuppressionKind]:
         """See ``Suppressing``."""
-        if not await self._possible(person_digests):
+        if not await self._may_be_suppressed(person_digests):
             return []
         lifted = await self._database.run(Role.APPEND, *self._suppressions.lifting(person_digests, kinds, at))
         ended = [self._suppressions.count_less(row["kind"]) for row in lifted]
@@ -93,16 +93,16 @@ class SharedSuppressing:
 
     async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:
         """See ``Suppressing``."""
-        if not await self._possible(person_digests):
+        if not await self._may_be_suppressed(person_digests):
             return set()
-        return await self._suppressions.of(self._run, person_digests)
+        return await self._suppressions.kinds_of(self._run, person_digests)
 
-    async def _possible(self, person_digests: Collection[bytes]) -> bool:
+    async def _may_be_suppressed(self, person_digests: Collection[bytes]) -> bool:
         """Tell whether any of these people may be suppressed, at whichever proxy."""
         if any(map(self._suppressions.may_hold, person_digests)):
             return True
         with suppress(DatabaseAwayError):
-            await self._suppressions.look(self._run, _LOOK_S)
+            await self._suppressions.catch_up_if_stale(self._run, _LOOK_S)
         return any(map(self._suppressions.may_hold, person_digests))
 
     @property

@@ -123,7 +123,7 @@ class SharedSuppressions:
         self._known = max(version, position[0])
         self.version += 1
 
-    def doubt(self) -> None:
+    def reread_last_day(self) -> None:
         """Let ``catch_up`` read the last day again: a fail-over may have lost versions, and given them to others."""
         self._known = max(0, self._known - _DOUBT_MS)
 
@@ -131,7 +131,7 @@ class SharedSuppressions:
         """Tell whether a version, read from ``meta``, is newer than what this process knows."""
         return version > self._known
 
-    async def look(self, run: Run, most_s: float) -> None:
+    async def catch_up_if_stale(self, run: Run, most_s: float) -> None:
         """Catch up, unless that was done within the last ``most_s`` seconds."""
         if time.monotonic() - self._looked > most_s:
             await self.catch_up(run)
@@ -162,10 +162,10 @@ class SharedSuppressions:
             return 0
         before = {row["digest"] for row in await run(_OF, digests) if row["kind"] == kind}
         await run(_SUPPRESS, digests, kind, at)
-        self.learn(digests)
+        self.add_to_sieve(digests)
         return len(digests) - len(before)
 
-    def learn(self, person_digests: Iterable[bytes]) -> None:
+    def add_to_sieve(self, person_digests: Iterable[bytes]) -> None:
         """Enter people into the sieve, whether their suppression is in the database or in the spool."""
         for digest in person_digests:
             self._sieve.remember(digest)
@@ -184,7 +184,7 @@ class SharedSuppressions:
         """
         return _LIFT, sorted(set(person_digests)), sorted(kinds), at
 
-    async def of(self, run: Run, person_digests: Iterable[bytes]) -> set[SuppressionKind]:
+    async def kinds_of(self, run: Run, person_digests: Iterable[bytes]) -> set[SuppressionKind]:
         """Return the kinds of suppression that people have."""
         found = (await self.refusals(run, person_digests)).found
         return {kind for some in found.values() for kind, _ in some}

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from proxy.model.rollup import OTHER, Tally
-from proxy.queue.postgres.ledger_rows import text
+from proxy.queue.postgres.ledger_rows import storable_text
 from proxy.queue.postgres.transaction import Run
 
 MOST_SUBJECTS = 100
@@ -59,4 +59,4 @@ async def read(run: Run, since_hour: int, until_hour: int) -> list[Tally]:
 
 
 def _word(said: str) -> str:
-    return text(said[:_MOST_WORD])
+    return storable_text(said[:_MOST_WORD])

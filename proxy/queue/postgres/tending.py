@@ -56,7 +56,7 @@ class Tending:
     async def run(self) -> None:
         """Tend until closed."""
         while not self._closing.is_set():
-            if self._leads() and self._database.here:
+            if self._leads() and self._database.is_here:
                 await self.tend()
             await self._pause(EVERY_S)
 

@@ -26,7 +26,7 @@ def steps(
     ledger_bytes = LedgerBytes(retention)
     return {
         "days of the ledger": _days,
-        "turn of the duplicate memory": seen_slots.turn,
+        "turn of the duplicate memory": seen_slots.rotate_tables,
         "browser copies": lambda run, _now: ledger.reconcile(run),
         "old days of the ledger": lambda run, now: forget_days(run, now, retention),
         "bytes of the ledger": lambda run, _now: ledger_bytes.forget(run),

@@ -18,7 +18,7 @@ class Run(Protocol):
         """Return its rows."""
 
 
-async def transacted(work: Callable[[Run], Coroutine[Any, Any, T]], session: Session) -> T:
+async def run_in_transaction(work: Callable[[Run], Coroutine[Any, Any, T]], session: Session) -> T:
     """Run ``work`` in a transaction.
 
     Raises:
@@ -64,7 +64,7 @@ class LentRun:
         return in_order
 
 
-async def lend(lent: asyncio.Future[LentRun], run: Run) -> None:
+async def lend_transaction(lent: asyncio.Future[LentRun], run: Run) -> None:
     """Put a ``LentRun`` for ``run`` into the future ``lent``, and wait until the ``with`` body that got it has ended.
 
     Raises:

@@ -90,7 +90,7 @@ class Upkeep:
 
     def start(self) -> None:
         """Work from now on."""
-        self._database.watchers.append(self._hear)
+        self._database.watchers.append(self._on_database_change)
         for task in self._long_tasks:
             self._spawn(task.run())
         self._counting = asyncio.create_task(self._count_now_and_then())
@@ -100,15 +100,15 @@ class Upkeep:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _hear(self) -> None:
+    def _on_database_change(self) -> None:
         """Hear that the database came or went."""
-        if self._database.here:
-            self._suppressions.doubt()
-            self._spawn(self.learn())
+        if self._database.is_here:
+            self._suppressions.reread_last_day()
+            self._spawn(self.refresh())
 
-    async def learn(self) -> None:
+    async def refresh(self) -> None:
         """Read who is suppressed, and count dead letters and suppressions, if the database is here."""
-        if not self._database.here:
+        if not self._database.is_here:
             return
         try:
             await self._suppressions.catch_up(partial(self._database.run, Role.BOOKS))
@@ -126,7 +126,7 @@ class Upkeep:
         with suppress(DatabaseAwayError):
             await self._database.run(Role.APPEND, _ALIVE, self._database.replica, limit=_TOUCH_S)
 
-    def bury(self, letters: int) -> None:
+    def count_new_letters(self, letters: int) -> None:
         """Count dead letters that this process added."""
         self.dead += letters
 

@@ -6,7 +6,7 @@ from typing import Any
 from proxy.model.record import Record
 from proxy.queue.codec import unpack
 from proxy.queue.contract import FROM_SERVER, Filter, WaitingEvent
-from proxy.queue.postgres.ledger_rows import text
+from proxy.queue.postgres.ledger_rows import storable_text
 from proxy.queue.postgres.transaction import Run
 from proxy.queue.seal import Sealer, SealError
 
@@ -33,7 +33,7 @@ FROM unnest($1::text[], $2::uuid[]) u(lane, id) JOIN segment s ON s.lane = u.lan
 
 async def segments(run: Run, wanted: Filter) -> Sequence[Any]:
     """Return the rows of the segments that ``events`` opens, still sealed."""
-    lanes = [text(wanted.pixel)] if wanted.pixel else [row["lane"] for row in await run(_LANES)]
+    lanes = [storable_text(wanted.pixel)] if wanted.pixel else [row["lane"] for row in await run(_LANES)]
     chosen = list(_chosen(await run(_ENDS, lanes)))
     return await run(_OPENED, [row["lane"] for row in chosen], [row["id"] for row in chosen])
 

@@ -56,7 +56,7 @@ class Back:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self._connection, sock=listening_socket(address))
         self._address = address
-        self.work(self._tell_states())
+        self.spawn(self._tell_states())
 
     async def close(self, seconds: float) -> None:
         """Wait until all fronts have hung up, for at most ``seconds``; then hang up on the others."""
@@ -76,7 +76,9 @@ class Back:
     def state(self) -> bytes:
         """Return the state of the queue as the body of a frame."""
         queue = self.queue
-        return messages.encode(State(queue.suppressions_version(), queue.fullness(), queue.refuses(), queue.overfull()))
+        return messages.encode(
+            State(queue.suppressions_version(), queue.fullness(), queue.refusal_reason(), queue.full_reason())
+        )
 
     def forget(self, connection: FrontConnection) -> None:
         """Take note that a connection is lost."""
@@ -86,7 +88,7 @@ class Back:
         if not self._connections:
             self._nobody_left.set()
 
-    def work(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Do something in a task that ends with the back."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -103,7 +105,7 @@ class Back:
     async def _tell_states(self) -> None:
         while True:
             await asyncio.sleep(_STATE_S)
-            if why := self.queue.overfull():
+            if why := self.queue.full_reason():
                 self.watch.refused(why)
             body = self.state()
             for connection in list(self._connections):

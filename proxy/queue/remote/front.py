@@ -23,7 +23,7 @@ from proxy.queue.sieve import Sieve
 
 _NOTES_S = 0.05
 _REPORT_S = 1.0
-_LAST_WORDS_S = 2.0
+_CLOSE_TIMEOUT_S = 2.0
 
 
 class ReportSource(Protocol):
@@ -35,15 +35,15 @@ class ReportSource(Protocol):
         ``lost_notes`` is how many ledger rows and updates of browser copies since start found no room.
         """
 
-    def answered(self) -> None:
+    def on_answered(self) -> None:
         """Take note that the back has the last report."""
 
-    def renew(self) -> None:
+    def on_new_back(self) -> None:
         """Take note that the back may be a new process, which has none of the earlier reports."""
 
 
-class _SharedSuppressed:
-    """Implements ``group.Suppressed`` for ``make_group``; the back fills the memory of the sieve."""
+class _SharedSuppressionFilter:
+    """Implements ``group.SuppressionFilter`` for ``make_group``; the back fills the memory of the sieve."""
 
     def __init__(self, sieve: Sieve, link: BackLink) -> None:
         self.may_hold = sieve.may_hold
@@ -69,13 +69,13 @@ class RemoteQueue:
             source: What is reported to the back.
         """
         self._link = link
-        self._suppressed = _SharedSuppressed(sieve, link)
+        self._suppressed = _SharedSuppressionFilter(sieve, link)
         self._may_hold = sieve.may_hold
         self._source = source
-        link.on_here = source.renew
+        link.on_here = source.on_new_back
         self._notes = OutgoingNotes(link)
         make = partial(make_group, sealer=sealer, suppressed=self._suppressed)
-        self._grouper = Grouper(make, self._store, require=self._require)
+        self._grouper = Grouper(make, self._store, require=self._require_accepting)
         self.append = self._grouper.append
         """See ``Intake``."""
         self._ending = asyncio.Event()
@@ -91,14 +91,14 @@ class RemoteQueue:
         await self._grouper.close()
         self._ending.set()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_LAST_WORDS_S)
+            await asyncio.wait(self._tasks, timeout=_CLOSE_TIMEOUT_S)
         await self._link.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def met_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
+    async def known_server_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
         """See ``Intake``."""
         body = messages.encode(MetOrders(pixel, list(orders)))
-        answer = await self._link.answer(FrameKind.MET_ORDERS, body)
+        answer = await self._link.request_answer(FrameKind.MET_ORDERS, body)
         return frozenset(messages.read(messages.ORDERS, answer))
 
     def note(
@@ -115,13 +115,15 @@ class RemoteQueue:
         """See ``Intake``."""
         return self._link.state.fullness if self._link.state else 0.0
 
-    def refuses(self) -> str:
+    def refusal_reason(self) -> str:
         """See ``Intake``."""
         return self._link.state.refuses if self._link.state else AWAY
 
     async def suppress(self, person_digests: Collection[bytes], kind: SuppressionKind, at: int) -> None:
         """See ``Suppressing``."""
-        await self._link.answer(FrameKind.SUPPRESS, messages.encode(NewSuppression(list(person_digests), kind, at)))
+        await self._link.request_answer(
+            FrameKind.SUPPRESS, messages.encode(NewSuppression(list(person_digests), kind, at))
+        )
 
     async def lift(
         self, person_digests: Collection[bytes], kinds: Collection[SuppressionKind], at: int
@@ -130,17 +132,17 @@ class RemoteQueue:
         if not any(map(self._may_hold, person_digests)):
             return []
         body = messages.encode(Lift(list(person_digests), list(kinds), at))
-        return messages.read(messages.KINDS, await self._link.answer(FrameKind.LIFT, body))
+        return messages.read(messages.KINDS, await self._link.request_answer(FrameKind.LIFT, body))
 
     async def suppressed(self, person_digests: Collection[bytes]) -> set[SuppressionKind]:
         """See ``Suppressing``."""
         possible = list(filter(self._may_hold, person_digests))
         if not possible:
             return set()
-        answer = await self._link.answer(FrameKind.SUPPRESSED, messages.encode(possible))
+        answer = await self._link.request_answer(FrameKind.SUPPRESSED, messages.encode(possible))
         return set(messages.read(messages.KINDS, answer))
 
-    def _require(self) -> None:
+    def _require_accepting(self) -> None:
         state = self._link.state
         if state is None:
             raise QueueError(AWAY)
@@ -151,17 +153,17 @@ class RemoteQueue:
         self._link.ask(FrameKind.APPEND, group_body(group), partial(_tell_outcome, group.calls, tell))
 
     async def _send_notes(self) -> None:
-        while not await self._ends_within(_NOTES_S):
+        while not await self._wait_for_end(_NOTES_S):
             self._notes.send()
         if self._notes.send():
             self._notes.give_up()
 
     async def _report_often(self) -> None:
-        while not await self._ends_within(_REPORT_S):
+        while not await self._wait_for_end(_REPORT_S):
             await self._report()
         await self._report()
 
-    async def _ends_within(self, seconds: float) -> bool:
+    async def _wait_for_end(self, seconds: float) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._ending.wait()
@@ -170,8 +172,8 @@ class RemoteQueue:
     async def _report(self) -> None:
         if report := self._source.report(self._notes.lost):
             with suppress(QueueError):
-                await self._link.answer(FrameKind.REPORT, messages.encode(report))
-                self._source.answered()
+                await self._link.request_answer(FrameKind.REPORT, messages.encode(report))
+                self._source.on_answered()
 
 
 def _tell_outcome(calls: Sequence[Append], tell: Callable[[Outcome], None], answer: bytes | QueueError) -> None:

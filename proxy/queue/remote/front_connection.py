@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from proxy.queue.contract import QueueError, QueueFullError
-from proxy.queue.group import OPEN, Group
+from proxy.queue.group import UNSEALED, Group
 from proxy.queue.grouper import Outcome
 from proxy.queue.remote import messages
 from proxy.queue.remote.frames import Frame, FrameKind, FrameReader, MalformedFrameError, frame_bytes
@@ -144,12 +144,12 @@ class FrontConnection(asyncio.Protocol):
 
     def _begin(self, frame: Frame) -> None:
         """Begin to answer a question in a task of its own."""
-        answering = self._back.questions.begun(frame)
+        answering = self._back.questions.read_question(frame)
         if self.questions >= _MOST_QUESTIONS:
             self.send(FrameKind.FAILED, frame.number, failure_body(QueueFullError("too many questions at once")))
             return
         self.questions += 1
-        self._back.work(self._answer(frame.number, answering))
+        self._back.spawn(self._answer(frame.number, answering))
 
     async def _answer(self, number: int, answering: Callable[[], Awaitable[bytes]]) -> None:
         try:
@@ -167,5 +167,5 @@ def _pixels(group: Group) -> set[str]:
     """Return the pixels of a group's events."""
     pixels = {segment.pixel for segment in group.segments}
     if sum(segment.n for segment in group.segments) < len(group.members):
-        pixels |= {member.record.pixel for member in group.members if member.segment == OPEN}
+        pixels |= {member.record.pixel for member in group.members if member.segment == UNSEALED}
     return pixels

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import TypeAlias, cast
 
-from proxy.background import end
+from proxy.background import cancel_and_wait
 from proxy.queue.contract import QueueError
 from proxy.queue.remote import messages
 from proxy.queue.remote.frames import LAST_NUMBER, Frame, FrameKind, FrameReader, MalformedFrameError, frame_bytes
@@ -20,7 +20,7 @@ from proxy.queue.remote.wire_answers import failure_of
 
 log = logging.getLogger(__name__)
 
-Tell: TypeAlias = Callable[[bytes | QueueError], None]
+AnswerCallback: TypeAlias = Callable[[bytes | QueueError], None]
 """Called with the body of an answer, or with the error why there is none."""
 AWAY = "the back process does not answer; the proxy waits for it"
 _TICK_S = 0.5
@@ -37,7 +37,7 @@ class _BackConnection(asyncio.Protocol):
         self._on_here = on_here
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
-        self._waiting: dict[int, Tell] = {}
+        self._waiting: dict[int, AnswerCallback] = {}
         self._numbers = count(1)
         self.state: State | None = None
         """None until the back has sent the state of the queue."""
@@ -90,7 +90,7 @@ class _BackConnection(asyncio.Protocol):
         if self._transport:
             self._transport.write(frame_bytes(kind, number, body))
 
-    def ask(self, kind: FrameKind, body: bytes, tell: Tell) -> None:
+    def ask(self, kind: FrameKind, body: bytes, tell: AnswerCallback) -> None:
         """Send a question.
 
         Args:
@@ -160,11 +160,11 @@ class BackLink:
     async def close(self) -> None:
         """Hang up."""
         if self._task:
-            await end(self._task)
+            await cancel_and_wait(self._task)
         if self._connection and self._connection.abort():
             await self._connection.lost
 
-    def ask(self, kind: FrameKind, body: bytes, tell: Tell) -> None:
+    def ask(self, kind: FrameKind, body: bytes, tell: AnswerCallback) -> None:
         """Ask the back; ``tell`` is called with the answer on the event loop.
 
         Args:
@@ -182,7 +182,7 @@ class BackLink:
         except ValueError as error:
             raise QueueError(str(error)) from error
 
-    async def answer(self, kind: FrameKind, body: bytes) -> bytes:
+    async def request_answer(self, kind: FrameKind, body: bytes) -> bytes:
         """Return the back's answer to a question.
 
         Raises:
@@ -209,12 +209,12 @@ class BackLink:
     async def _run(self) -> None:
         delay = _FIRST_DELAY_S
         while True:
-            if await self._was_here():
+            if await self._connect_until_lost():
                 delay = _FIRST_DELAY_S
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY_S)
 
-    async def _was_here(self) -> bool:
+    async def _connect_until_lost(self) -> bool:
         """Connect, wait until the connection is lost, and return whether the back had sent its state on it."""
         loop = asyncio.get_running_loop()
         self._connection = connection = _BackConnection(self._hello, self._note_here)

@@ -32,7 +32,7 @@ class State(NamedTuple):
     """The state of the queue at this moment."""
 
     suppressions_version: int
-    """See ``group.Suppressed``: the shared sieve knew of all suppressions up to this version before this was sent."""
+    """See ``SuppressionFilter``: the shared sieve knew of all suppressions up to this version before this was sent."""
     fullness: float
     """See ``Intake``; so for ``refuses``."""
     refuses: str
@@ -66,13 +66,13 @@ class Lift(NamedTuple):
 
 
 class MetOrders(NamedTuple):
-    """The arguments of ``Intake.met_orders``."""
+    """The arguments of ``Intake.known_server_orders``."""
 
     pixel: str
     orders: list[bytes]
 
 
-class Reported(NamedTuple):
+class ConditionReport(NamedTuple):
     """A condition of a front; see ``ConditionBoard.report``."""
 
     code: ConditionCode
@@ -81,14 +81,14 @@ class Reported(NamedTuple):
     lasts_ms: int | None
 
 
-class Cleared(NamedTuple):
+class ConditionEnd(NamedTuple):
     """A condition of a front that is over."""
 
     code: ConditionCode
     subject: str
 
 
-class Counted(NamedTuple):
+class CounterChange(NamedTuple):
     """What a counter grew by."""
 
     name: str
@@ -105,9 +105,9 @@ class FrontReport(NamedTuple):
 
     life: bytes = b""
     """Distinguishes this process of the front from the one before. A report may come twice, if its answer was lost."""
-    counts: tuple[Counted, ...] = ()
-    reported: tuple[Reported, ...] = ()
-    cleared: tuple[Cleared, ...] = ()
+    counts: tuple[CounterChange, ...] = ()
+    reported: tuple[ConditionReport, ...] = ()
+    cleared: tuple[ConditionEnd, ...] = ()
 
 
 def new_token() -> bytes:

@@ -14,7 +14,7 @@ class Questions:
     def __init__(self, queue: Intake) -> None:
         self._queue = queue
 
-    def begun(self, frame: Frame) -> Callable[[], Awaitable[bytes]]:
+    def read_question(self, frame: Frame) -> Callable[[], Awaitable[bytes]]:
         """Read the question in a frame; return a function that asks the queue and returns the body of the answer.
 
         Raises:
@@ -41,4 +41,4 @@ class Questions:
         return messages.encode(list(await self._queue.suppressed(person_digests)))
 
     async def _met_orders(self, asked: messages.MetOrders) -> bytes:
-        return messages.encode(list(await self._queue.met_orders(*asked)))
+        return messages.encode(list(await self._queue.known_server_orders(*asked)))

@@ -23,7 +23,7 @@ class GroupTaker(Intake, Protocol):
             QueueError: when the engine takes nothing now.
         """
 
-    def overfull(self) -> str:
+    def full_reason(self) -> str:
         """Return why appends are refused; empty while they are taken."""
 
 

@@ -122,14 +122,14 @@ def _answer(records: Sequence[Record], wire: _WireAnswer) -> Stored | QueueError
     if wire.failure:
         return _error(wire.failure, wire.text)
     return Stored(
-        tuple(_told(records, each) for each in wire.duplicates),
+        tuple(_answered_record(records, each) for each in wire.duplicates),
         wire.reused,
-        tuple((_told(records, each), why) for each, why in wire.refused),
-        tuple(_told(records, each) for each in wire.conflicts),
+        tuple((_answered_record(records, each), why) for each, why in wire.refused),
+        tuple(_answered_record(records, each) for each in wire.conflicts),
     )
 
 
-def _told(records: Sequence[Record], wire: _ToldRecord) -> Record:
+def _answered_record(records: Sequence[Record], wire: _ToldRecord) -> Record:
     record = records[wire.number]
     return record if record.findings == wire.findings else record._replace(findings=wire.findings)
 

@@ -13,7 +13,7 @@ from proxy.model.event_facts import EventFacts
 from proxy.model.join import Join, Sighting, Twin
 from proxy.model.record import Record
 from proxy.model.server_request import RequestFields
-from proxy.queue.group import OPEN, Append, Group, Member, SealedSegment
+from proxy.queue.group import UNSEALED, Append, Group, Member, SealedSegment
 from proxy.queue.remote.frames import MalformedFrameError
 from proxy.queue.sightings import SealedSighting
 
@@ -46,7 +46,7 @@ _WireRecord: TypeAlias = tuple[
 ]
 """The fields of a ``Record``; ``pending`` is sent apart, and so is a shared part that an earlier record has."""
 _WireMember: TypeAlias = tuple[
-    _WireRecord, _Count, _Key, _Seconds | None, Annotated[int, msgspec.Meta(ge=OPEN)], _Count
+    _WireRecord, _Count, _Key, _Seconds | None, Annotated[int, msgspec.Meta(ge=UNSEALED)], _Count
 ]
 """The fields of a ``Member``."""
 
@@ -117,7 +117,7 @@ def _group(wire: _WireGroup) -> Group:
     for record, (_, call, key, birth, segment, position) in zip(records, wire.members, strict=True):
         members.append(_new_tuple(Member, (record, call, key, birth, segment, position)))
         cast("list[Record]", calls[call].records).append(record)
-        if segment != OPEN:
+        if segment != UNSEALED:
             if filled[segment] != position:
                 raise LookupError("a record in the place of another")
             filled[segment] += 1

@@ -19,7 +19,7 @@ class WatchedDatabase(Protocol):
     watchers: list[Callable[[], None]]
 
     @property
-    def here(self) -> bool:
+    def is_here(self) -> bool:
         """Whether it answers."""
 
 
@@ -38,19 +38,19 @@ class AwayReport:
         self._spool = spool
         self._conditions = conditions
         self._timer: asyncio.TimerHandle | None = None
-        database.watchers.append(self._look)
-        self._look()
+        database.watchers.append(self._update_report)
+        self._update_report()
 
-    def _look(self) -> None:
+    def _update_report(self) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
         if self._database.closed:
             return
         events = self._spool.events if self._spool else 0
-        if self._database.here and not events:
+        if self._database.is_here and not events:
             self._conditions.clear("database")
             return
-        why = "" if self._database.here else self._database.why_away
+        why = "" if self._database.is_here else self._database.why_away
         self._conditions.report("database", detail=database_away(why, events))
-        self._timer = asyncio.get_running_loop().call_later(_EVERY_S, self._look)
+        self._timer = asyncio.get_running_loop().call_later(_EVERY_S, self._update_report)

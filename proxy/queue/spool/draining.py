@@ -21,7 +21,7 @@ from proxy.queue.spool.spooled_appends import open_appends
 log = logging.getLogger(__name__)
 
 # After these errors a row is brought again later; after any other it is kept, and not brought again by this process.
-_PASSING = (DatabaseAwayError, ConflictError, LockTimeoutError, QueueFullError, QueueBrokenError)
+_TRANSIENT_ERRORS = (DatabaseAwayError, ConflictError, LockTimeoutError, QueueFullError, QueueBrokenError)
 MOST_EVENTS = 500
 _AGAIN_S = 1.0
 
@@ -126,7 +126,7 @@ class Draining:
                 await self._receiver.suppression(row.body)
             else:
                 await self._receiver.notes(row.body, row.at)
-        except _PASSING:
+        except _TRANSIENT_ERRORS:
             raise
         except (QueueError, SealError, ValueError) as error:
             await self._set_aside(row, error)
@@ -137,7 +137,7 @@ class Draining:
         opened = [(row, appends) for row in rows if (appends := await self._opened(row))]
         try:
             await self._bring(opened)
-        except _PASSING:
+        except _TRANSIENT_ERRORS:
             self._in_doubt.update(row.id for row, _ in opened)
             raise
         except QueueError as error:
@@ -187,6 +187,6 @@ def _refusal(told: Sequence[Stored | QueueError]) -> QueueError | None:
     """
     errors = [each for each in told if isinstance(each, QueueError)]
     for error in errors:
-        if isinstance(error, _PASSING):
+        if isinstance(error, _TRANSIENT_ERRORS):
             raise error
     return errors[0] if errors else None

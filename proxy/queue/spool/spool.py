@@ -95,7 +95,7 @@ class Spool:
         """Whether the spool has no row at all."""
         return not self._file.totals.bytes
 
-    def refuses(self) -> str:
+    def refusal_reason(self) -> str:
         """Return why nothing is accepted now; an empty text while it is."""
         if self._broken:
             return str(self._broken)

@@ -128,7 +128,7 @@ class SpoolFile:
         rows: list[SpoolRow] = []
         events = size = 0
         try:
-            for row in self._each(most_rows):
+            for row in self._read_oldest(most_rows):
                 events, size = events + row.events, size + len(row.body)
                 if rows and (events > most_events or size > _MOST_BYTES):
                     break
@@ -137,7 +137,7 @@ class SpoolFile:
             raise _broken(error) from error
         return rows
 
-    def _each(self, most: int) -> Iterator[SpoolRow]:
+    def _read_oldest(self, most: int) -> Iterator[SpoolRow]:
         found: Any
         for found in self._db.execute(_OLDEST, (most,)):
             number, kind, at, events, doubt, body = found

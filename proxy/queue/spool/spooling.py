@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from proxy.queue.contract import QueueError, Stored
-from proxy.queue.group import OPEN, Append, Group
+from proxy.queue.group import UNSEALED, Append, Group
 from proxy.queue.grouper import Outcome
 from proxy.queue.postgres.errors import DatabaseAwayError
 from proxy.queue.seal import Sealer
@@ -20,14 +20,14 @@ from proxy.queue.spool.spooled_appends import seal_appends
 
 _SPOOLED = Stored()
 # Only the database can tell whether these people are suppressed, and data of suppressed people must not be stored.
-_UNTOLD = "the database is away, and only it can tell whether this person is suppressed"
+_CANNOT_CHECK = "the database is away, and only it can tell whether this person is suppressed"
 
 
 class DatabaseState(Protocol):
     """What must be known of the database."""
 
     @property
-    def here(self) -> bool:
+    def is_here(self) -> bool:
         """Whether it answers."""
 
     @property
@@ -66,18 +66,18 @@ class Spooling:
 
     def store(self, group: Group, tell: Callable[[Outcome], None]) -> None:
         """Begin to store a group durably; ``tell`` is called with the outcome."""
-        task = asyncio.create_task(self.stored(group))
+        task = asyncio.create_task(self.store_and_wait(group))
         self._tasks.add(task)
-        task.add_done_callback(partial(self._tell, tell))
+        task.add_done_callback(partial(self._report_outcome, tell))
 
-    async def stored(self, group: Group) -> Outcome:
+    async def store_and_wait(self, group: Group) -> Outcome:
         """Store a group durably; return the outcome."""
         try:
-            return await self._somewhere(group)
+            return await self._store_or_spool(group)
         except QueueError as error:
             return error
 
-    def _tell(self, tell: Callable[[Outcome], None], task: asyncio.Task[Outcome]) -> None:
+    def _report_outcome(self, tell: Callable[[Outcome], None], task: asyncio.Task[Outcome]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             tell(QueueError("the queue is closed"))
@@ -87,14 +87,14 @@ class Spooling:
         else:
             tell(task.result())
 
-    async def _somewhere(self, group: Group) -> Outcome:
-        if not self._database.here:
+    async def _store_or_spool(self, group: Group) -> Outcome:
+        if not self._database.is_here:
             return await self._spooled(group, self._database.why_away, in_doubt=False)
         # Several statements, each within the limit, can take longer than it; none of them is cancelled.
         storing = asyncio.ensure_future(self._direct(group))
         await asyncio.wait((storing,), timeout=self._database.commit_timeout)
         if not storing.done():
-            storing.add_done_callback(_forget)
+            storing.add_done_callback(_ignore_result)
             return await self._spooled(group, "an append had no answer in time", in_doubt=True)
         try:
             return storing.result()
@@ -104,11 +104,11 @@ class Spooling:
     async def _spooled(self, group: Group, why: str, *, in_doubt: bool) -> Outcome:
         if self._spool is None:
             raise QueueError(f"the database is away: {why}")
-        untold = _untold(group)
+        untold = _unchecked_appends(group)
         calls = [call for number, call in enumerate(group.calls) if number not in untold]
         if calls:
             await self._put(self._spool, calls, in_doubt=in_doubt)
-        return [QueueError(_UNTOLD) if number in untold else _SPOOLED for number in range(len(group.calls))]
+        return [QueueError(_CANNOT_CHECK) if number in untold else _SPOOLED for number in range(len(group.calls))]
 
     async def _put(self, spool: Spool, calls: Sequence[Append], *, in_doubt: bool) -> None:
         body = seal_appends(calls, self._sealer)
@@ -116,13 +116,13 @@ class Spooling:
         await spool.put(SpoolKind.GROUP, body, events=events, in_doubt=in_doubt)
 
 
-def _forget(storing: asyncio.Future[Sequence[Stored | QueueError]]) -> None:
+def _ignore_result(storing: asyncio.Future[Sequence[Stored | QueueError]]) -> None:
     """Take a result that no caller waits for any more: the group is in the spool, and will be found to be a repeat."""
     if not storing.cancelled():
         storing.exception()
 
 
-def _untold(group: Group) -> set[int]:
+def _unchecked_appends(group: Group) -> set[int]:
     """Return the numbers of the appends that are about somebody who may be suppressed."""
-    members = {member.call for member in group.members if member.segment == OPEN}
+    members = {member.call for member in group.members if member.segment == UNSEALED}
     return members | {sighting.call for sighting in group.sightings if not sighting.sealed}

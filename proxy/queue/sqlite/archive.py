@@ -86,9 +86,9 @@ class LocalArchive:
         """See ``Archive``."""
         return await self._readable().event_page(wanted)
 
-    async def waiting(self, wanted: Filter) -> list[WaitingEvent]:
+    async def waiting_events(self, wanted: Filter) -> list[WaitingEvent]:
         """See ``Archive``."""
-        return await self._readable().waiting(wanted)
+        return await self._readable().waiting_events(wanted)
 
     async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
         """See ``Archive``."""
@@ -110,9 +110,9 @@ class LocalArchive:
         """See ``Archive``."""
         await self._writer.do(partial(self._store.tables.tallies.add, tallies))
 
-    async def dead(self, wanted: Filter) -> list[DeadLetter]:
+    async def dead_letters(self, wanted: Filter) -> list[DeadLetter]:
         """See ``Archive``."""
-        return await self._readable().dead(wanted)
+        return await self._readable().dead_letters(wanted)
 
     async def replay(self, ids: Sequence[int], *, not_before_s: int) -> int:
         """See ``Archive``; done in slices."""
@@ -166,11 +166,11 @@ class LocalArchive:
         """See ``Archive``; in slices, so that no append waits for a long search."""
         await self.suppress(person_digests, SuppressionKind.ERASURE, at)
         return Erased(
-            waiting=await self._removed(self._store.corrections.erase_waiting, person_digests),
-            dead=await self._removed(self._store.corrections.erase_dead, person_digests),
+            waiting=await self._erase_in_slices(self._store.corrections.erase_waiting, person_digests),
+            dead=await self._erase_in_slices(self._store.corrections.erase_dead, person_digests),
         )
 
-    async def _removed(
+    async def _erase_in_slices(
         self, erase: Callable[[Collection[bytes], int], tuple[int, int]], person_digests: Collection[bytes]
     ) -> int:
         total, last = await self._writer.do(partial(erase, person_digests, 0))

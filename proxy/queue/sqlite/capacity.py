@@ -28,7 +28,7 @@ class Capacity:
         self._writer = writer
         self._limits = limits
 
-    def used(self) -> float:
+    def fullness(self) -> float:
         """Return which part of the bounds is filled, 0 to 1."""
         waiting = self._store.tables.counts.total / self._limits.max_events
         return max(waiting, self._store.housekeeping.used_bytes / self._limits.max_bytes)
@@ -39,16 +39,16 @@ class Capacity:
         Raises:
             QueueFullError: with the reason.
         """
-        if why := self.overfull():
+        if why := self.full_reason():
             raise QueueFullError(why)
 
-    def overfull(self) -> str:
+    def full_reason(self) -> str:
         """Return why appends are refused, an empty text if they are not; a slow disk is no reason, a hanging one is."""
-        return self._full(most_busy_s=_HANGS_S)
+        return self._refusal_reason(most_busy_s=_HANGS_S)
 
-    def refuses(self) -> str:
+    def refusal_reason(self) -> str:
         """Return why nothing new is accepted now, or not in time (a slow disk is a reason); an empty text otherwise."""
-        return self._full(most_busy_s=SLOW_S)
+        return self._refusal_reason(most_busy_s=SLOW_S)
 
     def busy(self, most_s: float = SLOW_S) -> str:
         """Return a text that says how long the disk has not answered; empty if not longer than ``most_s`` seconds."""
@@ -56,7 +56,7 @@ class Capacity:
         busy = 0.0 if since is None else time.monotonic() - since
         return f"the disk of data_dir has not answered for {busy:.0f} seconds" if busy > most_s else ""
 
-    def _full(self, *, most_busy_s: float) -> str:
+    def _refusal_reason(self, *, most_busy_s: float) -> str:
         limits, store = self._limits, self._store
         if why := self.busy(most_busy_s):
             return why

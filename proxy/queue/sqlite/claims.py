@@ -20,7 +20,7 @@ class Claims:
         self._claimed: defaultdict[str, set[SegmentRef]] = defaultdict(set)
         self._changed: list[tuple[str, SegmentRef, bool]] = []
 
-    def include(self, pixel: str, number: SegmentRef) -> bool:
+    def contains(self, pixel: str, number: SegmentRef) -> bool:
         """Tell whether a segment of a pixel is claimed."""
         return pixel in self._claimed and number in self._claimed[pixel]
 

@@ -32,7 +32,7 @@ def known_updates(db: apsw.Connection, tables: Iterable[str], keys: Collection[b
     return {key: BrowserCopy(browser_copy) for key, browser_copy in found}
 
 
-def joined(
+def rows_with_copy_status(
     db: apsw.Connection, tables: Iterable[str], rows: Sequence[Sequence[Any]], first_number: int
 ) -> list[LedgerRow]:
     """Return rows with the latest state of their browser copies.

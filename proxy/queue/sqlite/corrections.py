@@ -25,7 +25,7 @@ class Corrections:
         for pixel in {letter.record.pixel for letter in taken}:
             records = tuple(letter.record for letter in taken if letter.record.pixel == pixel)
             self._tables.segments.insert(Remainder(pixel, 0, 0, records))
-        self._tables.ledger.replayed(taken)
+        self._tables.ledger.mark_letters_replayed(taken)
         self._tables.counts.dead.add("", -len(taken))
         return len(taken)
 

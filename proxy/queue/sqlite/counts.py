@@ -36,13 +36,17 @@ class LiveCount(Generic[K]):
         """Change a number within a transaction; a negative one makes it smaller."""
         self.changes[key] = self.changes.get(key, 0) + number
 
-    def now(self, key: K) -> int:
+    def current_value(self, key: K) -> int:
         """Return a number as the transaction that is under way sees it."""
         return self.values.get(key, 0) + self.changes.get(key, 0)
 
-    def present(self) -> Collection[K]:
+    def nonzero_keys(self) -> Collection[K]:
         """Return the keys whose number is not 0 as the transaction that is under way sees it."""
-        return [key for key in self.values | self.changes if self.now(key)] if self.changes else self.values.keys()
+        return (
+            [key for key in self.values | self.changes if self.current_value(key)]
+            if self.changes
+            else self.values.keys()
+        )
 
     def apply(self) -> None:
         """Make the changes count; a key whose number comes to 0 is removed."""
@@ -62,7 +66,7 @@ class Moment:
         self.changes: list[int | None] = []
         """Empty without a change, else one element: the moment, or None, that counts after the commit."""
 
-    def now(self) -> int | None:
+    def current_value(self) -> int | None:
         """Return the moment as the transaction that is under way sees it."""
         return self.changes[0] if self.changes else self.value
 
@@ -72,7 +76,7 @@ class Moment:
 
     def advance(self, moment: int) -> None:
         """Replace the moment by this one within a transaction, if this one is earlier."""
-        if (now := self.now()) is None or moment < now:
+        if (now := self.current_value()) is None or moment < now:
             self.put(moment)
 
     def apply(self) -> None:

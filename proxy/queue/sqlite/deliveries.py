@@ -62,7 +62,7 @@ class Deliveries:
         records = self._unsuppressed(segment.records)
         if any(record.pending for record in records):
             # A record's visitor may be known only now, and may be suppressed.
-            records = self._unsuppressed(self._pending.settled(segment.pixel, records))
+            records = self._unsuppressed(self._pending.resolve_pending(segment.pixel, records))
         return segment if records is segment.records else self._tables.segments.keep(segment, records)
 
     def _unsuppressed(self, records: Sequence[Record]) -> Sequence[Record]:
@@ -70,7 +70,7 @@ class Deliveries:
         tables = self._tables
         if not tables.suppressions.may_concern(records):
             return records
-        survivors, refused = tables.suppressions.sift(records)
+        survivors, refused = tables.suppressions.split_refused(records)
         if not refused:
             return records
         tables.ledger.write(dropped_row(record, reason, tables.now()) for record, reason in refused)

@@ -101,9 +101,9 @@ class DiskSpace:
         finally:
             os.close(file)
 
-    def release(self) -> bool:
+    def remove_ballast(self) -> bool:
         """Remove the ballast from a full disk; return whether that freed space."""
-        self.fill()
+        self.mark_full()
         had_ballast = self._ballast_exists()
         try:
             self._ballast.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ class DiskSpace:
             return False
         return had_ballast
 
-    def fill(self) -> None:
+    def mark_full(self) -> None:
         """Remember that a write failed for want of space."""
         self.full = True
         self._report(reserved=True)

@@ -119,9 +119,9 @@ class LocalQueue(LocalArchive):
         self._capacity.require()
         self._writer.store(group, tell)
 
-    def overfull(self) -> str:
+    def full_reason(self) -> str:
         """See ``GroupTaker``."""
-        return self._capacity.overfull()
+        return self._capacity.full_reason()
 
     def note(
         self,
@@ -133,7 +133,7 @@ class LocalQueue(LocalArchive):
         """See ``Intake``."""
         self._store.notes.add(rows, keyed_updates(self._now(), copy_updates, pixels, visitors))
 
-    def hear_of_work(self, wakes: Mapping[str, Callable[[], None]]) -> None:
+    def register_lanes(self, wakes: Mapping[str, Callable[[], None]]) -> None:
         """See ``Outbox``; this process always leads, and no other brings events."""
 
     def term(self, pixel: str) -> int:  # noqa: ARG002 - of all pixels
@@ -181,28 +181,30 @@ class LocalQueue(LocalArchive):
         """See ``Outbox``."""
         return await self._writer.do(lambda: self._store.deliveries.expire(before_s))
 
-    async def met_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
+    async def known_server_orders(self, pixel: str, orders: Collection[bytes]) -> frozenset[bytes]:
         """See ``Intake``."""
-        return frozenset(await self._writer.do(lambda: self._store.tables.orders.met(pixel, orders, self._now())))
+        return frozenset(
+            await self._writer.do(lambda: self._store.tables.orders.known_server_orders(pixel, orders, self._now()))
+        )
 
     def fullness(self) -> float:
         """See ``Intake``."""
-        return self._capacity.used()
+        return self._capacity.fullness()
 
-    def refuses(self) -> str:
+    def refusal_reason(self) -> str:
         """See ``Intake``."""
-        return str(self._writer.broken) if self._writer.broken else self._capacity.refuses()
+        return str(self._writer.broken) if self._writer.broken else self._capacity.refusal_reason()
 
     async def ready(self) -> None:
         """See ``Lifetime``; a commit that still waits after a second counts as done if the disk makes progress."""
         if self._writer.broken:
             raise self._writer.broken
-        if why := self._capacity.refuses():
+        if why := self._capacity.refusal_reason():
             raise QueueFullError(why)
         with suppress(TimeoutError):
             async with asyncio.timeout(_READY_S):
                 await self._writer.do(self._store.touch)
-        if why := self._capacity.refuses():
+        if why := self._capacity.refusal_reason():
             raise QueueFullError(why)
 
     async def close(self) -> None:

@@ -18,7 +18,7 @@ from proxy.model.units import DAY_MS, HOUR_MS
 from proxy.queue.contract import FROM_SERVER, MOST_IDS, EventPage, Filter
 from proxy.queue.rollup_counts import UNDECIDED
 from proxy.queue.search_hours import kinds_of
-from proxy.queue.sqlite.copy_updates import joined
+from proxy.queue.sqlite.copy_updates import rows_with_copy_status
 from proxy.queue.sqlite.ledger_rows import ARRIVED, COLUMNS
 from proxy.queue.sqlite.ledger_tables import LEDGER, day_tables, days_of, row_where
 from proxy.queue.sqlite.rollup_pages import hours_with
@@ -84,7 +84,7 @@ class EventPages:
         if wanted.until_ms is not None:
             place = min(place, EventCursor(wanted.until_ms, 0))
         if wanted.ids or wanted.id:
-            return _page(self._of_ids(wanted, place), wanted.limit, None)
+            return _page(self._rows_of_ids(wanted, place), wanted.limit, None)
         found: list[_FoundRow] = []
         following: EventCursor | None = None
         for some, following in islice(self._stretches(wanted, place), STRETCHES):
@@ -139,7 +139,7 @@ class EventPages:
                 found = max(found, int(str(time)))
         return found
 
-    def _since(self, moment: int) -> list[str]:
+    def _tables_since(self, moment: int) -> list[str]:
         """Return the tables that may hold rows of a moment of arrival or later; a table is for the day of the end."""
         return [f"{LEDGER}_{day}" for day in self._days if day >= moment // DAY_MS]
 
@@ -149,24 +149,24 @@ class EventPages:
         where = f"{ARRIVED}>=? AND {ARRIVED}<=? AND ({ARRIVED}<? OR rowid<?){_copy_where(wanted)}{condition}"
         most = STRETCH + 1 if wanted.browser_copy else wanted.limit + 1
         found: list[Any] = []
-        for table in self._since(low):
+        for table in self._tables_since(low):
             sql = f"SELECT rowid, {COLUMNS} FROM {table} WHERE {where} ORDER BY {ARRIVED} DESC, rowid DESC LIMIT ?"  # noqa: S608
             found += self._db.execute(sql, (low, at.time, *at, *values, most)).fetchall()
         return self._chosen(found, wanted)
 
-    def _of_ids(self, wanted: Filter, place: EventCursor) -> list[_FoundRow]:
+    def _rows_of_ids(self, wanted: Filter, place: EventCursor) -> list[_FoundRow]:
         condition, values = row_where(wanted)
         where = f"id=? AND {ARRIVED}<=? AND ({ARRIVED}<? OR rowid<?){_copy_where(wanted)}{condition}"
         most, found = wanted.limit + 1 if not wanted.browser_copy else STRETCH, list[Any]()
         for identity in wanted.ids[:MOST_IDS] or (wanted.id,):
-            for table in self._since(wanted.since_ms or 0):
+            for table in self._tables_since(wanted.since_ms or 0):
                 sql = f"SELECT rowid, {COLUMNS} FROM {table} WHERE {where} ORDER BY {ARRIVED} DESC, rowid DESC LIMIT ?"  # noqa: S608
                 found += self._db.execute(sql, (identity, place.time, *place, *values, most)).fetchall()
         return self._chosen(found, wanted)
 
     def _chosen(self, read: Sequence[Any], wanted: Filter) -> list[_FoundRow]:
         """Return those rows whose browser copy is wanted, each with the latest status of the copy, newest first."""
-        rows = joined(self._db, self._tables, read, self._first)
+        rows = rows_with_copy_status(self._db, self._tables, read, self._first)
         copy = "" if wanted.browser_copy == FROM_SERVER else wanted.browser_copy
         found = [
             _FoundRow(EventCursor(arrival_of(row), columns[0]), row)

@@ -15,7 +15,7 @@ from proxy.queue.sqlite.ledger import COUNTED_SINCE
 from proxy.queue.sqlite.rollup_pages import event_counts, rollups
 from proxy.queue.sqlite.rollup_sums import period_sums
 from proxy.queue.sqlite.tallies import Tallies
-from proxy.queue.sqlite.waiting import waiting
+from proxy.queue.sqlite.waiting import waiting_events
 
 T = TypeVar("T")
 
@@ -52,9 +52,9 @@ class LocalFigures:
         rows: list[Any] = self._db.execute("SELECT value FROM meta WHERE key=?", (COUNTED_SINCE,)).fetchall()
         return EventPages(self._db, self._first, int(rows[0][0]) if rows else 0).page(wanted)
 
-    async def waiting(self, wanted: Filter) -> list[WaitingEvent]:
+    async def waiting_events(self, wanted: Filter) -> list[WaitingEvent]:
         """See ``Books``."""
-        return await self._read(partial(waiting, self._db, self._sealer, wanted))
+        return await self._read(partial(waiting_events, self._db, self._sealer, wanted))
 
     async def rollups(self, wanted: RollupQuery) -> list[Rollup]:
         """See ``Books``."""

@@ -39,7 +39,7 @@ class Holds:
         Each then counts as arrived when it became due. Before ``Counts.next_due`` no statement is executed; that moment
         may be the one of a segment that is gone.
         """
-        due = self._counts.next_due.now()
+        due = self._counts.next_due.current_value()
         if due is None or due > (now := self._now()):
             return
         if numbers := self._due(now):  # an empty array cannot be bound

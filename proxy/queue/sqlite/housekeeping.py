@@ -111,7 +111,7 @@ class Housekeeping:
         try:
             more = step()
         except apsw.FullError:
-            self._disk_space.fill()
+            self._disk_space.mark_full()
             return False
         except _PASSING as error:
             self._troubles.begin(HOUSEKEEPING, subject, str(error))
@@ -145,7 +145,7 @@ class Housekeeping:
         except BaseException:
             self._notes.give_back(batch)
             raise
-        self._notes.written(batch, left_out)
+        self._notes.mark_written(batch, left_out)
         self.foreign_updates += len(batch.updates) - len(owned)
         return len(self._notes) >= _NOTES
 

@@ -20,7 +20,7 @@ _HEADS = """
 """
 
 
-def is_held(directory: Path) -> bool:
+def is_in_use(directory: Path) -> bool:
     """Tell whether a process works in this data_dir."""
     try:
         file = os.open(directory / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
@@ -46,7 +46,7 @@ def is_opened_by(directory: Path, sealer: Sealer) -> bool:
     try:
         db = open_stopped(path)
         try:
-            return _knows_all(db, sealer)
+            return _has_all_secrets(db, sealer)
         finally:
             db.close()
     except apsw.Error:
@@ -54,7 +54,7 @@ def is_opened_by(directory: Path, sealer: Sealer) -> bool:
 
 
 @contextmanager
-def kept_still(directory: Path) -> Iterator[None]:
+def locked_for_reading(directory: Path) -> Iterator[None]:
     """Keep other processes from working in a data_dir while it is read; nothing is written.
 
     Raises:
@@ -97,7 +97,7 @@ def reader_of(directory: Path, sealer: Sealer, *, may_lack_secrets: bool = False
     except apsw.Error:
         return None
     try:
-        if db.pragma("user_version") == SCHEMA_VERSION and (may_lack_secrets or _knows_all(db, sealer)):
+        if db.pragma("user_version") == SCHEMA_VERSION and (may_lack_secrets or _has_all_secrets(db, sealer)):
             return Reader(db, sealer)
     except (apsw.Error, ValueError):
         pass
@@ -105,5 +105,5 @@ def reader_of(directory: Path, sealer: Sealer, *, may_lack_secrets: bool = False
     return None
 
 
-def _knows_all(db: apsw.Connection, sealer: Sealer) -> bool:
-    return all(sealer.knows(head) for (head,) in db.execute(_HEADS) if isinstance(head, bytes))
+def _has_all_secrets(db: apsw.Connection, sealer: Sealer) -> bool:
+    return all(sealer.has_secret_of(head) for (head,) in db.execute(_HEADS) if isinstance(head, bytes))

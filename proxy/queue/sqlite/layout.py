@@ -40,7 +40,7 @@ from proxy.queue.seal import Sealer, SealError
 from proxy.queue.sqlite import dead_letters, lanes, segment_table, sightings, suppressions, tallies, unsent
 from proxy.queue.sqlite.dead_letters import DeadLetters
 from proxy.queue.sqlite.ledger import Ledger
-from proxy.queue.sqlite.seen import Seen
+from proxy.queue.sqlite.seen import DuplicateMemory
 
 SCHEMA_VERSION = 9
 _PROOF, _PROOF_BOUND = b"capi-proxy", b"meta"
@@ -73,7 +73,7 @@ def _create(db: apsw.Connection, sealer: Sealer) -> None:
         db.execute(_META + segment_table.SCHEMA + dead_letters.SCHEMA + suppressions.SCHEMA + lanes.SCHEMA)
         db.execute(sightings.SCHEMA + unsent.SCHEMA + tallies.SCHEMA)
         db.execute("INSERT INTO meta VALUES('proof', ?)", (_proof(sealer),))
-        Seen.create(db)
+        DuplicateMemory.create(db)
         DeadLetters.start_numbers(db)
         ledger = Ledger(db)
         ledger.start_numbers()
@@ -92,7 +92,7 @@ def _prove(db: apsw.Connection, sealer: Sealer) -> None:
         raise ValueError("it has lost the word that proves the secret")  # noqa: TRY004 - the file is at fault
     sealer.open(proof, _PROOF_BOUND)
     heads = "SELECT DISTINCT substr(sealed, 1, 5) FROM segment UNION SELECT DISTINCT substr(sealed, 1, 5) FROM dead"
-    if not all(sealer.knows(bytes(head)) for (head,) in db.execute(heads)):
+    if not all(sealer.has_secret_of(bytes(head)) for (head,) in db.execute(heads)):
         raise SealError("it holds events sealed with a secret that is not listed in server.old_secrets")
     # On a full disk the old proof stays: the proxy must start, so that waiting events are delivered and free space.
     with suppress(apsw.FullError), db:
@@ -111,12 +111,12 @@ def _migrate(db: apsw.Connection, version: int, now: Callable[[], int]) -> None:
         3: (partial(ledger.add_columns, 3), lambda: DeadLetters.start_numbers(db)),
         # Layout 4 also has withdrawals among the suppressions, which an older program cannot read.
         4: (lambda: segment_table.add_arrivals(db, now()),),
-        5: (partial(ledger.add_columns, 5), lambda: Seen.add_worth(db)),
+        5: (partial(ledger.add_columns, 5), lambda: DuplicateMemory.add_worth(db)),
         6: (
             ledger.start_numbers,
             lambda: db.execute(lanes.SCHEMA),
             lambda: segment_table.add_delay_and_skip(db),
-            lambda: Seen.add_tables(db),
+            lambda: DuplicateMemory.add_tables(db),
         ),
         # Layout 7 also has servers' events among segments, dead letters and rows, which an older program cannot read.
         7: (partial(ledger.add_columns, 7), lambda: segment_table.add_fields(db)),

@@ -99,7 +99,7 @@ class Ledger:
         written: list[tuple[LedgerRow, bytes]] = []
         for day, of_day in groupby(rows, key=lambda row: row.at // DAY_MS):
             table = self._table(LEDGER, day * DAY_MS)
-            for together in ledger_rows.statements(list(of_day)):
+            for together in ledger_rows.statement_batches(list(of_day)):
                 left_out += self._insert(table, together, written)
         undecided = [copy for row, copy in written if row.browser_copy in UNDECIDED]
         self.rollups.count(written, known_updates(self._db, self._tables, undecided))
@@ -112,7 +112,7 @@ class Ledger:
         """
         before = self._total(table)
         try:
-            copies = ledger_rows.copies_of(rows, self._secret)
+            copies = ledger_rows.copy_keys_of(rows, self._secret)
             values, total = ledger_rows.values(rows, copies, self._last, before)
             self._db.execute(ledger_rows.insertion(table, len(rows)), values)
         except _UNWRITABLE:
@@ -155,7 +155,7 @@ class Ledger:
             self._set(table, self._updates(table) + count)
         self.grown += _UPDATE_BYTES * added.total()
 
-    def replayed(self, letters: Iterable[TakenLetter]) -> None:
+    def mark_letters_replayed(self, letters: Iterable[TakenLetter]) -> None:
         """Mark the rows of dead letters that were put back as replayed, and take them out of the rollups."""
         counted_from = self._number(f"SELECT value FROM meta WHERE key='{COUNTED_FROM}'")  # noqa: S608 - our own names
         for letter in letters:

@@ -11,7 +11,7 @@ import apsw
 
 from proxy.model.ledger import LedgerRow
 from proxy.queue.contract import Filter
-from proxy.queue.sqlite.copy_updates import joined
+from proxy.queue.sqlite.copy_updates import rows_with_copy_status
 from proxy.queue.sqlite.ledger_rows import COLUMNS
 from proxy.queue.sqlite.ledger_tables import LEDGER, day_tables, days_of, row_where
 
@@ -60,7 +60,7 @@ class LedgerPages:
         found: list[Any] = self._db.execute(sql, (bottom, top, *texts, most)).fetchall()
         lowest = found[-1][0] if len(found) == most else bottom
         following = Place(day, lowest) if lowest > 1 else Place(day - 1, _ABOVE_ALL)
-        return self._joined(found), following if lowest > 1 or days[1:] else None
+        return self._rows_with_copy_status(found), following if lowest > 1 or days[1:] else None
 
     def since(self, wanted: Filter, number: int) -> tuple[list[LedgerRow], int | None]:
         """Return the wanted rows of a page above a number, in order, and the number above which the next begins."""
@@ -77,7 +77,7 @@ class LedgerPages:
         top = bottom + SLICE - 1
         found: list[Any] = self._db.execute(sql, (*(bottom, top, *texts) * len(tables), most)).fetchall()
         highest = found[-1][0] if len(found) == most else top
-        return self._joined(found), highest if highest < last else None
+        return self._rows_with_copy_status(found), highest if highest < last else None
 
     def _ends(self, tables: Sequence[str], above: int) -> tuple[int, int]:
         """Return the lowest row number that is above ``above``, and the last number there is."""
@@ -89,8 +89,8 @@ class LedgerPages:
         ((low, high),) = self._db.execute(sql, (above,)).fetchall()
         return int(str(low)), int(str(high))
 
-    def _joined(self, rows: Sequence[Sequence[Any]]) -> list[LedgerRow]:
-        return joined(self._db, self._tables, rows, self._first)
+    def _rows_with_copy_status(self, rows: Sequence[Sequence[Any]]) -> list[LedgerRow]:
+        return rows_with_copy_status(self._db, self._tables, rows, self._first)
 
     def _number(self, sql: str, *values: int) -> int:
         ((number,),) = self._db.execute(sql, values).fetchall()

@@ -14,7 +14,7 @@ from proxy.model.event import BrowserCopy
 from proxy.model.event_facts import NO_FACTS, EventFacts
 from proxy.model.ledger import LedgerRow, Status
 from proxy.queue.keys import copy_key, event_key
-from proxy.queue.rollup_counts import latest
+from proxy.queue.rollup_counts import latest_copy_status
 
 _SIZES = (64, 8, 1)
 # Bytes of a row on disk, without its texts; measured with dbstat.
@@ -39,7 +39,7 @@ COLUMNS = ", ".join(NAMES)
 _PLACES = {size: ", ".join([f"({', '.join('?' * (1 + len(NAMES)))})"] * size) for size in _SIZES}
 
 
-def statements(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
+def statement_batches(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
     """Yield rows, in order, as many at a time as one statement adds."""
     start = 0
     while start < len(rows):
@@ -49,11 +49,11 @@ def statements(rows: Sequence[LedgerRow]) -> Iterator[Sequence[LedgerRow]]:
 
 
 def insertion(table: str, count: int) -> str:
-    """Return the SQL that adds ``count`` rows to a table; only the counts that ``statements`` yields are possible."""
+    """Return the SQL that adds ``count`` rows to a table, a count that ``statement_batches`` yields."""
     return f"INSERT INTO {table}(rowid, {COLUMNS}) VALUES {_PLACES[count]}"  # noqa: S608 - our own names
 
 
-def copies_of(rows: Sequence[LedgerRow], secret: bytes) -> list[bytes]:
+def copy_keys_of(rows: Sequence[LedgerRow], secret: bytes) -> list[bytes]:
     """Return the keys of browser copies of rows; ``secret`` is a key for ``copy_key``."""
     return [copy_key(event_key(row.pixel, row.name, row.id), row.visitor, secret) for row in rows]
 
@@ -103,7 +103,7 @@ def row_of(found: Sequence[Any], update: BrowserCopy | None, first_number: int) 
     rowid, at, pixel, name, identity, time_s, status, reason, browser_copy, trace, attempts, findings, *added = found
     _, _, source, arrived, site, facts, error = added
     event = (at, pixel, name, identity, time_s, Status(status), reason)
-    copied = latest(BrowserCopy(browser_copy) if browser_copy else None, update)
+    copied = latest_copy_status(BrowserCopy(browser_copy) if browser_copy else None, update)
     delivery = (copied, trace, attempts, tuple((findings or "").split()), b"", source or USUAL_SOURCE)
     code, subcode, message = orjson.loads(error) if error else (0, 0, "")
     told = (arrived or 0, _facts(site or "", facts), code, subcode, message)

@@ -19,7 +19,7 @@ from proxy.model.order import ORDER_KEY
 from proxy.model.record import Record
 from proxy.model.units import DAY_MS
 from proxy.queue.group import Member
-from proxy.queue.order_copies import asked_of, memory_key, met_before, order_of, orders_of, page_key
+from proxy.queue.order_copies import classify_orders, lookup_keys_of, order_of, orders_of, page_key, server_order_key
 from proxy.queue.past import Past
 from proxy.queue.sqlite.unsent import UnsentOrders
 
@@ -43,7 +43,7 @@ class OrderMemory:
         self._months = {int(str(name).removeprefix("order_")) for (name,) in names}
         self._unsent.reload()
 
-    def meet(self, members: Sequence[Member], seen: Mapping[int, Past], now: int) -> dict[int, Past]:
+    def check_and_remember(self, members: Sequence[Member], seen: Mapping[int, Past], now: int) -> dict[int, Past]:
         """Return which records are repeats because their orders were met before, or in this group; remember them all.
 
         The result is by number in the group. A repeat is remembered too: if a server's event is a repeat of a page's
@@ -57,14 +57,14 @@ class OrderMemory:
         orders = orders_of(members)
         if not orders:
             return {}
-        stored_before = self._met(asked_of(orders.values()), now)
-        unsent = self._unsent.among({key for order in orders.values() for key in order.others})
-        found = met_before(members, seen, stored_before, unsent)
+        stored_before = self._known_worths(lookup_keys_of(orders.values()), now)
+        unsent = self._unsent.unsent_keys({key for order in orders.values() for key in order.others})
+        found = classify_orders(members, seen, stored_before, unsent)
         self._remember(found.worths, now)
         self._unsent.add(found.waiting)
         return found.pasts
 
-    def _met(self, keys: Collection[bytes], now: int) -> dict[bytes, bytes]:
+    def _known_worths(self, keys: Collection[bytes], now: int) -> dict[bytes, bytes]:
         """Return those of the keys that are remembered, each with its worth."""
         months = sorted(month for month in self._months if month > now // _MONTH_MS - _MONTHS)
         if not months or not keys:  # an empty array cannot be bound
@@ -95,7 +95,7 @@ class OrderMemory:
             self._months.remove(min(over))
         return self._unsent.forget(now - _MONTHS * _MONTH_MS) or len(over) > 1
 
-    def met(self, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
+    def known_server_orders(self, pixel: str, orders: Collection[bytes], now: int) -> dict[bytes, bytes]:
         """Return which of these events of orders servers brought, each with its worth.
 
         Args:
@@ -103,8 +103,8 @@ class OrderMemory:
             orders: Their keys.
             now: Server clock in milliseconds.
         """
-        keys = {memory_key(order, pixel): order for order in orders}
-        return {keys[key]: worth for key, worth in self._met(keys, now).items()}
+        keys = {server_order_key(order, pixel): order for order in orders}
+        return {keys[key]: worth for key, worth in self._known_worths(keys, now).items()}
 
     def end_wait(self, pixel: str, orders: Collection[bytes]) -> None:
         """Remember that pages' copies of orders no longer wait: from now on no server's event takes their place.

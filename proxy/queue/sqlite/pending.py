@@ -10,8 +10,15 @@ from proxy.model.event import DropReason
 from proxy.model.join import Join, Sighting, Twin
 from proxy.model.ledger import LedgerRow, Status
 from proxy.model.record import Record
-from proxy.queue.pending_outcomes import CopyOutcome, further_keys, keys_of, of_page, of_server, orders_of
-from proxy.queue.sightings import forbidden
+from proxy.queue.pending_outcomes import (
+    CopyOutcome,
+    further_keys,
+    keys_of,
+    orders_of,
+    page_copy_outcome,
+    server_event_outcome,
+)
+from proxy.queue.sightings import forbid_sighting
 from proxy.queue.sqlite.tables import Tables
 
 
@@ -21,7 +28,7 @@ class PendingRecords:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def settled(self, pixel: str, records: Sequence[Record]) -> list[Record]:
+    def resolve_pending(self, pixel: str, records: Sequence[Record]) -> list[Record]:
         """Return the records of a segment that are sent, completed; write ledger rows of the others.
 
         Args:
@@ -29,15 +36,15 @@ class PendingRecords:
             records: Those of a segment.
         """
         now, tables = self._tables.now(), self._tables
-        told = tables.orders.met(pixel, orders_of(records), now)
-        found = tables.sightings.found(keys_of(records))
-        found |= tables.sightings.found(further_keys(found))
+        told = tables.orders.known_server_orders(pixel, orders_of(records), now)
+        found = tables.sightings.find(keys_of(records))
+        found |= tables.sightings.find(further_keys(found))
         outcomes: list[CopyOutcome] = []
         for record in records:
             if isinstance(record.pending, Twin):
-                outcomes.append(of_page(record, record.pending, told, now))
+                outcomes.append(page_copy_outcome(record, record.pending, told, now))
             elif isinstance(record.pending, Join):
-                outcomes.append(of_server(record, found, self._permitted, now))
+                outcomes.append(server_event_outcome(record, found, self._permitted, now))
             else:
                 outcomes.append(CopyOutcome(record))
             self._note(record, outcomes[-1])
@@ -56,7 +63,7 @@ class PendingRecords:
         reason = self._tables.suppressions.refusal_of(sighting.person_digests, sighting.at)
         if not reason:
             return sighting
-        return None if reason is DropReason.ERASED else forbidden(sighting, reason)
+        return None if reason is DropReason.ERASED else forbid_sighting(sighting, reason)
 
     def _write(self, ended: Sequence[LedgerRow]) -> None:
         if not ended:

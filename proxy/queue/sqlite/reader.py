@@ -66,7 +66,7 @@ class Reader:
         self._closed = False
         self._thread = ThreadPoolExecutor(1, "queue-reader")
         figures = LocalFigures(db, sealer, self._read, self._first_number)
-        self.event_page, self.waiting = figures.event_page, figures.waiting
+        self.event_page, self.waiting_events = figures.event_page, figures.waiting_events
         self.rollups, self.tallies = figures.rollups, figures.tallies
         self.event_counts, self.period_sums = figures.event_counts, figures.period_sums
 
@@ -96,7 +96,7 @@ class Reader:
             rows, number = await self._read(partial(self._page_above, wanted, number))
             yield rows
 
-    async def dead(self, wanted: Filter) -> list[DeadLetter]:
+    async def dead_letters(self, wanted: Filter) -> list[DeadLetter]:
         """Return dead letters, newest first.
 
         Raises:
@@ -135,7 +135,7 @@ class Reader:
         Raises:
             QueueError: when they cannot be read.
         """
-        return await self._read(partial(SuppressionTable.of, self._db, person_digests))
+        return await self._read(partial(SuppressionTable.kinds_of, self._db, person_digests))
 
     async def oldest(self, pixels: Collection[str], damaged: Collection[int]) -> dict[str, Oldest]:
         """Return since when events of these pixels wait, without segments that were found damaged.

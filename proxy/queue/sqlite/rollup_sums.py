@@ -14,7 +14,7 @@ import apsw
 from proxy.model.rollup import Rollup, RollupKey
 from proxy.model.rollup_sums import PeriodQuery, PeriodSums, in_bucket, reached_meta
 from proxy.queue.rollup_counts import added_up
-from proxy.queue.rollup_plan import BEFORE, DAY_HOURS, RollupPlan, plan_of, runs
+from proxy.queue.rollup_plan import DAY_HOURS, EARLIER_PERIOD, RollupPlan, plan_of, runs
 from proxy.queue.sqlite.rollup_pages import kinds_of
 
 _EVENTS = "SELECT time, kind, events FROM {} WHERE time>=? AND time<? AND events<>0"
@@ -38,7 +38,7 @@ def period_sums(db: apsw.Connection, wanted: PeriodQuery) -> PeriodSums:
         wanted: Over what.
     """
     kinds = kinds_of(db, wanted.site, wanted.pixel, wanted.name)
-    adding = _Adding(wanted, kinds)
+    adding = _PeriodTotals(wanted, kinds)
     reached = array("q", [number for number, key in kinds.items() if reached_meta(key.status, key.reason)])
     for stretch in _stretches(plan_of(wanted)):
         span = stretch.since, stretch.until
@@ -69,7 +69,7 @@ class _Sums:
         return Rollup(key, self.events[number], *added_up(self.counts.get(number, ())))
 
 
-class _Adding:
+class _PeriodTotals:
     """Adds up rows by kind, over the period and over the earlier one that it is compared with, and by bucket."""
 
     def __init__(self, wanted: PeriodQuery, kinds: Mapping[int, RollupKey]) -> None:
@@ -98,7 +98,7 @@ class _Adding:
         for time, kind, events in rows:
             if (place := places.get(kind)) is None:
                 continue
-            if (slot := slots[time]) == BEFORE:
+            if (slot := slots[time]) == EARLIER_PERIOD:
                 before[kind] += events
             else:
                 total[kind] += events
@@ -109,7 +109,7 @@ class _Adding:
         places, width = self._places, len(self._bucket_keys)
         before, total, buckets = self._before.counts, self._total.counts, self._buckets.counts
         for time, kind, packed in rows:
-            if (slot := slots[time]) == BEFORE:
+            if (slot := slots[time]) == EARLIER_PERIOD:
                 before[kind].append(packed)
             else:
                 total[kind].append(packed)

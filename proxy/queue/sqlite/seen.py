@@ -25,7 +25,7 @@ import apsw
 from proxy.model.record import Record
 from proxy.queue.group import Member
 from proxy.queue.keys import PREFIX, event_digest, event_key, server_key, visit_key
-from proxy.queue.past import BY_THIS, Past, judged, owners
+from proxy.queue.past import BY_THIS, Past, classify_events, owners
 from proxy.queue.sqlite.visits import CONTRADICTED, CONTRADICTED_OLD, KNOWN, KNOWN_OLD, Question, Visits
 
 _TABLES = 4
@@ -47,7 +47,7 @@ class _Wanted(NamedTuple):
     """The first slot (16 hours, see ``_SLOT_MS``) in which the event can have been brought."""
 
 
-class Seen:
+class DuplicateMemory:
     """The duplicate memory; works on a connection it does not own, within transactions it does not start."""
 
     def __init__(self, db: apsw.Connection) -> None:
@@ -60,7 +60,7 @@ class Seen:
     @staticmethod
     def create(db: apsw.Connection) -> None:
         """Make the empty memory."""
-        Seen.add_tables(db)
+        DuplicateMemory.add_tables(db)
         db.execute("INSERT INTO meta VALUES('seen_slot', 0)")
 
     @staticmethod
@@ -82,7 +82,7 @@ class Seen:
         tables = self._db.execute("SELECT name FROM sqlite_schema WHERE type='table' AND name GLOB 'seen_[0-9]'")
         self._old = {str(name) for (name,) in tables}
 
-    def turn(self, now: int) -> None:
+    def rotate_tables(self, now: int) -> None:
         """Empty the tables whose time is over; a clock set back changes nothing."""
         slot = now // _SLOT_MS
         if slot <= self._slot:
@@ -94,7 +94,7 @@ class Seen:
         self._db.execute("UPDATE meta SET value=? WHERE key='seen_slot'", (slot,))
         self._slot = slot
 
-    def meet(self, members: Sequence[Member], now: int) -> dict[int, Past]:
+    def check_and_remember(self, members: Sequence[Member], now: int) -> dict[int, Past]:
         """Return what is known of the events of a group, given those before each in the group; remember all of them.
 
         The result is by number in the group; new events are left out.
@@ -106,22 +106,22 @@ class Seen:
         if not members:
             return {}
         events = {member.key[:PREFIX] for member in members}
-        if len(events) == len(members) and not self._old and self._are_new(members, now):
+        if len(events) == len(members) and not self._old and self._remember_if_new(members, now):
             return {}
-        return self._judged(members, now)
+        return self._classify_and_remember(members, now)
 
-    def _are_new(self, members: Sequence[Member], now: int) -> bool:
+    def _remember_if_new(self, members: Sequence[Member], now: int) -> bool:
         """Remember events that differ from each other if none of them was brought before; tell whether that is so."""
         visits = sorted((member.key + member.record.worth, self._first_slot(member.birth_s, now)) for member in members)
         may_know = [(_table(slot), [key for key, first in visits if first <= slot]) for slot in self._slots()]
         return self._visits.add_if_new([(table, keys) for table, keys in may_know if keys])
 
-    def _judged(self, members: Sequence[Member], now: int) -> dict[int, Past]:
+    def _classify_and_remember(self, members: Sequence[Member], now: int) -> dict[int, Past]:
         """Return what is known of events some of which may have been brought before; remember the new visits."""
         wanted = [self._wanted(member, now) for member in members]
         stored_before = self._stored_before(wanted)
         contradicted = self._contradicted(members, wanted, stored_before)
-        found = judged(members, stored_before, contradicted)
+        found = classify_events(members, stored_before, contradicted)
         self._visits.add(_table(self._slot), (key + worth for key, worth in found.visits.items()))
         return found.pasts
 

@@ -10,9 +10,9 @@ from proxy.queue.sqlite.claims import Claims
 from proxy.queue.sqlite.counts import SegmentCounts
 
 FACTS = "id, n, pixel, attempts, strikes, at, suspect"
-RESTING = "sealed, skip"
-Resting: TypeAlias = tuple[bytes, bytes]
-_Waiting: TypeAlias = tuple[Sequence[Any], Resting]
+SEALED_COLUMNS = "sealed, skip"
+SealedColumns: TypeAlias = tuple[bytes, bytes]
+_Waiting: TypeAlias = tuple[Sequence[Any], SealedColumns]
 
 
 class SegmentSearch:
@@ -23,7 +23,7 @@ class SegmentSearch:
         self._claims = claims
 
     def suspects(self, pixel: str, fields: bytes, most: int) -> Iterator[_Waiting]:
-        """Yield unclaimed suspects as ``in_lane`` does, those with the largest bound first, the youngest of them first.
+        """Yield unclaimed suspects as ``claimable_segments`` does, the largest bound first, of a bound the youngest.
 
         Args:
             pixel: Its id.
@@ -32,9 +32,11 @@ class SegmentSearch:
         """
         # Two ranges of the index; "<> 0" would read the fresh segments too.
         for sign in (">", "<"):
-            yield from self.in_lane(pixel, fields, f"suspect{sign}0 ORDER BY suspect DESC, at DESC, id DESC", most)
+            yield from self.claimable_segments(
+                pixel, fields, f"suspect{sign}0 ORDER BY suspect DESC, at DESC, id DESC", most
+            )
 
-    def in_lane(self, pixel: str, fields: bytes, lane: str, most: int) -> Iterator[_Waiting]:
+    def claimable_segments(self, pixel: str, fields: bytes, lane: str, most: int) -> Iterator[_Waiting]:
         """Yield unclaimed due segments of a pixel and fields: of each its facts, and its sealed bytes with its skips.
 
         The caller must claim each one before it takes the next.
@@ -50,7 +52,7 @@ class SegmentSearch:
         """
         free = "pixel=? AND fields=? AND not_before=0 AND id NOT IN carray(?)"
         chosen = f"SELECT id AS number FROM segment WHERE {free} AND {lane} LIMIT ?"  # noqa: S608 - our own text
-        sql = f"SELECT {FACTS}, {RESTING} FROM ({chosen}) CROSS JOIN segment ON id=number"  # noqa: S608 - our own text
+        sql = f"SELECT {FACTS}, {SEALED_COLUMNS} FROM ({chosen}) CROSS JOIN segment ON id=number"  # noqa: S608 - our own text
         room = 0
         while room <= 0:
             room = most + 1
@@ -67,9 +69,9 @@ class SegmentSearch:
             *values: What its placeholders stand for.
         """
         rows: Iterator[Any] = iter(self._db.execute(f"SELECT {FACTS} FROM segment {condition}", values))  # noqa: S608
-        return (row for row in rows if not self._claims.include(row[2], row[0]))
+        return (row for row in rows if not self._claims.contains(row[2], row[0]))
 
-    def after(self, number: int, most: int) -> list[Any]:
+    def segments_after(self, number: int, most: int) -> list[Any]:
         """Return the facts of up to ``most`` segments with larger numbers, claimed ones too, for ``Segments.read``."""
         sql = f"SELECT {FACTS} FROM segment WHERE id>? ORDER BY id LIMIT ?"  # noqa: S608 - our own text
         return self._db.execute(sql, (number, most)).fetchall()

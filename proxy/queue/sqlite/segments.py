@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 
 from proxy.model.record import Record
-from proxy.queue.claim_size import MOST_CLAIMED_BYTES, MOST_PENDING, fields_of, pending_events, wire_size
+from proxy.queue.claim_size import MOST_CLAIMED_BYTES, MOST_PENDING, fields_key_of, pending_events, wire_size
 from proxy.queue.codec import chunks, unpack
 from proxy.queue.contract import Remainder, Segment, SegmentRef, Settlement
 from proxy.queue.field_turns import FieldTurns
@@ -23,7 +23,7 @@ from proxy.queue.sqlite import segment_table
 from proxy.queue.sqlite.claims import Claims
 from proxy.queue.sqlite.counts import Counts
 from proxy.queue.sqlite.holds import Holds
-from proxy.queue.sqlite.segment_search import RESTING, Resting, SegmentSearch
+from proxy.queue.sqlite.segment_search import SEALED_COLUMNS, SealedColumns, SegmentSearch
 from proxy.queue.sqlite.segment_table import Row, packed, without
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ class Segments:
         self.claims = Claims()
         self.search = SegmentSearch(db, self.claims)
         self._holds = Holds(db, counts, now)
-        self._turns = FieldTurns(counts.with_fields.present, suspect=False)
-        self._suspect_turns = FieldTurns(counts.with_fields.present, suspect=True)
+        self._turns = FieldTurns(counts.with_fields.nonzero_keys, suspect=False)
+        self._suspect_turns = FieldTurns(counts.with_fields.nonzero_keys, suspect=True)
         ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM segment")
         self._next = int(str(last)) + 1
 
@@ -84,7 +84,7 @@ class Segments:
             self._counts.suspects.add(pixel, events)
 
     def _count_segment(self, segment: Segment, events: int, *, is_held: bool = False) -> None:
-        fields = fields_of(segment)
+        fields = fields_key_of(segment)
         self._count(segment.pixel, events, suspect=segment.suspect, fields=fields, is_held=is_held)
 
     def claim(self, pixel: str, most: int, *, newest: bool, begun: Sequence[Segment] = ()) -> tuple[Segment, ...]:
@@ -102,13 +102,13 @@ class Segments:
         way = "DESC" if newest else "ASC"
         lane = f"suspect=0 ORDER BY at {way}, id {way}"
         if begun:
-            return tuple(self._claim(pixel, fields_of(begun[0]), lane, most, begun))
-        return _in_turn(self._turns, pixel, lambda fields: self._claim(pixel, fields, lane, most))
+            return tuple(self._claim(pixel, fields_key_of(begun[0]), lane, most, begun))
+        return _claim_in_turn(self._turns, pixel, lambda fields: self._claim(pixel, fields, lane, most))
 
     def _claim(self, pixel: str, fields: bytes, lane: str, most: int, begun: Sequence[Segment] = ()) -> list[Segment]:
         found: list[Segment] = []
         events, size, pending = sum(len(segment.records) for segment in begun), sum(map(wire_size, begun)), 0
-        for facts, resting in self.search.in_lane(pixel, fields, lane, most):
+        for facts, resting in self.search.claimable_segments(pixel, fields, lane, most):
             is_full = events + facts[1] > most or size >= MOST_CLAIMED_BYTES or pending >= MOST_PENDING
             if is_full and (found or begun):
                 break
@@ -123,7 +123,7 @@ class Segments:
 
         The last segment may exceed it.
         """
-        return _in_turn(self._suspect_turns, pixel, lambda fields: self._claim_suspects(pixel, fields, most))
+        return _claim_in_turn(self._suspect_turns, pixel, lambda fields: self._claim_suspects(pixel, fields, most))
 
     def _claim_suspects(self, pixel: str, fields: bytes, most: int) -> list[Segment]:
         found: list[Segment] = []
@@ -140,9 +140,9 @@ class Segments:
 
     def read(self, facts: Sequence[Any]) -> Segment | None:
         """Open a segment and claim it, if it was not damaged on disk."""
-        return self._take(facts, self._resting(facts[0]))
+        return self._take(facts, self._sealed_columns(facts[0]))
 
-    def _take(self, facts: Sequence[Any], resting: Resting) -> Segment | None:
+    def _take(self, facts: Sequence[Any], resting: SealedColumns) -> Segment | None:
         """Claim a segment and open it; one that was damaged on disk stays claimed, so that it holds up no other."""
         number, _, pixel, attempts, strikes, at, suspect = facts
         sealed, skip = resting
@@ -157,10 +157,10 @@ class Segments:
 
     def sealed_records(self, segment: Segment) -> tuple[Record, ...]:
         """Return all records in the sealed bytes of a segment, including the repeats that are skipped."""
-        return self._opened(segment.pixel, self._resting(segment.ref)[0])
+        return self._opened(segment.pixel, self._sealed_columns(segment.ref)[0])
 
-    def _resting(self, number: SegmentRef) -> Resting:
-        rows: list[Any] = self._db.execute(f"SELECT {RESTING} FROM segment WHERE id=?", (number,)).fetchall()  # noqa: S608
+    def _sealed_columns(self, number: SegmentRef) -> SealedColumns:
+        rows: list[Any] = self._db.execute(f"SELECT {SEALED_COLUMNS} FROM segment WHERE id=?", (number,)).fetchall()  # noqa: S608
         sealed, skip = rows[0]
         return sealed, skip
 
@@ -223,9 +223,9 @@ class Segments:
             self._db.execute(sql, (apsw.carray(array("q", numbers)), *values))
 
 
-def _in_turn(turns: FieldTurns, pixel: str, claim: Callable[[bytes], list[Segment]]) -> tuple[Segment, ...]:
-    for fields in turns.order(pixel):
+def _claim_in_turn(turns: FieldTurns, pixel: str, claim: Callable[[bytes], list[Segment]]) -> tuple[Segment, ...]:
+    for fields in turns.fields_in_turn(pixel):
         if found := claim(fields):
-            turns.serve(pixel, fields)
+            turns.record_turn(pixel, fields)
             return tuple(found)
     return ()

@@ -13,7 +13,7 @@ import apsw
 from proxy.model.join import Sighting
 from proxy.model.units import DAY_MS
 from proxy.queue.seal import Sealer
-from proxy.queue.sightings import Slots, forbidden, open_sighting, person_key, seal_sighting, slots
+from proxy.queue.sightings import Slots, forbid_sighting, open_sighting, person_key, seal_sighting, slots
 
 SCHEMA = """
 CREATE TABLE sighting(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, sealed BLOB NOT NULL);
@@ -71,15 +71,15 @@ class SightingTable:
         """Return a sighting sealed, as it is stored."""
         return seal_sighting(sighting, self._sealer)
 
-    def leave(self, brought: Iterable[tuple[Sighting, bytes]]) -> None:
+    def store(self, brought: Iterable[tuple[Sighting, bytes]]) -> None:
         """Store sightings, each with its sealed bytes (``seal``), except those that their visitor left before."""
         for sighting, sealed in brought:
-            self._leave(sighting, sealed, slots(sighting))
+            self._store_one(sighting, sealed, slots(sighting))
         if self._last > self._most:
             self._db.execute("DELETE FROM sighting WHERE id<=?", (self._last - self._most,))
             self._db.execute("DELETE FROM sighting_slot WHERE number<=?", (self._last - self._most,))
 
-    def _leave(self, sighting: Sighting, sealed: bytes, where: Slots) -> None:
+    def _store_one(self, sighting: Sighting, sealed: bytes, where: Slots) -> None:
         number = self._last + 1
         fact = (number, bool(sighting.forbidden))
         is_new = self._put(_FIRST, where.certain, fact) if where.certain else bool(where.others)
@@ -97,7 +97,7 @@ class SightingTable:
         self._db.execute(sql, (*fact, _array(found_by)))
         return self._db.changes() > 0
 
-    def found(self, keys: Collection[bytes]) -> Found:
+    def find(self, keys: Collection[bytes]) -> Found:
         """Return for each key the sightings that have it, by their numbers.
 
         If very many sightings have a key, only some are returned, but always of several visitors if several have it.
@@ -123,10 +123,10 @@ class SightingTable:
             person_digests: 16 bytes each.
             reason: A word of ``DropReason``.
         """
-        numbers = self._of(person_digests)
+        numbers = self._numbers_of_people(person_digests)
         opened = self._opened(numbers)
         for number, sighting in opened.items():
-            sealed = self.seal(forbidden(sighting, reason))
+            sealed = self.seal(forbid_sighting(sighting, reason))
             self._db.execute("UPDATE sighting SET sealed=? WHERE id=?", (sealed, number))
             people = [person_key(digest) + number.to_bytes(_NUMBER, "big") for digest in sighting.person_digests]
             self._db.execute("DELETE FROM sighting_slot WHERE slot IN carray(?)", (_array(people),))
@@ -136,11 +136,11 @@ class SightingTable:
 
     def erase(self, person_digests: Collection[bytes]) -> bool:
         """Remove a slice of people's sightings; tell whether there may be more."""
-        numbers = self._of(person_digests)
+        numbers = self._numbers_of_people(person_digests)
         self._remove(numbers)
         return len(numbers) == _SLICE
 
-    def _of(self, person_digests: Collection[bytes]) -> list[int]:
+    def _numbers_of_people(self, person_digests: Collection[bytes]) -> list[int]:
         if not self.has_any or not person_digests:
             return []
         rows: Any = self._db.execute(_OF_PEOPLE, (_array(map(person_key, person_digests)), _SLICE)).fetchall()

@@ -121,7 +121,7 @@ class SqliteStore:
 
     def _free_space(self, works: Sequence[Work], error: apsw.FullError) -> list[Any]:
         """Remove the ballast, refuse what is new, and let the rest have the space."""
-        freed = self.disk_space.release()
+        freed = self.disk_space.remove_ballast()
         full = QueueFullError("the disk is full")
         if len(works) == 1 and (isinstance(works[0], Group) or not freed):
             raise full from error

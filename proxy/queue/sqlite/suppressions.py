@@ -102,7 +102,7 @@ class SuppressionTable:
         return lifted
 
     @staticmethod
-    def of(db: apsw.Connection, person_digests: Iterable[bytes]) -> set[SuppressionKind]:
+    def kinds_of(db: apsw.Connection, person_digests: Iterable[bytes]) -> set[SuppressionKind]:
         """Return the kinds of suppression that people have, read on any connection to the file."""
         return {kind for digest in person_digests for kind, _ in _rows(db, digest)}
 
@@ -145,7 +145,7 @@ class SuppressionTable:
         """Tell whether a suppression may speak against any of these records, at little cost."""
         return self.has_any and any(self.may_hold(digest) for record in records for digest in record.person_digests)
 
-    def sift(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, DropReason]]]:
+    def split_refused(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, DropReason]]]:
         """Return the records that may be sent, and those that a suppression speaks against with the reason."""
         judged = [(record, self.refusal(record)) for record in records]
         permitted = [record for record, reason in judged if not reason]
@@ -178,7 +178,7 @@ class SuppressionTable:
         removed = 0
         for kind, most_days in days.items():
             removed += self._forget(kind, now - most_days * DAY_MS, _SLICE)
-            if kind is not SuppressionKind.ERASURE and (beyond := self._counts.now(kind) - most) > 0:
+            if kind is not SuppressionKind.ERASURE and (beyond := self._counts.current_value(kind) - most) > 0:
                 removed += self._forget(kind, now + DAY_MS, min(_SLICE, beyond))
         return removed > 0
 

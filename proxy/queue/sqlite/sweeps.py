@@ -28,17 +28,17 @@ class Sweeps:
         """
         removed = last = seen = 0
         about = frozenset(person_digests)
-        for row in self._segments.search.after(after, _SLICE):
+        for row in self._segments.search.segments_after(after, _SLICE):
             last = row[0]
-            if not self._segments.claims.include(row[2], last) and (segment := self._segments.read(row)):
-                removed += self._strike(segment, about)
+            if not self._segments.claims.contains(row[2], last) and (segment := self._segments.read(row)):
+                removed += self._remove_people(segment, about)
                 self._segments.release([segment])
             seen += row[1]
             if seen >= _SLICE_RECORDS:
                 break
         return removed, last
 
-    def _strike(self, segment: Segment, about: frozenset[bytes]) -> int:
+    def _remove_people(self, segment: Segment, about: frozenset[bytes]) -> int:
         """Remove the records about people from a segment, skipped repeats too; return how many of them were waiting."""
         survivors = [record for record in segment.records if about.isdisjoint(record.person_digests)]
         sealed = self._segments.sealed_records(segment)

@@ -18,7 +18,7 @@ from proxy.queue.sqlite.lanes import Lanes
 from proxy.queue.sqlite.layout import prepare
 from proxy.queue.sqlite.ledger import Ledger
 from proxy.queue.sqlite.orders import OrderMemory
-from proxy.queue.sqlite.seen import Seen
+from proxy.queue.sqlite.seen import DuplicateMemory
 from proxy.queue.sqlite.segments import Segments
 from proxy.queue.sqlite.sightings import SightingTable
 from proxy.queue.sqlite.suppressions import SuppressionTable
@@ -58,7 +58,7 @@ class Tables:
         set_pragmas(self.db)
         self.db.set_wal_hook(self._count_pages)
         prepare(self.db, sealer, self.now)
-        self.seen = Seen(self.db)
+        self.seen = DuplicateMemory(self.db)
         self.orders = OrderMemory(self.db)
         self.ledger = Ledger(self.db, sealer.key("browser-copies"))
         self.dead = DeadLetters(self.db, sealer)

@@ -32,7 +32,7 @@ class UnsentOrders:
             self._db.execute("INSERT OR IGNORE INTO unsent_order VALUES(?, ?)", (key, until))
             self._has_any = True
 
-    def among(self, keys: Collection[bytes]) -> set[bytes]:
+    def unsent_keys(self, keys: Collection[bytes]) -> set[bytes]:
         """Return those of the keys that are in the table."""
         if not self._has_any or not keys:  # an empty array cannot be bound
             return set()

@@ -16,7 +16,7 @@ _EVENTS, _SEGMENTS = 3000, 1500
 _COLUMNS = "id, n, pixel, attempts, at, suspect, not_before, sealed, skip"
 
 
-def waiting(db: apsw.Connection, sealer: Sealer, wanted: Filter) -> list[WaitingEvent]:
+def waiting_events(db: apsw.Connection, sealer: Sealer, wanted: Filter) -> list[WaitingEvent]:
     """Return events that wait, the latest arrivals first.
 
     Args:

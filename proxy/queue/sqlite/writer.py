@@ -43,7 +43,7 @@ class Call(NamedTuple):
     """Called on the event loop with the result, or with a QueueError."""
 
 
-class _Bell:
+class _WakeSignal:
     """Wakes the thread: once, however often it was rung since. A lock, since that costs less than an Event."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class _Bell:
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _PendingCalls:
     """Calls that were not started yet."""
 
     groups: deque[Call] = field(default_factory=deque)
@@ -88,8 +88,8 @@ class Writer:
         self._most_calls = most_calls
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
-        self._waiting = _Waiting()
-        self._bell = _Bell()
+        self._waiting = _PendingCalls()
+        self._bell = _WakeSignal()
         self._company = False
         self._closing = False
         self.busy_since: float | None = None
@@ -146,7 +146,7 @@ class Writer:
     def _run(self) -> None:
         while not self._closing or self._waiting:
             try:
-                self._turn()
+                self._run_cycle()
             except BaseException as error:  # noqa: BLE001 - a thread that ended here would leave its callers waiting
                 self._break(error)
         try:
@@ -154,7 +154,7 @@ class Writer:
         except Exception:
             log.exception("the queue was not closed in order")
 
-    def _turn(self) -> None:
+    def _run_cycle(self) -> None:
         """Commit what waits, then tend the store."""
         self.busy_since = None
         self._bell.wait(_IDLE_S)
@@ -176,7 +176,7 @@ class Writer:
             results = [self._broken] * len(calls) if self._broken else work()
             answers = list(zip(calls, results, strict=True))
         except BaseException as error:  # noqa: BLE001 - whatever it is, every caller gets an answer
-            failure = error if _leaves_sound(error) else self._break(error)
+            failure = error if _is_recoverable(error) else self._break(error)
             answers = [(call, failure) for call in calls]
         self._tell(_tell_all, answers)
 
@@ -222,6 +222,6 @@ def _resolve(done: asyncio.Future[Any], result: Any) -> None:
         done.set_result(result)
 
 
-def _leaves_sound(error: BaseException) -> bool:
+def _is_recoverable(error: BaseException) -> bool:
     """Tell whether an error concerns only the callers that get it, and the queue can go on."""
     return isinstance(error, QueueError) and not isinstance(error, QueueBrokenError)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from proxy.model.server_request import ServerHit
-from proxy.rules.joins.placeholders import is_nobodys_id
+from proxy.rules.joins.placeholders import is_placeholder_id
 from proxy.rules.orders import as_event_id, is_order_id, order_event_id
 from proxy.rules.payload.labels import public_id
 from proxy.rules.payload.money import amount
@@ -43,7 +43,7 @@ class HookEvents(NamedTuple):
     """Why it becomes no event, in one or two words; empty when there are events."""
 
 
-def nothing(why_not: str) -> HookEvents:
+def no_events(why_not: str) -> HookEvents:
     """Return the result of a webhook that becomes no event, with the reason."""
     return HookEvents(why_not=why_not)
 
@@ -58,15 +58,15 @@ def purchase_id(site: str, order_id: str, told: str = "") -> str:
         order_id: The order's id, verbatim.
         told: The event id that the order brings along. Any visitor may have put it there, so it has to look like an id.
     """
-    return told_id(told) or order_event_id(site, order_id)
+    return usable_event_id(told) or order_event_id(site, order_id)
 
 
-def table(value: object) -> Mapping[str, Any]:
+def as_object(value: object) -> Mapping[str, Any]:
     """Return a value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def rows(value: object) -> Sequence[Mapping[str, Any]]:
+def as_objects(value: object) -> Sequence[Mapping[str, Any]]:
     """Return the JSON objects of a list; an empty list for any other value."""
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
@@ -84,19 +84,19 @@ def order_number(value: object) -> str:
     return found if is_order_id(found) and _words(found) <= _MOST_WORDS else ""
 
 
-def own_id(value: object) -> str:
+def generated_id(value: object) -> str:
     """Return an id that a program made, such as that of an event or a refund; "" for free text, as ``order_number``."""
     found = text(value)
     return as_event_id(found) if _words(found) == 1 else ""
 
 
-def told_id(value: object) -> str:
+def usable_event_id(value: object) -> str:
     """Return an event id that an order brings along; "" for a placeholder of a broken snippet, and for contact data."""
-    found = own_id(value)
-    return "" if is_nobodys_id(found) or names_somebody(found) else found
+    found = generated_id(value)
+    return "" if is_placeholder_id(found) or is_contact_data(found) else found
 
 
-def names_somebody(found: str) -> bool:
+def is_contact_data(found: str) -> bool:
     """Tell whether a text is contact data beyond doubt: an event with such an id is not sent."""
     return public_id(found) != found
 
@@ -134,7 +134,7 @@ def people_keys(pairs: Iterable[tuple[str, object]]) -> dict[str, tuple[str, ...
     return found
 
 
-def bought(order: Mapping[str, Any], content_id: str, *, value: float, order_id: str) -> dict[str, Any]:
+def order_custom_data(order: Mapping[str, Any], content_id: str, *, value: float, order_id: str) -> dict[str, Any]:
     """Return the custom data of an order (Meta, custom data parameters).
 
     Args:
@@ -143,7 +143,7 @@ def bought(order: Mapping[str, Any], content_id: str, *, value: float, order_id:
         value: What was paid.
         order_id: The order's id.
     """
-    lines = rows(order.get("line_items"))
+    lines = as_objects(order.get("line_items"))
     contents = []
     for line in lines:
         if (identity := text(line.get(content_id))) not in _NO_IDS:

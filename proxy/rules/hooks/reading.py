@@ -74,7 +74,7 @@ def dropped_rows(
     """
     by_place = {hit.place: hit for hit in hits}
     rows = [_row(by_place[each.place], each, pixel, now) for each in refused if each.place in by_place]
-    return [row._replace(facts=facts.of_server(policy), arrived=now) for row in rows]
+    return [row._replace(facts=facts.facts_of_server(policy), arrived=now) for row in rows]
 
 
 def _row(hit: ServerHit, refused: RefusedHit, pixel: str, now: int) -> LedgerRow:

@@ -10,16 +10,16 @@ from proxy.model.server_request import ServerHit
 from proxy.rules.hooks.hook import (
     HookEvents,
     Shop,
-    bought,
-    nothing,
+    as_object,
+    as_objects,
+    generated_id,
+    no_events,
     number,
+    order_custom_data,
     order_number,
-    own_id,
     people_keys,
     purchase_id,
-    rows,
     seconds,
-    table,
     text,
 )
 from proxy.rules.identity.browser_ids import click_id
@@ -42,21 +42,21 @@ def events(topic: str, payload: Mapping[str, Any], shop: Shop) -> HookEvents:
         return _order(payload, shop)
     if topic == "refunds/create":
         return _refund(payload, shop)
-    return nothing("topic")
+    return no_events("topic")
 
 
 def _order(order: Mapping[str, Any], shop: Shop) -> HookEvents:
     if order.get("test") is True:
-        return nothing("test order")
+        return no_events("test order")
     if order.get("cancelled_at"):
-        return nothing("cancelled")
+        return no_events("cancelled")
     if text(order.get("financial_status")) != "paid":
-        return nothing("not paid")
+        return no_events("not paid")
     order_id, value = order_number(order.get(shop.order_id)), number(order.get("total_price"))
     time_s = _placed_at(order)
     if not order_id or time_s is None or value is None:
-        return nothing("unreadable")
-    attributes = {text(row.get("name")): text(row.get("value")) for row in rows(order.get("note_attributes"))}
+        return no_events("unreadable")
+    attributes = {text(row.get("name")): text(row.get("value")) for row in as_objects(order.get("note_attributes"))}
     content_type = "product_group" if shop.content_id == "product_id" else "product"
     hit = ServerHit(
         place=0,
@@ -65,7 +65,10 @@ def _order(order: Mapping[str, Any], shop: Shop) -> HookEvents:
         time_s=time_s,
         action_source=_action_source(order),
         user_data=_buyer(order, attributes, time_s),
-        custom_data={**bought(order, shop.content_id, value=value, order_id=order_id), "content_type": content_type},
+        custom_data={
+            **order_custom_data(order, shop.content_id, value=value, order_id=order_id),
+            "content_type": content_type,
+        },
         url=f"https://{shop.domain}/",
         checkout=text(order.get("checkout_token")),
     )
@@ -84,14 +87,14 @@ def _action_source(order: Mapping[str, Any]) -> str:
 
 
 def _user_agent(order: Mapping[str, Any]) -> str:
-    return text(table(order.get("client_details")).get("user_agent"))
+    return text(as_object(order.get("client_details")).get("user_agent"))
 
 
 def _buyer(order: Mapping[str, Any], attributes: Mapping[str, str], time_s: int) -> dict[str, tuple[str, ...]]:
     """Return the match keys of an order; at a till all guests share one customer, so its id is left out."""
-    customer, billing = table(order.get("customer")), table(order.get("billing_address"))
+    customer, billing = as_object(order.get("customer")), as_object(order.get("billing_address"))
     is_till = text(order.get("source_name")) == "pos"
-    address = billing or table(order.get("shipping_address")) or table(customer.get("default_address"))
+    address = billing or as_object(order.get("shipping_address")) or as_object(customer.get("default_address"))
     landing = text(order.get("landing_site"))
     clicked = click_id(f"https://shop.example{landing}") if landing.startswith("/") else ""
     ids = [(key, attributes.get(name)) for name, key in _ATTRIBUTES.items()]
@@ -119,14 +122,14 @@ def _refund(refund: Mapping[str, Any], shop: Shop) -> HookEvents:
     """Return the event of a refund, under a name of our own: Meta has none, and documents no negative Purchase."""
     paid_back = [
         row
-        for row in rows(refund.get("transactions"))
+        for row in as_objects(refund.get("transactions"))
         if row.get("kind") == "refund" and row.get("status") == "success" and number(row.get("amount"))
     ]
-    refund_id, time_s = own_id(refund.get("id")), seconds(refund.get("created_at"))
+    refund_id, time_s = generated_id(refund.get("id")), seconds(refund.get("created_at"))
     if not paid_back:
-        return nothing("no money")
+        return no_events("no money")
     if not refund_id or time_s is None:
-        return nothing("unreadable")
+        return no_events("unreadable")
     hit = ServerHit(
         place=0,
         name=_REFUND,

@@ -8,24 +8,24 @@ period does not say whether it ends a trial. In the same way an order's number i
 give either to a checkout as its reference.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from proxy.model.server_request import ServerHit
 from proxy.rules.hooks.hook import (
     HookEvents,
     Shop,
-    names_somebody,
-    nothing,
+    as_object,
+    as_objects,
+    generated_id,
+    is_contact_data,
+    no_events,
     order_number,
-    own_id,
     people_keys,
     purchase_id,
-    rows,
     seconds,
-    table,
     text,
-    told_id,
+    usable_event_id,
 )
 from proxy.rules.payload.money import minor_units
 
@@ -44,9 +44,9 @@ _FIRST_INVOICE, _NEXT_INVOICE = "subscription_create", "subscription_cycle"
 
 def orders_before(payload: Mapping[str, Any]) -> Mapping[str, str]:
     """Return, by event name, the ids under which earlier events are looked up to decide what a webhook means."""
-    kind, subject = payload.get("type"), table(table(payload.get("data")).get("object"))
+    kind, subject = payload.get("type"), as_object(as_object(payload.get("data")).get("object"))
     if kind in _CHECKOUTS:
-        found = {SESSION: own_id(subject.get("id")), REFERENCE: _reference(subject)}
+        found = {SESSION: generated_id(subject.get("id")), REFERENCE: _reference(subject)}
     elif kind == "invoice.paid" and subject.get("billing_reason") == _NEXT_INVOICE:
         found = dict.fromkeys(FIRST_EVENTS, _subscription_of(subject))
     else:
@@ -63,33 +63,34 @@ def events(payload: Mapping[str, Any], shop: Shop, remembered: frozenset[str] = 
         remembered: Names in ``orders_before`` whose events were seen before.
     """
     if payload.get("livemode") is not True:
-        return nothing("test mode")
-    kind, data, at = text(payload.get("type")), table(payload.get("data")), seconds(payload.get("created"))
-    subject = table(data.get("object"))
+        return no_events("test mode")
+    kind, data, at = text(payload.get("type")), as_object(payload.get("data")), seconds(payload.get("created"))
+    subject = as_object(data.get("object"))
     if at is None or not subject:
-        return nothing("unreadable")
+        return no_events("unreadable")
     if kind in _CHECKOUTS:
         return _checkout(subject, shop, at, remembered)
     if kind in _SUBSCRIPTIONS:
         return _subscription(subject, shop, at)
     if kind == "invoice.paid":
         return _invoice(subject, shop, at, remembered)
-    return nothing("type")
+    return no_events("type")
 
 
 def _checkout(session: Mapping[str, Any], shop: Shop, at: int, remembered: frozenset[str]) -> HookEvents:
     if session.get("mode") != "payment":
-        return nothing("its subscription tells")
+        return no_events("its subscription tells")
     if session.get("payment_status") != "paid":
-        return nothing("not paid")
-    metadata, identity, reference = table(session.get("metadata")), own_id(session.get("id")), _reference(session)
+        return no_events("not paid")
+    metadata, identity = as_object(session.get("metadata")), generated_id(session.get("id"))
+    reference = _reference(session)
     if REFERENCE in remembered and SESSION not in remembered:
         # Another checkout had the same reference, so it names a customer, as Stripe allows, and not an order.
         reference = ""
     order_id = reference or identity
     money = _money(session.get("amount_total"), session.get("currency"))
     if not order_id or not money:
-        return nothing("unreadable")
+        return no_events("unreadable")
     hit = ServerHit(
         place=0,
         name="Purchase",
@@ -101,75 +102,76 @@ def _checkout(session: Mapping[str, Any], shop: Shop, at: int, remembered: froze
             for name, order in (("Purchase", order_id), (SESSION, identity), (REFERENCE, reference))
             if order
         ),
-        **_whom(shop, metadata, table(session.get("customer_details"))),
+        **_person_fields(shop, metadata, as_object(session.get("customer_details"))),
     )
     return HookEvents((hit,))
 
 
 def _reference(session: Mapping[str, Any]) -> str:
     """Return the number that the shop gave a checkout; "" if there is none, or if it is contact data."""
-    told = (table(session.get("metadata")).get(_ORDER_ID), session.get("client_reference_id"))
+    told = (as_object(session.get("metadata")).get(_ORDER_ID), session.get("client_reference_id"))
     numbers = (order_number(each) for each in told)
-    return next((number for number in numbers if number and not names_somebody(number)), "")
+    return next((number for number in numbers if number and not is_contact_data(number)), "")
 
 
 def _subscription(subscription: Mapping[str, Any], shop: Shop, at: int) -> HookEvents:
     """Return the event of a trial's start; everything else about a subscription comes from its invoices."""
-    identity, metadata = own_id(subscription.get("id")), table(subscription.get("metadata"))
+    identity, metadata = generated_id(subscription.get("id")), as_object(subscription.get("metadata"))
     if subscription.get("status") != "trialing" or not identity:
-        return nothing("status")
+        return no_events("status")
     hit = ServerHit(
         place=0,
         name=TRIAL,
-        id=told_id(metadata.get(_EVENT_ID)) or f"trial-{shop.site}-{identity}",
+        id=usable_event_id(metadata.get(_EVENT_ID)) or f"trial-{shop.site}-{identity}",
         time_s=seconds(subscription.get("trial_start")) or at,
         custom_data={"value": 0, **_price(subscription)},
         orders=((TRIAL, identity),),
-        **_whom(shop, metadata, {}, customer=subscription.get("customer")),
+        **_person_fields(shop, metadata, {}, customer=subscription.get("customer")),
     )
     return HookEvents((hit,))
 
 
 def _invoice(invoice: Mapping[str, Any], shop: Shop, at: int, remembered: frozenset[str]) -> HookEvents:
     """Return the event of a first payment or a renewal; an invoice of 0, as at a trial's start, is neither."""
-    identity, reason, subscription = own_id(invoice.get("id")), invoice.get("billing_reason"), _subscription_of(invoice)
+    identity, subscription = generated_id(invoice.get("id")), _subscription_of(invoice)
+    reason = invoice.get("billing_reason")
     money = _money(invoice.get("amount_paid"), invoice.get("currency"))
     if not money or not money["value"]:
-        return nothing("no money")
+        return no_events("no money")
     if reason not in (_FIRST_INVOICE, _NEXT_INVOICE):
-        return nothing("billing reason")
+        return no_events("billing reason")
     if not identity or not subscription:
-        return nothing("unreadable")
+        return no_events("unreadable")
     is_first = reason == _FIRST_INVOICE or (TRIAL in remembered and SUBSCRIBE not in remembered)
     if not is_first and not shop.renewal:
-        return nothing("renewal")
+        return no_events("renewal")
     metadata, is_automatic = _subscription_metadata(invoice), reason == _NEXT_INVOICE
     hit = ServerHit(
         place=0,
         name=SUBSCRIBE if is_first else shop.renewal,
         id=f"subscribe-{shop.site}-{subscription}" if is_first else f"renewal-{shop.site}-{identity}",
-        time_s=seconds(table(invoice.get("status_transitions")).get("paid_at")) or at,
+        time_s=seconds(as_object(invoice.get("status_transitions")).get("paid_at")) or at,
         custom_data=money,
         orders=((_INVOICE, identity), (SUBSCRIBE, subscription)) if is_first else ((_INVOICE, identity),),
-        **_whom(shop, metadata, _billed(invoice), customer=invoice.get("customer"), is_automatic=is_automatic),
+        **_person_fields(shop, metadata, _billed(invoice), customer=invoice.get("customer"), is_automatic=is_automatic),
     )
     return HookEvents((hit,))
 
 
-class _Whom(TypedDict):
+class _PersonFields(TypedDict):
     action_source: str
     user_data: Mapping[str, tuple[str, ...]]
     url: str
 
 
-def _whom(
+def _person_fields(
     shop: Shop,
     metadata: Mapping[str, Any],
     details: Mapping[str, Any],
     *,
     customer: object = None,
     is_automatic: bool = False,
-) -> _Whom:
+) -> _PersonFields:
     """Return whom an event is about, and where it happened: on the website if the metadata name a browser.
 
     Args:
@@ -179,7 +181,7 @@ def _whom(
         customer: The customer's id.
         is_automatic: Whether no person acted, as in renewals (Meta, server event parameters, action source).
     """
-    address, (first, _, last) = table(details.get("address")), text(details.get("name")).partition(" ")
+    address, (first, _, last) = as_object(details.get("address")), text(details.get("name")).partition(" ")
     agent = "" if is_automatic else text(metadata.get(_AGENT))
     keys = people_keys(
         (
@@ -213,31 +215,29 @@ def _money(minor: object, currency: object) -> dict[str, Any]:
 
 def _price(subscription: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a period of a subscription costs; nothing when its prices are not plain amounts."""
-    items = rows(table(subscription.get("items")).get("data"))
-    prices = [table(item.get("price")) or table(item.get("plan")) for item in items]
+    items = as_objects(as_object(subscription.get("items")).get("data"))
+    prices = [as_object(item.get("price")) or as_object(item.get("plan")) for item in items]
     amounts = [price.get("unit_amount", price.get("amount")) for price in prices]
     counts = [item.get("quantity", 1) for item in items]
     codes = {text(price.get("currency")) for price in prices}
     if len(codes) != 1 or not all(isinstance(each, int) for each in (*amounts, *counts)):
         return {}
-    money = _money(_total(amounts, counts), codes.pop())
+    total = sum(int(each) * int(count) for each, count in zip(amounts, counts, strict=True))
+    money = _money(total, codes.pop())
     return {"predicted_ltv": money["value"], "currency": money["currency"]} if money else {}
-
-
-def _total(amounts: Iterable[Any], counts: Iterable[Any]) -> int:
-    return sum(int(each) * int(count) for each, count in zip(amounts, counts, strict=True))
 
 
 def _subscription_of(invoice: Mapping[str, Any]) -> str:
     """Return the id of an invoice's subscription, from where a newer or older API version puts it."""
-    parent = table(table(invoice.get("parent")).get("subscription_details"))
+    parent = as_object(as_object(invoice.get("parent")).get("subscription_details"))
     found = parent.get("subscription") or invoice.get("subscription")
-    return own_id(table(found).get("id")) or own_id(found)
+    return generated_id(as_object(found).get("id")) or generated_id(found)
 
 
 def _subscription_metadata(invoice: Mapping[str, Any]) -> Mapping[str, Any]:
-    parent = table(table(invoice.get("parent")).get("subscription_details"))
-    return table(parent.get("metadata")) or table(table(invoice.get("subscription_details")).get("metadata"))
+    parent = as_object(as_object(invoice.get("parent")).get("subscription_details"))
+    details = as_object(invoice.get("subscription_details"))
+    return as_object(parent.get("metadata")) or as_object(details.get("metadata"))
 
 
 def _billed(invoice: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,16 +11,16 @@ from proxy.model.server_request import ServerHit
 from proxy.rules.hooks.hook import (
     HookEvents,
     Shop,
-    bought,
-    nothing,
+    as_object,
+    as_objects,
+    generated_id,
+    no_events,
     number,
+    order_custom_data,
     order_number,
-    own_id,
     people_keys,
     purchase_id,
-    rows,
     seconds,
-    table,
     text,
 )
 
@@ -45,18 +45,18 @@ def events(topic: str, payload: Mapping[str, Any], shop: Shop) -> HookEvents:
         shop: The shop that sent it.
     """
     if topic not in TOPICS:
-        return nothing("topic")
+        return no_events("topic")
     if text(payload.get("created_via")) in _BY_STAFF:
-        return nothing("made by staff")
+        return no_events("made by staff")
     if text(payload.get("status")) not in _PAID:
-        return nothing("not paid")
+        return no_events("not paid")
     order_id, value = order_number(payload.get(shop.order_id)), number(payload.get("total"))
     time_s = seconds(payload.get("date_paid_gmt"), is_utc=True)
     if not order_id or value is None:
-        return nothing("unreadable")
+        return no_events("unreadable")
     if time_s is None:
-        return nothing("not paid")
-    written = {text(row.get("key")): text(row.get("value")) for row in rows(payload.get("meta_data"))}
+        return no_events("not paid")
+    written = {text(row.get("key")): text(row.get("value")) for row in as_objects(payload.get("meta_data"))}
     told = next((written[key] for key in _EVENT_IDS if written.get(key)), "")
     is_website = text(payload.get("created_via")) in _BY_VISITORS and bool(text(payload.get("customer_user_agent")))
     purchase = ServerHit(
@@ -66,7 +66,10 @@ def events(topic: str, payload: Mapping[str, Any], shop: Shop) -> HookEvents:
         time_s=time_s,
         action_source="website" if is_website else _AUTOMATIC.get(text(payload.get("created_via")), "other"),
         user_data=_buyer(payload, written, is_website=is_website),
-        custom_data={**bought(payload, shop.content_id, value=value, order_id=order_id), "content_type": "product"},
+        custom_data={
+            **order_custom_data(payload, shop.content_id, value=value, order_id=order_id),
+            "content_type": "product",
+        },
         url=f"https://{shop.domain}/",
     )
     buyer = _buyer(payload, written, is_website=False)
@@ -74,7 +77,7 @@ def events(topic: str, payload: Mapping[str, Any], shop: Shop) -> HookEvents:
 
 
 def _buyer(order: Mapping[str, Any], written: Mapping[str, str], *, is_website: bool) -> dict[str, tuple[str, ...]]:
-    billing, customer_id = table(order.get("billing")), text(order.get("customer_id"))
+    billing, customer_id = as_object(order.get("billing")), text(order.get("customer_id"))
     keys = people_keys(
         (
             ("em", billing.get("email")),
@@ -108,8 +111,8 @@ def _refunds(
         buyer: The buyer's match keys, without those of a browser, since the shop's staff makes refunds.
     """
     time_s = seconds(order.get("date_modified_gmt"), is_utc=True)
-    for place, refund in enumerate(rows(order.get("refunds")), 1):
-        refund_id, value = own_id(refund.get("id")), number(refund.get("total"))
+    for place, refund in enumerate(as_objects(order.get("refunds")), 1):
+        refund_id, value = generated_id(refund.get("id")), number(refund.get("total"))
         if refund_id and value and time_s is not None:
             yield ServerHit(
                 place=place,

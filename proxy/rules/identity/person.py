@@ -74,10 +74,10 @@ def person_of(  # noqa: PLR0913 - the places that a key can come from
         person_digests += number_digests(visitor, person_keys)
     findings = keys.findings if keys.rejected or keys.cut else ()
     # With a browser's id the keys are never too broad.
-    return Person(user_data, person_digests, not fbp and too_little(user_data), findings)
+    return Person(user_data, person_digests, not fbp and is_too_broad(user_data), findings)
 
 
-def too_little(user_data: Mapping[str, object]) -> bool:
+def is_too_broad(user_data: Mapping[str, object]) -> bool:
     """Tell whether Meta would refuse an event with these keys; a key without a value does not count."""
     if any(map(user_data.get, _TELLING)):
         return False
@@ -131,7 +131,7 @@ def _number_digests(visitor: str, keys: tuple[bytes, ...]) -> tuple[bytes, ...]:
     return _digests_of((f"external_id:{number_hash(visitor)}".encode(),), keys)
 
 
-def proven(cookie: VisitorCookie, person_keys: Sequence[bytes]) -> tuple[bytes, ...]:
+def proven_digests(cookie: VisitorCookie, person_keys: Sequence[bytes]) -> tuple[bytes, ...]:
     """Return the digests under which this browser may be suppressed; a new suppression is stored under the first.
 
     Only the visitor number counts, which the proxy itself made: ``_fbp`` and remembered match keys are in the sealed

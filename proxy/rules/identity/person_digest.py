@@ -15,7 +15,7 @@ class UnknownPersonError(ValueError):
     """What the owner named identifies no person; the text says which member is wrong, never its value."""
 
 
-def people_of(person: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes, ...]:
+def person_digests_of(person: Mapping[str, Any], keys: Sequence[bytes]) -> tuple[bytes, ...]:
     """Return the digests of a person whom the owner names.
 
     Args:

@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _NONCE, _SEALED = 12, 44
-LENGTH = 71
+REFERENCE_LENGTH = 71
 """Characters of a reference."""
 
 

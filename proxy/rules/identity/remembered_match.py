@@ -21,12 +21,12 @@ _VALUES = 4
 Hashed = Mapping[str, Sequence[str]]
 
 
-def forgotten(visitor_cookie: VisitorCookie) -> VisitorCookie:
+def without_match_keys(visitor_cookie: VisitorCookie) -> VisitorCookie:
     """Return the visitor cookie without match keys."""
     return replace(visitor_cookie, match={}, match_since=0, match_seen=0) if visitor_cookie.match else visitor_cookie
 
 
-def remembered(visitor_cookie: VisitorCookie, told: Hashed, *, now: int) -> VisitorCookie:
+def with_match_keys(visitor_cookie: VisitorCookie, told: Hashed, *, now: int) -> VisitorCookie:
     """Return the visitor cookie with the match keys of its visit.
 
     Args:
@@ -34,16 +34,16 @@ def remembered(visitor_cookie: VisitorCookie, told: Hashed, *, now: int) -> Visi
         told: The match keys that the page gave just now.
         now: Server clock in milliseconds.
     """
-    earlier = _of_this_visit(visitor_cookie, told, now)
+    earlier = _match_keys_of_visit(visitor_cookie, told, now)
     match = {key: tuple(told.get(key) or earlier[key])[:_VALUES] for key in _KEYS if told.get(key) or key in earlier}
     if not match:
-        return forgotten(visitor_cookie)
+        return without_match_keys(visitor_cookie)
     return replace(
         visitor_cookie, match=match, match_since=visitor_cookie.match_since if earlier else now, match_seen=now
     )
 
 
-def together(by_pixel: Iterable[Hashed]) -> Hashed:
+def merge_match_keys(by_pixel: Iterable[Hashed]) -> Hashed:
     """Return the match keys that a page gave for several pixels as those of one person."""
     found: dict[str, list[str]] = {}
     for hashed in by_pixel:
@@ -53,7 +53,7 @@ def together(by_pixel: Iterable[Hashed]) -> Hashed:
     return found
 
 
-def _of_this_visit(visitor_cookie: VisitorCookie, told: Hashed, now: int) -> Hashed:
+def _match_keys_of_visit(visitor_cookie: VisitorCookie, told: Hashed, now: int) -> Hashed:
     is_over = now - visitor_cookie.match_seen > IDLE_MS or now - visitor_cookie.match_since > LONGEST_MS
     return {} if is_over or _names_another(visitor_cookie.match, told) else visitor_cookie.match
 

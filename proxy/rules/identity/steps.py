@@ -8,13 +8,13 @@ from proxy.model.event import DropReason
 from proxy.model.request import Consent
 from proxy.rules.case import Case
 from proxy.rules.identity.browser_ids import browser_ids
-from proxy.rules.identity.person import proven
-from proxy.rules.identity.remembered_match import together
-from proxy.rules.identity.visitor import forget, renew, visitor_cookie_header
+from proxy.rules.identity.person import proven_digests
+from proxy.rules.identity.remembered_match import merge_match_keys
+from proxy.rules.identity.visitor import expire_ids, renew, visitor_cookie_header
 from proxy.rules.people import keys_of
 
 
-def take(case: Case) -> None:
+def identify_browser(case: Case) -> None:
     """Find out who the browser is; a browser whose events may not leave gets no ids."""
     visitor(case)
     suppressions(case)
@@ -46,9 +46,9 @@ def suppressions(case: Case) -> None:
     """Note who withdraws or grants consent with this request, as far as the visitor cookie proves who that is."""
     word = case.visit.consent
     if word is Consent.GRANTED and not case.forbidden:
-        case.granted = proven(case.found.visitor_cookie, case.policy.person_keys)
+        case.granted = proven_digests(case.found.visitor_cookie, case.policy.person_keys)
     elif word is Consent.REVOKED:
-        case.withdrawn = proven(case.found.visitor_cookie, case.policy.person_keys)[:1]
+        case.withdrawn = proven_digests(case.found.visitor_cookie, case.policy.person_keys)[:1]
 
 
 def ids(case: Case) -> None:
@@ -75,7 +75,7 @@ def visitor_cookie(case: Case) -> None:
         return
     policy, told = case.policy, None
     if policy.remembers_match:
-        told = together(keys_of(case, pixel_id).hashed for pixel_id in policy.pixel_ids)
+        told = merge_match_keys(keys_of(case, pixel_id).hashed for pixel_id in policy.pixel_ids)
     case.visitor_cookie, header = renew(
         case.found, case.ids, case.visit.consent, case.scope, case.request, policy, told
     )
@@ -89,7 +89,7 @@ def ended_cookies(case: Case) -> None:
     if not scope.at_home:
         return
     if case.visit.consent is Consent.REVOKED:
-        case.set_cookies = forget(replace(found, consent=Consent.REVOKED), scope, request, policy)
+        case.set_cookies = expire_ids(replace(found, consent=Consent.REVOKED), scope, request, policy)
     elif case.forbidden is DropReason.OPTED_OUT:
         # Browsers end any cookie after 400 days; an opt-out shall not end for somebody who comes more often.
         case.set_cookies = (visitor_cookie_header(found, scope, request, policy),)

@@ -4,11 +4,11 @@ from msgspec.structs import replace
 
 from proxy.model.request import BrowserRequest, Consent
 from proxy.rules.identity.browser_ids import BrowserIds
-from proxy.rules.identity.person import proven
-from proxy.rules.identity.remembered_match import Hashed, forgotten, remembered
+from proxy.rules.identity.person import proven_digests
+from proxy.rules.identity.remembered_match import Hashed, with_match_keys, without_match_keys
 from proxy.rules.identity.visitor_cookie import MAX_AGE_S, FoundCookie, VisitorCookie
 from proxy.rules.policy import Policy
-from proxy.rules.request.cookies import attributes, forget_cookies, set_cookie
+from proxy.rules.request.cookies import attributes, expire_browser_ids, set_cookie
 from proxy.rules.request.sites import CookieScope
 
 
@@ -36,9 +36,9 @@ def renew(  # noqa: PLR0913, PLR0917 - what was there, what came, and what seals
     visitor = (cookie.visitor or policy.keys.new_visitor(request.entropy)) if policy.site.visitor_id else ""
     after = renewed(cookie, visitor, ids, consent=consent, now=request.now)
     if told is not None:
-        after = remembered(after, told, now=request.now)
+        after = with_match_keys(after, told, now=request.now)
     elif after.match:
-        after = forgotten(after)
+        after = without_match_keys(after)
     if found.sealed and (after is cookie or after == cookie):
         return after, _header(found.sealed, scope, policy)
     return after, visitor_cookie_header(after, scope, request, policy)
@@ -70,7 +70,7 @@ def renewed(cookie: VisitorCookie, visitor: str, ids: BrowserIds, *, consent: Co
     )
 
 
-def forget(cookie: VisitorCookie, scope: CookieScope, request: BrowserRequest, policy: Policy) -> tuple[str, ...]:
+def expire_ids(cookie: VisitorCookie, scope: CookieScope, request: BrowserRequest, policy: Policy) -> tuple[str, ...]:
     """Return the cookies that end all ids; consent and opt-out stay, with the digest that is needed to lift them.
 
     Args:
@@ -79,11 +79,11 @@ def forget(cookie: VisitorCookie, scope: CookieScope, request: BrowserRequest, p
         request: The request that is answered.
         policy: What the configuration says of its site.
     """
-    suppression = "".join(digest.hex() for digest in proven(cookie, policy.person_keys)[:1])
+    suppression = "".join(digest.hex() for digest in proven_digests(cookie, policy.person_keys)[:1])
     words = VisitorCookie(consent=cookie.consent, opted_out=cookie.opted_out, suppression=suppression)
     old_names = policy.visitor_cookie_names[1:]
     ended = (set_cookie(name, "", scope, seconds=0, http_only=True) for name in old_names)
-    return (*forget_cookies(scope), visitor_cookie_header(words, scope, request, policy), *ended)
+    return (*expire_browser_ids(scope), visitor_cookie_header(words, scope, request, policy), *ended)
 
 
 def visitor_cookie_header(cookie: VisitorCookie, scope: CookieScope, request: BrowserRequest, policy: Policy) -> str:

@@ -110,7 +110,7 @@ class VisitorCookieKeys:
         seconds = now // 1000
         head = _VERSION + self._current + seconds.to_bytes(_TIME, "big") + nonce
         cipher = self._cipher(self._current, seconds // _DAY_S)
-        sealed = head + cipher.encrypt(nonce, _fitting(visitor_cookie), head + site.encode())
+        sealed = head + cipher.encrypt(nonce, _json_that_fits(visitor_cookie), head + site.encode())
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
     def open(self, value: str, site: str, *, now: int) -> VisitorCookie | None:
@@ -169,7 +169,7 @@ def _id(secret: str) -> bytes:
     return derive(secret, "keeper-id", length=_ID)
 
 
-def _fitting(visitor_cookie: VisitorCookie) -> bytes:
+def _json_that_fits(visitor_cookie: VisitorCookie) -> bytes:
     """Return what the cookie holds as JSON, without the last match keys if not all of them fit."""
     plain = orjson.dumps(_packed(visitor_cookie))
     while len(plain) > _MAX_PLAIN and visitor_cookie.match:

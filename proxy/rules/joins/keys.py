@@ -12,7 +12,7 @@ from proxy.model.join import JOIN_KEY, JoinKey, JoinKind
 from proxy.rules import limits
 from proxy.rules.effort import Effort
 from proxy.rules.identity.person import browser_of
-from proxy.rules.joins.placeholders import is_nobodys_id, is_nobodys_mail, is_nobodys_phone
+from proxy.rules.joins.placeholders import is_placeholder_id, is_placeholder_mail, is_placeholder_phone
 from proxy.rules.match.text import is_nothing, trim
 from proxy.rules.orders import is_order_id, received_order
 from proxy.rules.payload.labels import REDACTED
@@ -103,11 +103,11 @@ def person_clues(user_data: Mapping[str, Any], domains: tuple[str, ...], number:
     """
     if fbp := user_data.get("fbp"):
         yield JoinKind.BROWSER, browser_of(fbp).decode()
-    ids = [each for each in _hashes(user_data, "external_id") if not is_nobodys_id(each)]
+    ids = [each for each in _hashes(user_data, "external_id") if not is_placeholder_id(each)]
     yield from ((JoinKind.NUMBER, each) for each in ids if number in (None, each))
     yield from ((JoinKind.ACCOUNT, each) for each in ids if each != number)
-    yield from ((JoinKind.EMAIL, each) for each in _hashes(user_data, "em") if not is_nobodys_mail(each, domains))
-    yield from ((JoinKind.PHONE, each) for each in _hashes(user_data, "ph") if not is_nobodys_phone(each))
+    yield from ((JoinKind.EMAIL, each) for each in _hashes(user_data, "em") if not is_placeholder_mail(each, domains))
+    yield from ((JoinKind.PHONE, each) for each in _hashes(user_data, "ph") if not is_placeholder_phone(each))
 
 
 def _hashes(user_data: Mapping[str, Any], name: str) -> list[str]:

@@ -21,7 +21,7 @@ _MAILBOXES = """
     kasse mail me na name nobody no no-email no-reply no_reply noemail none noreply null office order orders pos sales
     service shop store support team test undefined unknown user web webmaster webshop
 """
-_DOMAINS_OF_NOBODY = (
+_PLACEHOLDER_DOMAINS = (
     *("a.com", "abc.com", "email.com", "example.com", "example.net", "example.org", "guest.com", "invalid.com"),
     *("na.com", "no.com", "noemail.com", "none.com", "noreply.com", "nomail.com", "null.com", "test.com"),
 )
@@ -29,12 +29,12 @@ _LONGEST_NUMBER = 15
 """Digits of a telephone number at most (ITU-T E.164)."""
 
 
-def is_nobodys_id(digest: str) -> bool:
+def is_placeholder_id(digest: str) -> bool:
     """Tell whether an id, hashed or in the form of a hash, is a placeholder for customers without an account."""
-    return digest in _nobodys_ids()
+    return digest in _placeholder_ids()
 
 
-def is_nobodys_mail(digest: str, domains: tuple[str, ...]) -> bool:
+def is_placeholder_mail(digest: str, domains: tuple[str, ...]) -> bool:
     """Tell whether a hashed mail address is a mailbox on one of the site's ``domains``, or a made-up address.
 
     Addresses that a marketplace makes for each of its buyers are not placeholders.
@@ -42,13 +42,13 @@ def is_nobodys_mail(digest: str, domains: tuple[str, ...]) -> bool:
     return digest in _made_up_mail() or digest in _mail_of(domains)
 
 
-def is_nobodys_phone(digest: str) -> bool:
+def is_placeholder_phone(digest: str) -> bool:
     """Tell whether a hashed phone number is a placeholder, such as one digit repeated."""
-    return digest in _nobodys_phones()
+    return digest in _placeholder_phones()
 
 
 @lru_cache(maxsize=1)
-def _nobodys_ids() -> frozenset[str]:
+def _placeholder_ids() -> frozenset[str]:
     words = {spelt for word in _IDS.split() for spelt in (word, word.upper(), word.title(), word.capitalize())}
     raw = words.union(_SPELT_OTHERWISE)
     # An id of 32 hex digits is sent as it is, so MD5 hashes of the words have to be in the set too.
@@ -65,7 +65,7 @@ def _mail_of(domains: tuple[str, ...]) -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _made_up_mail() -> frozenset[str]:
-    return _mail_at(_DOMAINS_OF_NOBODY)
+    return _mail_at(_PLACEHOLDER_DOMAINS)
 
 
 def _mail_at(hosts: Iterable[str]) -> frozenset[str]:
@@ -74,7 +74,7 @@ def _mail_at(hosts: Iterable[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def _nobodys_phones() -> frozenset[str]:
+def _placeholder_phones() -> frozenset[str]:
     repeated = {digit * length for digit in "0123456789" for length in range(1, _LONGEST_NUMBER + 1)}
     counted = {"1234567890123456"[:length] for length in range(3, _LONGEST_NUMBER + 1)}
     return frozenset(map(_hash, repeated | counted | {"0123456789", "10000000000", "1111111"}))

@@ -21,12 +21,12 @@ _VISITOR = 8
 _REFUSALS = frozenset({DropReason.GPC, DropReason.DNT, DropReason.OPTED_OUT})
 
 
-def leave(event_case: EventCase) -> None:
+def add_sighting(event_case: EventCase) -> None:
     """Add a sighting of the visitor for an event that may be about an order; one sighting for all its pixels."""
     case = event_case.case
     if len(case.sightings) >= limits.SIGHTINGS:
         return
-    keys = _keys(case, [*_of_order(event_case, event_case.data), *_of_person(event_case)])
+    keys = _keys(case, [*_clues_of_order(event_case, event_case.data), *_clues_of_person(event_case)])
     if not keys:
         return
     ids = case.ids
@@ -55,14 +55,14 @@ def _digests(event_case: EventCase) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys((*own, *told)))[: limits.SIGHTING_KEYS]
 
 
-def leave_refusal(event_case: EventCase) -> None:
+def add_refusal_sighting(event_case: EventCase) -> None:
     """Add a sighting with only the order and the reason, for an event that is dropped because its visitor refused."""
     case, hit = event_case.case, event_case.hit
     if len(case.sightings) >= limits.SIGHTINGS or not _is_refused(case):
         return
     site = case.policy.site
     data = {} if site.sensitive == "restricted" else hit.data
-    if keys := _keys(case, [clue for clue in _of_order(event_case, data) if clue[0] in CERTAIN]):
+    if keys := _keys(case, [clue for clue in _clues_of_order(event_case, data) if clue[0] in CERTAIN]):
         refusal = Sighting(site.name, keys, hit.name, "", case.request.now, b"", forbidden=str(case.forbidden))
         case.sightings += (refusal,)
 
@@ -85,12 +85,12 @@ def _keys(case: Case, clues: list[Clue]) -> tuple[JoinKey, ...]:
     return join_keys(policy.site.name, dict.fromkeys(clues), policy.person_keys[:1])[: limits.SIGHTING_KEYS]
 
 
-def _of_order(event_case: EventCase, data: Mapping[str, Any]) -> Iterator[Clue]:
+def _clues_of_order(event_case: EventCase, data: Mapping[str, Any]) -> Iterator[Clue]:
     case, hit = event_case.case, event_case.hit
     return order_clues(Claimed(hit.name, hit.id, data, case.visit.url), case.policy, case.effort)
 
 
-def _of_person(event_case: EventCase) -> list[Clue]:
+def _clues_of_person(event_case: EventCase) -> list[Clue]:
     """Return the clues that name the visitor for any of the event's pixels, the surest first."""
     case = event_case.case
     visitor, domains = case.visitor_cookie.visitor, case.policy.site.domains

@@ -9,7 +9,7 @@ from proxy.model.join import Join, Twin
 from proxy.rules import limits
 from proxy.rules.case import EventCase
 from proxy.rules.joins.keys import Claimed, Clue, join_keys, order_clues, person_clues
-from proxy.rules.orders import ONCE, order_event_id, order_of, received_order
+from proxy.rules.orders import ONCE_PER_ORDER, order_event_id, order_of, received_order
 from proxy.rules.server_case import ServerEventCase
 
 _HOUR_MS = 60 * 60 * 1000
@@ -72,7 +72,13 @@ def not_before(event_case: ServerEventCase, event: Event, join: Join | None) -> 
     site, now = case.policy.site, case.request.now
     is_made = not event_case.hit.id or event.id == order_event_id(site.name, event_case.order_id)
     may_gain = is_made or "fbp" not in event.user_data
-    if not join or not join.keys or not may_gain or event.name not in ONCE or event.action_source not in _HAS_PAGES:
+    if (
+        not join
+        or not join.keys
+        or not may_gain
+        or event.name not in ONCE_PER_ORDER
+        or event.action_source not in _HAS_PAGES
+    ):
         return 0
     latest = event.time_s * 1000 + max_age_ms(event.action_source) - limits.DELIVERY_MS
     return min(now + site.orders.wait_seconds * 1000, latest) if site.orders.wait_seconds else 0

@@ -17,7 +17,7 @@ from dateutil import parser
 
 from proxy.rules.effort import Effort
 from proxy.rules.match import location, phone_plans, usual_numbers
-from proxy.rules.match.text import NOTHINGS, SHORTEST_DIGEST, bare, mark_in, reading
+from proxy.rules.match.text import NOTHINGS, SHORTEST_DIGEST, bare, mark_in, read_value
 
 # Units of effort for a value, and for each of its characters (the most measured); some keys need costly libraries.
 _USUAL_COSTS, _COSTS = (40, 2), {"ph": (600, 30), "db": (400, 20)}
@@ -210,11 +210,11 @@ def hashed(
 
 
 def _read(key: str, value: object) -> str | tuple[str, ...] | None:
-    """Do the same as ``reading``, with a shortcut for short text that is not a word for nothing, as nearly all is."""
+    """Do what ``read_value`` does, with a shortcut for short text that is not a word for nothing, as nearly all is."""
     text = value.strip() if isinstance(value, str) and value.isascii() else ""
     if 0 < len(text) < SHORTEST_DIGEST and text.lower() not in NOTHINGS and not mark_in(text):
         return text
-    return reading(value, numeric=key in _NUMERIC, is_id=key in _IDS)
+    return read_value(value, numeric=key in _NUMERIC, is_id=key in _IDS)
 
 
 def _hashes(key: str, text: str, country: str, year: int, effort: Effort) -> tuple[str, ...] | None:

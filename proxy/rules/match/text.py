@@ -68,7 +68,7 @@ def is_usable(text: str) -> bool:
     return len(text) <= MAX_LENGTH and (text.isascii() or not _UNENCODABLE.search(text)) and not is_nothing(text)
 
 
-def reading(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ...] | None:
+def read_value(value: object, *, numeric: bool, is_id: bool) -> str | tuple[str, ...] | None:
     """Read a value of a hashed key.
 
     Args:

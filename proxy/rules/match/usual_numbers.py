@@ -63,21 +63,21 @@ def number(text: str, region: str | None) -> str | None:
         return None
     digits = text.encode().translate(None, _MARKS).decode()  # a quarter of the time that text takes
     if text[0] == "+":
-        return _of_world(digits)
+        return _international_number(digits)
     home = _plans().get(region or "")
     if home is None or digits.startswith(home.code) or home.abroad.match(digits):
         return None
-    return _of_country(home, digits)
+    return _national_number(home, digits)
 
 
-def _of_world(digits: str) -> str | None:
+def _international_number(digits: str) -> str | None:
     for size in range(1, _LONGEST_CODE + 1):
         if plans := _plans_of_codes().get(digits[:size]):
-            return _of_country(plans[0], digits[size:])
+            return _national_number(plans[0], digits[size:])
     return None
 
 
-def _of_country(plan: _RegionPlan, dialled: str) -> str | None:
+def _national_number(plan: _RegionPlan, dialled: str) -> str | None:
     national = dialled
     if trunk := plan.trunk.match(dialled):
         national = dialled[trunk.end() :]

@@ -110,9 +110,9 @@ class AddressCleaner:
             return ""
         if "?" not in url and _PLAIN_URL.fullmatch(url) and _BEFORE_KEYS.isdisjoint(url.split("/")):
             return url
-        return self._plain(url) or self._any(url)
+        return self._clean_plain(url) or self._clean_any(url)
 
-    def _plain(self, url: str) -> str:
+    def _clean_plain(self, url: str) -> str:
         """Return the same for a usual page without shapes and keys; "" for an address that has to be read closely."""
         match = _PLAIN_PAGE.fullmatch(url)
         if match is None:
@@ -139,7 +139,7 @@ class AddressCleaner:
                 self._removed.append(KEY if self._is_blocked(name) else PARAMETER)
         return "&".join(parts)
 
-    def _any(self, url: str) -> str:
+    def _clean_any(self, url: str) -> str:
         match = _parse(url)
         if match is None:
             return ""

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from proxy.graph.law import STANDARD_EVENTS
-from proxy.model.event_facts import PARTS
+from proxy.model.event_facts import VALUE_SCALE
 from proxy.rules import limits
 from proxy.rules.match.text import NOTHINGS, is_nothing, mark_in
 from proxy.rules.payload import money
@@ -51,7 +51,7 @@ _NO_DATA = CheckedData(MappingProxyType({}), ())
 _NEED_NO_DATA = STANDARD_EVENTS - {"Purchase"}
 
 
-def read(name: str, data: Mapping[str, Any]) -> CheckedData:
+def check_custom_data(name: str, data: Mapping[str, Any]) -> CheckedData:
     """Check an event's custom data, and read what the ledger sums. No JSON raises."""
     if not data and name in _NEED_NO_DATA:
         return _NO_DATA
@@ -68,7 +68,7 @@ def summed(data: Mapping[str, Any]) -> tuple[int | None, str]:
     if not isinstance(value, int | float) or not -_MOST_UNITS < value < _MOST_UNITS:
         return None, ""
     code = currency.upper() if isinstance(currency, str) else ""
-    return round(value * PARTS), code if code in money.currencies() else ""
+    return round(value * VALUE_SCALE), code if code in money.currencies() else ""
 
 
 def checked(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -85,11 +85,11 @@ def checked(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[s
             sent[field] = value
         if words:
             findings += [field + word for word in words]
-    findings += _of_the_whole(name, sent)
+    findings += _overall_findings(name, sent)
     return sent, tuple(dict.fromkeys(findings)) if findings else ()
 
 
-def _of_the_whole(name: str, data: Mapping[str, Any]) -> list[str]:
+def _overall_findings(name: str, data: Mapping[str, Any]) -> list[str]:
     findings = []
     if name not in STANDARD_EVENTS and name.lower() in _LOWER_NAMES:
         findings.append("event_name:doubtful")

@@ -42,10 +42,10 @@ def findings(hit: Hit | ServerHit) -> tuple[str, ...]:
 
 def public_updates(copy_updates: Iterable[BrowserCopyUpdate], effort: Effort) -> tuple[BrowserCopyUpdate, ...]:
     """Return the updates of browser copies whose names and ids may be stored."""
-    return tuple(update for update in copy_updates if _may_rest(update, effort))
+    return tuple(update for update in copy_updates if _may_be_stored(update, effort))
 
 
-def _may_rest(update: BrowserCopyUpdate, effort: Effort) -> bool:
+def _may_be_stored(update: BrowserCopyUpdate, effort: Effort) -> bool:
     if not may_hold_shapes(f"{update.name} {update.id}", is_id=True):
         return True
     return update.name == _public(update.name, effort) and update.id == _public(update.id, effort)

@@ -97,11 +97,11 @@ def _found(text: str, effort: Effort, shapes: Collection[Suspect]) -> Shape | No
     plain, suspects = _decoded(text, effort)
     if not suspects:
         return None
-    found = _exactly(plain, suspects, effort, shapes)
+    found = _find_exact_shape(plain, suspects, effort, shapes)
     if found is None and Suspect.BASE64 in suspects:
-        found = _in_base64(plain, effort, shapes)
+        found = _find_base64_shape(plain, effort, shapes)
     if found is None and Suspect.LONG_WORD in suspects and shapes is ALL:
-        return Shape.TOKEN if _each(LONG_WORD, plain, effort, lambda match: is_noise(match[0])) else None
+        return Shape.TOKEN if _has_proven_match(LONG_WORD, plain, effort, lambda match: is_noise(match[0])) else None
     return found
 
 
@@ -122,25 +122,27 @@ def _suspects(text: str) -> Collection[int]:
     return SUSPECTS.Match(text.encode(errors="replace")) or ()
 
 
-def _exactly(plain: str, suspects: Collection[int], effort: Effort, shapes: Collection[Suspect]) -> Shape | None:
+def _find_exact_shape(
+    plain: str, suspects: Collection[int], effort: Effort, shapes: Collection[Suspect]
+) -> Shape | None:
     for suspect in shapes:
         if suspect in suspects:
             shape, pattern, proof = EXACT[suspect]
-            if _each(pattern, plain, effort, proof):
+            if _has_proven_match(pattern, plain, effort, proof):
                 return shape
     return None
 
 
-def _in_base64(plain: str, effort: Effort, shapes: Collection[Suspect]) -> Shape | None:
+def _find_base64_shape(plain: str, effort: Effort, shapes: Collection[Suspect]) -> Shape | None:
     found: list[Shape] = []
 
     def holds(match: re.Match[str]) -> bool:
         text = _from_base64(match[0])
-        shape = _exactly(text, _suspects(text), effort, shapes) if text else None
+        shape = _find_exact_shape(text, _suspects(text), effort, shapes) if text else None
         found.extend([shape] if shape else [])
         return shape is not None
 
-    return found[0] if _each(BASE64, plain, effort, holds) else None
+    return found[0] if _has_proven_match(BASE64, plain, effort, holds) else None
 
 
 def _from_base64(word: str) -> str:
@@ -152,7 +154,7 @@ def _from_base64(word: str) -> str:
     return decoded if decoded.isprintable() else ""
 
 
-def _each(pattern: re.Pattern[str], text: str, effort: Effort, proof: Proof) -> bool:
+def _has_proven_match(pattern: re.Pattern[str], text: str, effort: Effort, proof: Proof) -> bool:
     """Tell whether any candidate is proved, of a bounded number of candidates."""
     _spend(effort, len(text))
     for number, match in enumerate(pattern.finditer(text)):

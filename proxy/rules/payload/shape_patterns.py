@@ -11,7 +11,14 @@ from enum import IntEnum, StrEnum
 import re2
 from pydantic_core import SchemaValidator, core_schema
 
-from proxy.rules.payload.shape_proofs import COUNTRIES, is_account, is_called, is_card, is_national, is_position
+from proxy.rules.payload.shape_proofs import (
+    COUNTRIES,
+    is_account,
+    is_card,
+    is_international_number,
+    is_national_number,
+    is_position,
+)
 
 
 class Shape(StrEnum):
@@ -131,7 +138,7 @@ EXACT: dict[Suspect, tuple[Shape, re.Pattern[str], Proof]] = {
     Suspect.WITH_PLUS: (Shape.PHONE, _WITH_PLUS, lambda _: True),
     Suspect.CARD: (Shape.CARD, _CARD, lambda match: is_card(match[0])),
     Suspect.COORDINATES: (Shape.COORDINATES, _COORDINATES, lambda match: is_position(*match.groups())),
-    Suspect.WITH_ZEROS: (Shape.PHONE, _WITH_ZEROS, lambda match: is_called(match[1])),
-    Suspect.NATIONAL: (Shape.PHONE, _NATIONAL, lambda match: is_national(match[1])),
+    Suspect.WITH_ZEROS: (Shape.PHONE, _WITH_ZEROS, lambda match: is_international_number(match[1])),
+    Suspect.NATIONAL: (Shape.PHONE, _NATIONAL, lambda match: is_national_number(match[1])),
     Suspect.NORTH_AMERICAN: (Shape.PHONE, _NORTH_AMERICAN, lambda _: True),
 }

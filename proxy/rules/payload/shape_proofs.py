@@ -46,12 +46,12 @@ def is_account(candidate: str) -> bool:
     return 0 < length <= len(text) and iban.is_valid(text[:length], check_country=False)
 
 
-def is_called(number: str) -> bool:
+def is_international_number(number: str) -> bool:
     """Tell whether digits behind ``00`` are a telephone number: a GTIN may begin with zeros too."""
     return phone_plans.is_possible(_NO_DIGITS.sub("", number))
 
 
-def is_national(number: str) -> bool:
+def is_national_number(number: str) -> bool:
     """Tell a national telephone number with leading zero from a date and from other numbers."""
     digits = _NO_DIGITS.sub("", number)
     if digits == number:

@@ -27,7 +27,7 @@ def permission(  # noqa: PLR0913 - all that the answer hangs on
     if not has_signal and _is_permitted(site, visit, cookie):  # as nearly all visits
         return None, visit.dpo
     has_dnt = dnt != "" and signals_dnt(dnt)
-    forbidden = forbids(site, visit, cookie, gpc=gpc, dnt=has_dnt, located=is_located, bot=is_bot)
+    forbidden = drop_reason(site, visit, cookie, gpc=gpc, dnt=has_dnt, located=is_located, bot=is_bot)
     return forbidden, options(site, visit, gpc=gpc)
 
 
@@ -49,7 +49,7 @@ def signals_dnt(header: str) -> bool:
     return header.strip() == "1"
 
 
-def forbids(  # noqa: PLR0913 - all that the answer hangs on
+def drop_reason(  # noqa: PLR0913 - all that the answer hangs on
     site: Site, visit: Visit, cookie: VisitorCookie, *, gpc: bool, dnt: bool, located: bool, bot: bool
 ) -> DropReason | None:
     """Return why nothing of a visit may leave, or None.

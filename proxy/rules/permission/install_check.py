@@ -45,7 +45,7 @@ class InstallChecks:
         """Return the last part of a link to a page; ``now`` is the server clock in milliseconds."""
         return self._signed(b"o", now + OPEN_MS, "\n".join(page))
 
-    def opened(self, text: str, now: int) -> CheckedPage | None:
+    def verify_link(self, text: str, now: int) -> CheckedPage | None:
         """Return the page that a link leads to; None if the link is not ours, or has expired."""
         found = self._read(b"o", text, now)
         return CheckedPage(*found[1].split("\n", 1)) if found else None
@@ -70,11 +70,11 @@ class InstallChecks:
                 return found[0] - now
         return 0
 
-    def end(self, site: str, until: int) -> str:
+    def sign_end(self, site: str, until: int) -> str:
         """Return the last part of the address that ends a check; ``until`` is when the check expires anyway."""
         return self._signed(b"e", until, site)
 
-    def ended(self, text: str, now: int) -> str:
+    def verify_end(self, text: str, now: int) -> str:
         """Return the name of the site whose check such an address ends; empty if it is not ours, or has expired."""
         found = self._read(b"e", text, now)
         return found[1] if found else ""

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from proxy.config.schema import Site
 from proxy.model.request import BrowserRequest, Consent
 from proxy.rules.identity import reference
-from proxy.rules.identity.person import proven
-from proxy.rules.identity.visitor import forget, visitor_cookie_header
+from proxy.rules.identity.person import proven_digests
+from proxy.rules.identity.visitor import expire_ids, visitor_cookie_header
 from proxy.rules.identity.visitor_cookie import NOTHING, VisitorCookie
 from proxy.rules.permission.consent import signals_gpc_header
 from proxy.rules.policy import Policy
@@ -43,13 +43,13 @@ class OptOutStatus:
     """Digests of this browser's visitor, as far as the visitor cookie proves who it is."""
 
 
-def standing(request: BrowserRequest, policy: Policy) -> OptOutStatus | None:
+def opt_out_status(request: BrowserRequest, policy: Policy) -> OptOutStatus | None:
     """Return the opt-out state; None on another site's page, where the browser would not send or keep our cookies."""
     scope = _scope(request)
     if not scope.at_home:
         return None
     cookie = _cookie(request, policy)
-    person_digests = proven(cookie, policy.person_keys)
+    person_digests = proven_digests(cookie, policy.person_keys)
     handle = (
         reference.make(person_digests[0], policy.person_keys[0], request.entropy)
         if person_digests and policy.person_keys
@@ -61,7 +61,7 @@ def standing(request: BrowserRequest, policy: Policy) -> OptOutStatus | None:
 
 
 def choose(request: BrowserRequest, policy: Policy, *, opted_out: bool) -> OptOutStatus | None:
-    """Return the opt-out state after a choice; None as in ``standing``.
+    """Return the opt-out state after a choice; None as in ``opt_out_status``.
 
     Args:
         request: The request that brings the choice.
@@ -73,10 +73,10 @@ def choose(request: BrowserRequest, policy: Policy, *, opted_out: bool) -> OptOu
         return None
     cookie = _cookie(request, policy)
     if opted_out:
-        cookies = forget(replace(cookie, opted_out=True), scope, request, policy)
+        cookies = expire_ids(replace(cookie, opted_out=True), scope, request, policy)
     else:
         cookies = (visitor_cookie_header(_without_opt_out(cookie), scope, request, policy),)
-    gpc, person_digests = _gpc(policy.site, request), proven(cookie, policy.person_keys)
+    gpc, person_digests = _gpc(policy.site, request), proven_digests(cookie, policy.person_keys)
     return OptOutStatus(opted_out, gpc, cookie.consent, cookies=cookies, person_digests=person_digests)
 
 

@@ -11,14 +11,14 @@ VISITOR_COOKIE = "visitor_cookie"
 """The source of a consent that the visitor cookie remembers from an earlier page."""
 
 
-def take(case: Case) -> None:
+def decide_permission(case: Case) -> None:
     """Find out what the visit may do."""
-    earlier_words(case)
+    find_visitor_cookie(case)
     machine(case)
     permission(case)
 
 
-def earlier_words(case: Case) -> None:
+def find_visitor_cookie(case: Case) -> None:
     """Find the visitor cookie, which holds earlier consent and opt-out; on a page of another site it is not used."""
     if case.scope.at_home and case.cookies:
         found = case.policy.keys.find(case.cookies, case.policy.site.name, now=case.request.now)
@@ -47,7 +47,7 @@ def permission(case: Case) -> None:
         is_located=request.client.public,
         is_bot=case.bot is not None,
     )
-    case.facts = facts.in_common(site.name, *_said_of_consent(case), (), ())
+    case.facts = facts.shared_facts(site.name, *_said_of_consent(case), (), ())
 
 
 def _said_of_consent(case: Case) -> tuple[str, str]:

@@ -73,7 +73,7 @@ _SPECIAL = """
     ::/96 ::ffff:0:0/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 3fff::/20 5f00::/16 fc00::/7 fe80::/10
     fec0::/10 ff00::/8
 """
-_NOBODYS = Networks(map(ip_network, _SPECIAL.split()))
+_NON_PUBLIC = Networks(map(ip_network, _SPECIAL.split()))
 _CLASS_E = Networks((IPv4Network("240.0.0.0/4"),))
 
 
@@ -107,7 +107,7 @@ def client_of(
     if not trusted.hold(near.version, near.number):
         return Client(near.text, public=near.public, untrusted_forwarding=bool(forwarded) and not near.public)
     name = header.lower()
-    said = _walked(_hops(name, cut_list(forwarded)), trusted)
+    said = _nearest_untrusted(_hops(name, cut_list(forwarded)), trusted)
     if name == _CLOUDFLARE and said and _CLASS_E.hold(said.version, said.number):
         said = _parsed(pseudo)
     if said is None:
@@ -148,7 +148,7 @@ def is_address(text: str) -> bool:
     return _parsed(text) is not None
 
 
-def _walked(hops: Iterator[str], trusted: Networks) -> _Node | None:
+def _nearest_untrusted(hops: Iterator[str], trusted: Networks) -> _Node | None:
     for hop in map(_parsed, islice(hops, _MOST_HOPS)):
         if hop is None or not trusted.hold(hop.version, hop.number):
             return hop
@@ -200,7 +200,7 @@ def _read(text: str) -> _Node | None:
     if found is None:
         return None
     version, number, shortest = found
-    return _Node(shortest, version, number, not _NOBODYS.hold(version, number))
+    return _Node(shortest, version, number, not _NON_PUBLIC.hold(version, number))
 
 
 def _bare(text: str) -> str:

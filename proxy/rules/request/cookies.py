@@ -79,6 +79,6 @@ def attributes(scope: CookieScope, seconds: int, http_only: bool) -> str:  # noq
     return "; ".join(parts)
 
 
-def forget_cookies(scope: CookieScope) -> tuple[str, ...]:
+def expire_browser_ids(scope: CookieScope) -> tuple[str, ...]:
     """Return the ``Set-Cookie`` values that end ``_fbp`` and ``_fbc``, as after a withdrawal of consent."""
     return tuple(set_cookie(name, "", scope, seconds=0) for name in BROWSER_IDS)

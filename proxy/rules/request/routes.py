@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from proxy.config.schema import Site
 from proxy.rules.request.server_paths import ServerPath, ServerPaths
-from proxy.rules.request.sites import home, host_of
+from proxy.rules.request.sites import domain_of_host, host_of
 
 
 class Door(StrEnum):
@@ -68,7 +68,7 @@ class Routes:
 
 def site_of(sites: Sequence[Site], host: str) -> Site | None:
     """Return the site a host name belongs to most closely, or the only site; None if there is neither."""
-    homes = {len(home(site, host_of(host))): site for site in sites}
+    homes = {len(domain_of_host(site, host_of(host))): site for site in sites}
     closest = max(homes, default=0)
     if closest:
         return homes[closest]

@@ -59,14 +59,16 @@ class ServerPaths:
         with a mistyped prefix can read what is wrong.
         """
         segments = [segment for segment in path.split("/") if segment]
-        found = [_at(segments)]
+        found = [_path_at(segments)]
         if segments and segments[0] in self._prefixes:
-            found.append(_at(segments[1:]))
+            found.append(_path_at(segments[1:]))
         doors = [place for place in found if place]
-        return next((place for place in doors if place.takes_events), None) or next(iter(doors), _somewhere(segments))
+        return next((place for place in doors if place.takes_events), None) or next(
+            iter(doors), _path_anywhere(segments)
+        )
 
 
-def _at(segments: Sequence[str]) -> ServerPath | None:
+def _path_at(segments: Sequence[str]) -> ServerPath | None:
     door = _door(segments[0]) if segments else None
     if door is None:
         return None
@@ -77,7 +79,7 @@ def _at(segments: Sequence[str]) -> ServerPath | None:
     return ServerPath(door, segments[1] if is_for_events else "")
 
 
-def _somewhere(segments: Sequence[str]) -> ServerPath | None:
+def _path_anywhere(segments: Sequence[str]) -> ServerPath | None:
     doors = filter(None, map(_door, segments))
     return next((ServerPath(door) for door in doors), None)
 

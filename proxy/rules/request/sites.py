@@ -66,7 +66,7 @@ def is_public_suffix(host: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def place(host: str, page: str, *, secure: bool) -> CookieScope:
+def cookie_scope_between(host: str, page: str, *, secure: bool) -> CookieScope:
     """Return the relation of the proxy to a page.
 
     Args:
@@ -80,10 +80,10 @@ def place(host: str, page: str, *, secure: bool) -> CookieScope:
 
 def belongs(site: Site, host: str) -> bool:
     """Tell whether pages on this host may send to the site: its domains and their sub-domains."""
-    return home(site, host) != ""
+    return domain_of_host(site, host) != ""
 
 
-def home(site: Site, host: str) -> str:
+def domain_of_host(site: Site, host: str) -> str:
     """Return the most specific domain of a site that a host is, or is a sub-domain of; else nothing."""
     return max(
         (domain for domain in site.domains if host == domain or host.endswith("." + domain)), key=len, default=""
@@ -105,7 +105,7 @@ def cookie_scope_of(request: BrowserRequest, *, own_page: bool = False) -> Cooki
 
 
 def _scope(host: str, page: str, secure: bool) -> CookieScope:  # noqa: FBT001 - a key of the cache
-    return place(host_of(host), host_of(page), secure=secure)
+    return cookie_scope_between(host_of(host), host_of(page), secure=secure)
 
 
 _remembered_scope = lru_cache(maxsize=1024)(_scope)

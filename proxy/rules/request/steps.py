@@ -8,14 +8,14 @@ from proxy.rules.request.cookies import named_cookies
 from proxy.rules.request.sites import cookie_scope_of
 
 
-def take(case: Case) -> None:
+def read_request(case: Case) -> None:
     """Find out what came from a page."""
     decode(case)
     address(case)
     cookies(case)
 
 
-def take_image(case: Case) -> None:
+def read_image_request(case: Case) -> None:
     """Find out what came with a request for the image."""
     page_view(case)
     address(case)

@@ -13,7 +13,7 @@ import msgspec
 
 from proxy.model.server_request import NO_FIELDS, RequestFields, ServerBody
 from proxy.rules import server_limits
-from proxy.rules.effort import Parts, whole
+from proxy.rules.effort import Parts, run_parts
 from proxy.rules.json_text import decoded
 from proxy.rules.server_wire.fields import Field, form_fields, text_of
 from proxy.rules.server_wire.lists import NOTHING_AHEAD, Ahead, elements_ahead, reason
@@ -66,7 +66,7 @@ _LONG = 128 * 1024
 
 def claim_of(body: ServerBody) -> ServerClaim:
     """Return what a request claims; no body raises."""
-    return whole(claim_parts(body))
+    return run_parts(claim_parts(body))
 
 
 def claim_parts(body: ServerBody) -> Parts[ServerClaim]:

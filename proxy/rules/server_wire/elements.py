@@ -14,7 +14,7 @@ import orjson
 
 from proxy.rules import server_limits
 from proxy.rules.effort import Parts
-from proxy.rules.json_text import decoded, exactly
+from proxy.rules.json_text import decoded, parsed_exactly
 from proxy.rules.server_wire.bounds import is_bounded
 from proxy.rules.server_wire.fields import Field, content_parts, name_of, text_of
 from proxy.rules.server_wire.lists import LIST, elements_ahead, reason
@@ -152,7 +152,7 @@ def _decoded(decoder: Any, content: bytes, *, is_rest: bool = False) -> Any:
 
 def _json(element: bytes) -> Any:
     try:
-        return exactly(unwrapped(element))
+        return parsed_exactly(unwrapped(element))
     except RecursionError as error:
         raise ValueError(f"event: nested too deep; accepted: {server_limits.DEPTH} levels") from error
     except ValueError as error:

@@ -16,9 +16,9 @@ from proxy.rules.server_wire.app_data import app_data_of
 from proxy.rules.server_wire.elements import Element, event_of
 from proxy.rules.server_wire.values import (
     RefusedValueError,
+    describe_value,
     flag_of,
     from_json_text,
-    named,
     object_of,
     text_or_number,
     time_of,
@@ -81,7 +81,7 @@ def _name(claimed: Any) -> str:
     text = text_or_number(claimed) if not isinstance(claimed, float) else None
     if text and text.strip() and len(text) <= limits.NAME and text.isprintable():
         return text
-    why = f"event_name: {named(claimed)}; accepted: 1 to {limits.NAME} printable characters"
+    why = f"event_name: {describe_value(claimed)}; accepted: 1 to {limits.NAME} printable characters"
     raise RefusedValueError(why, "event_name")
 
 
@@ -91,14 +91,16 @@ def _id(claimed: Any) -> str:
     text = text_or_number(claimed)
     if text and len(text) <= limits.ID and text.isprintable():
         return text
-    raise RefusedValueError(f"event_id: {named(claimed)}; accepted: 1 to {limits.ID} printable characters", "event_id")
+    raise RefusedValueError(
+        f"event_id: {describe_value(claimed)}; accepted: 1 to {limits.ID} printable characters", "event_id"
+    )
 
 
 def _action_source(claimed: Any) -> str:
     source = claimed.strip().lower() if isinstance(claimed, str) else ""
     if source in law.ACTION_SOURCES:
         return source
-    why = f"action_source: {named(claimed)}; accepted: {', '.join(law.ACTION_SOURCES)}"
+    why = f"action_source: {describe_value(claimed)}; accepted: {', '.join(law.ACTION_SOURCES)}"
     raise RefusedValueError(why, "action_source")
 
 
@@ -154,7 +156,7 @@ def _more(event: Mapping[str, Any], findings: list[str]) -> dict[str, Any]:
 def _channel(claimed: Any) -> str:
     if isinstance(claimed, str):
         return claimed.strip().lower()
-    raise RefusedValueError(f"messaging_channel: {named(claimed)}; accepted: a text", "messaging_channel")
+    raise RefusedValueError(f"messaging_channel: {describe_value(claimed)}; accepted: a text", "messaging_channel")
 
 
 def _original(claimed: Mapping[str, Any], findings: list[str]) -> dict[str, Any]:

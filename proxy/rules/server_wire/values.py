@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from proxy.graph import law
-from proxy.rules.json_text import exactly
+from proxy.rules.json_text import parsed_exactly
 from proxy.rules.server_wire.bounds import is_bounded
 
 # The numbers 1 and 0 are found too, since they equal True and False.
@@ -58,9 +58,11 @@ def time_of(claimed: Any, field: str = "event_time") -> int:
     seconds = _seconds(claimed)
     if seconds is None:
         accepted = "Unix seconds, or ISO 8601 with an offset such as Z or +02:00"
-        raise RefusedValueError(f"{field}: {named(claimed)}; accepted: {accepted}", field)
+        raise RefusedValueError(f"{field}: {describe_value(claimed)}; accepted: {accepted}", field)
     if abs(seconds) >= _MILLISECONDS:
-        why = f"{field}: {named(claimed)} is in milliseconds, it seems, or far from now; accepted: Unix seconds"
+        why = (
+            f"{field}: {describe_value(claimed)} is in milliseconds, it seems, or far from now; accepted: Unix seconds"
+        )
         raise RefusedValueError(why, field, law.IN_THE_FUTURE)
     return seconds
 
@@ -99,7 +101,7 @@ def flag_of(claimed: Any, field: str) -> bool | None:
     try:
         return _FLAGS[word]
     except (KeyError, TypeError):
-        raise RefusedValueError(f"{field}: {named(claimed)}; accepted: true or false", field) from None
+        raise RefusedValueError(f"{field}: {describe_value(claimed)}; accepted: true or false", field) from None
 
 
 def text_or_number(claimed: Any) -> str | None:
@@ -122,14 +124,14 @@ def object_of(claimed: Any, field: str) -> Mapping[str, Any]:
         return value
     if value in (None, "", []):
         return {}
-    raise RefusedValueError(f"{field}: {named(claimed)}; accepted: an object", field)
+    raise RefusedValueError(f"{field}: {describe_value(claimed)}; accepted: an object", field)
 
 
 def from_json_text(claimed: Any) -> Any:
     """Return the object or list that JSON text holds; anything else as it is."""
     if isinstance(claimed, str) and claimed.lstrip()[:1] in ("{", "["):
         try:
-            value = exactly(claimed.encode(errors="replace"))
+            value = parsed_exactly(claimed.encode(errors="replace"))
         except (ValueError, RecursionError):
             return claimed
         return value if is_bounded(value) else claimed
@@ -199,7 +201,7 @@ def ip_address_of(text: str) -> IPv4Address | IPv6Address | None:
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
-def named(claimed: Any) -> str:
+def describe_value(claimed: Any) -> str:
     """Name a value without repeating what may be personal: its type, numbers, and short plain words only."""
     if claimed is None:
         return "missing"

@@ -64,7 +64,7 @@ class ApiError:
         return {name: value for name, value in fields.items() if value is not None}
 
 
-def received(count: int, trace: str) -> Answer:
+def success_answer(count: int, trace: str) -> Answer:
     """Return the answer of success: how many events were accepted, which does not say how many were matched."""
     return Answer(200, orjson.dumps({"events_received": count, "messages": [], "fbtrace_id": trace}))
 

@@ -15,7 +15,7 @@ from proxy.simulator.graph.answers import ApiError, no_object
 from proxy.simulator.graph.edge import EventsEdge
 from proxy.simulator.graph.faults import ActiveFaults
 from proxy.simulator.graph.memory import Memory
-from proxy.simulator.graph.state import SIMULATOR, Simulator, response, trace
+from proxy.simulator.graph.state import SIMULATOR, Simulator, new_trace_id, response
 
 MAX_BODY = 16 * 1024 * 1024
 PREFLIGHT = {
@@ -45,17 +45,17 @@ def make_app(
     memory = Memory()
     app[SIMULATOR] = Simulator(EventsEdge(tokens, app_secrets or {}, memory, now), memory, ActiveFaults(clock))
     app.router.add_routes([*endpoints.ROUTES, *token_endpoint.ROUTES, *panel.ROUTES])
-    app.on_response_prepare.append(_open_to_all)
-    app.on_shutdown.append(_let_go)
+    app.on_response_prepare.append(_allow_all_origins)
+    app.on_shutdown.append(_end_faults)
     return app
 
 
-async def _let_go(app: web.Application) -> None:
+async def _end_faults(app: web.Application) -> None:
     # A request that a fault holds up would otherwise keep the server from closing.
     app[SIMULATOR].faults.clear()
 
 
-async def _open_to_all(_: web.Request, answer: web.StreamResponse) -> None:
+async def _allow_all_origins(_: web.Request, answer: web.StreamResponse) -> None:
     answer.headers["Access-Control-Allow-Origin"] = "*"
 
 
@@ -66,7 +66,7 @@ async def _graph_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except (web.HTTPClientError, web.RequestPayloadError, ConnectionError) as error:
-        return response(_refusal(error, ascii(request.path)[1:-1]).answer(trace()))
+        return response(_refusal(error, ascii(request.path)[1:-1]).answer(new_trace_id()))
 
 
 def _refusal(error: Exception, path: str) -> ApiError:

@@ -12,7 +12,7 @@ import orjson
 
 from proxy.simulator.graph import wire
 from proxy.simulator.graph.answers import Answer, ApiError
-from proxy.simulator.graph.edge import Posted
+from proxy.simulator.graph.edge import EventsRequest
 
 MAX_CALLS = 50
 FORM = "application/x-www-form-urlencoded"
@@ -20,7 +20,7 @@ ADDRESS = re.compile(r"/*(?:v\d+(?:\.\d+)?/+)?([^/?]+)/+events/*(?:\?(.*))?")
 HEADERS = [{"name": "Content-Type", "value": "application/json"}]
 
 
-def calls(query: str, content_type: str, authorization: str, body: bytes) -> list[Posted | ApiError]:
+def calls(query: str, content_type: str, authorization: str, body: bytes) -> list[EventsRequest | ApiError]:
     """Return the calls of a batch as requests of their own, with an error in place of each that posts no events.
 
     Args:
@@ -36,9 +36,9 @@ def calls(query: str, content_type: str, authorization: str, body: bytes) -> lis
     return [_posted(call, pairs, authorization) for call in _listed(pairs)]
 
 
-def joined(answers: Iterable[Answer]) -> Answer:
+def batch_answer(answers: Iterable[Answer]) -> Answer:
     """Return the answer to the batch: 200, whatever became of its calls."""
-    return Answer(200, orjson.dumps([_shown(answer) for answer in answers]))
+    return Answer(200, orjson.dumps([_call_json(answer) for answer in answers]))
 
 
 def _listed(pairs: wire.Pairs) -> list[Any]:
@@ -49,18 +49,18 @@ def _listed(pairs: wire.Pairs) -> list[Any]:
     return content
 
 
-def _posted(call: Any, pairs: wire.Pairs, authorization: str) -> Posted | ApiError:
+def _posted(call: Any, pairs: wire.Pairs, authorization: str) -> EventsRequest | ApiError:
     texts = {name: value for name, value in call.items() if isinstance(value, str)} if isinstance(call, dict) else {}
     found = ADDRESS.fullmatch(texts.get("relative_url", ""))
     if found is None or texts.get("method", "").upper() != "POST":
         return ApiError("Unsupported request: a call POSTs to {pixel}/events", subcode=33, type="GraphMethodException")
     query, body = found[2] or "", texts.get("body", "")
     if wire.first([*wire.urlencoded(query), *wire.urlencoded(body)], "access_token"):
-        return Posted(found[1], query, FORM, "", body.encode())
+        return EventsRequest(found[1], query, FORM, "", body.encode())
     proof = wire.first(pairs, "appsecret_proof")
     proven = query if proof is None else f"{query}&{urlencode({'appsecret_proof': proof})}"
-    return Posted(found[1], proven, FORM, f"Bearer {wire.token(pairs, authorization) or ''}", body.encode())
+    return EventsRequest(found[1], proven, FORM, f"Bearer {wire.token(pairs, authorization) or ''}", body.encode())
 
 
-def _shown(answer: Answer) -> dict[str, Any]:
+def _call_json(answer: Answer) -> dict[str, Any]:
     return {"code": answer.status, "headers": HEADERS, "body": answer.body.decode()}

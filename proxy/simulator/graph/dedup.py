@@ -22,11 +22,11 @@ from typing import Any, Literal
 from proxy.simulator.graph.tables import HASH
 
 Source = Literal["browser", "server"]
-By = Literal["id", "fbp", "external_id"]
+MatchedBy = Literal["id", "fbp", "external_id"]
 Verdict = Literal["pair", "recovered", "browser_only", "twice"]
 
 WINDOW = 48 * 3600 * 1000
-PREFERENCE = 5 * 60 * 1000
+BROWSER_PREFERENCE_MS = 5 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Pair:
     """All copies of one event, and how Meta would count them."""
 
     copies: list[Copy]
-    by: By | None = None
+    by: MatchedBy | None = None
 
     @property
     def id(self) -> str | None:
@@ -91,11 +91,11 @@ class Pair:
         """`twice` for more than one count, whatever the reason; else which sides were heard."""
         if self.counted > 1:
             return "twice"
-        if not self.of("browser"):
+        if not self.copy_count("browser"):
             return "recovered"
-        return "pair" if self.of("server") else "browser_only"
+        return "pair" if self.copy_count("server") else "browser_only"
 
-    def of(self, source: Source) -> int:
+    def copy_count(self, source: Source) -> int:
         """Return how many copies one side delivered."""
         return sum(copy.source == source for copy in self.copies)
 
@@ -113,11 +113,11 @@ def pairs(copies: Iterable[Copy]) -> list[Pair]:
     """
     matcher = _Matcher()
     for copy in copies:
-        matcher.take(copy)
+        matcher.add(copy)
     return matcher.found
 
 
-def match_values(copy: Copy) -> Iterator[tuple[By, str]]:
+def match_values(copy: Copy) -> Iterator[tuple[MatchedBy, str]]:
     """Yield the values by which a copy without a shared id can still be recognised, comparable across both sides."""
     server = copy.source == "server"
     keys = (copy.read.get("user_data") or {}) if server else copy.event
@@ -153,7 +153,7 @@ def _with_next(counts: list[Copy], copy: Copy) -> list[Copy]:
     """Return which copies count once another one has come."""
     if all(earlier.source == copy.source == "browser" for earlier in counts):
         return [*counts, copy]
-    preferred = copy.source == "browser" and copy.received_at - counts[0].received_at <= PREFERENCE
+    preferred = copy.source == "browser" and copy.received_at - counts[0].received_at <= BROWSER_PREFERENCE_MS
     return [copy] if preferred else counts
 
 
@@ -161,7 +161,7 @@ def _messaging(copy: Copy) -> bool:
     return copy.action_source == "business_messaging"
 
 
-_PairsByPerson = dict[tuple[str, str, By, str], list[Pair]]
+_PairsByPerson = dict[tuple[str, str, MatchedBy, str], list[Pair]]
 
 
 @dataclass(slots=True)
@@ -176,11 +176,11 @@ class _Matcher:
     named: _PairsByPerson = field(default_factory=lambda: defaultdict(list))
     nameless: _PairsByPerson = field(default_factory=lambda: defaultdict(list))
 
-    def take(self, copy: Copy) -> None:
-        if _messaging(copy) or not (self._same_id(copy) or self._same_person(copy)):
-            self._open(copy)
+    def add(self, copy: Copy) -> None:
+        if _messaging(copy) or not (self._join_by_id(copy) or self._join_by_person(copy)):
+            self._add_pair(copy)
 
-    def _same_id(self, copy: Copy) -> bool:
+    def _join_by_id(self, copy: Copy) -> bool:
         pair = self.by_id.get((copy.pixel, copy.name, copy.id)) if copy.id else None
         if pair is None:
             return False
@@ -188,24 +188,24 @@ class _Matcher:
         pair.copies.append(copy)
         return True
 
-    def _same_person(self, copy: Copy) -> bool:
+    def _join_by_person(self, copy: Copy) -> bool:
         if copy.source == "browser":
             return False
         for by, value in match_values(copy):
             candidates = self._candidates((copy.pixel, copy.name, by, value), copy)
             if candidates:
                 # A browser copy may be the partner of many, but one without a partner yet is the likelier.
-                pair = min(candidates, key=lambda candidate: candidate.of("server"))
+                pair = min(candidates, key=lambda candidate: candidate.copy_count("server"))
                 pair.copies.append(copy)
                 pair.by = by
                 return True
         return False
 
-    def _candidates(self, key: tuple[str, str, By, str], copy: Copy) -> list[Pair]:
+    def _candidates(self, key: tuple[str, str, MatchedBy, str], copy: Copy) -> list[Pair]:
         found = self.nameless[key] if copy.id else [*self.nameless[key], *self.named[key]]
         return [pair for pair in found if copy.received_at - pair.copies[0].received_at <= WINDOW]
 
-    def _open(self, copy: Copy) -> None:
+    def _add_pair(self, copy: Copy) -> None:
         pair = Pair([copy])
         self.found.append(pair)
         if copy.id and not _messaging(copy):

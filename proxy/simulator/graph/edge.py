@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from proxy.simulator.graph import wire
-from proxy.simulator.graph.answers import Answer, ApiError, bad_token, no_object, no_token, received
+from proxy.simulator.graph.answers import Answer, ApiError, bad_token, no_object, no_token, success_answer
 from proxy.simulator.graph.dedup import Copy
 from proxy.simulator.graph.memory import Memory
 from proxy.simulator.graph.reading import read
-from proxy.simulator.graph.rules import Event, refuse
+from proxy.simulator.graph.rules import Event, batch_refusal
 
 Extra = Callable[[list[Event]], ApiError | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class EventsRequest:
     """A request to the events edge as a value; `query` is not decoded yet."""
 
     pixel: str
@@ -42,7 +42,7 @@ class EventsEdge:
     memory: Memory
     now: Callable[[], float]
 
-    def receive(self, posted: Posted, trace: str, extra: Extra | None = None) -> Answer:
+    def receive(self, posted: EventsRequest, trace: str, extra: Extra | None = None) -> Answer:
         """Accept all events of a request or none.
 
         Args:
@@ -57,12 +57,12 @@ class EventsEdge:
         except wire.UnreadableError as error:
             return ApiError(f"(#100) {error}").answer(trace)
         events = [read(event) for event in sent]
-        refusal = refusal or refuse(events, self.now()) or (extra and extra(events))
+        refusal = refusal or batch_refusal(events, self.now()) or (extra and extra(events))
         if refusal:
             return refusal.answer(trace)
         at, fields = int(self.now() * 1000), wire.request_fields(pairs)
         self.memory.add(_copy(at, posted.pixel, *both, fields) for both in zip(sent, events, strict=True))
-        return received(len(events), trace)
+        return success_answer(len(events), trace)
 
     def _not_allowed(self, pixel: str, pairs: wire.Pairs, authorization: str) -> ApiError | None:
         token = wire.token(pairs, authorization)
@@ -96,7 +96,7 @@ def appsecret_proof(secret: str, token: str) -> str:
     return hmac.new(secret.encode(), token.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
-def seen_by_pixel(pairs: wire.Pairs, now: float) -> Copy | None:
+def browser_copy_of(pairs: wire.Pairs, now: float) -> Copy | None:
     """Return what a browser's Pixel reported to `/tr`, or None if it names no pixel or no event.
 
     Args:

@@ -8,9 +8,9 @@ import struct
 from aiohttp import web
 
 from proxy.simulator.graph import batch, faults, wire
-from proxy.simulator.graph.answers import Answer, ApiError, received
-from proxy.simulator.graph.edge import Posted, seen_by_pixel
-from proxy.simulator.graph.state import SIMULATOR, response, trace
+from proxy.simulator.graph.answers import Answer, ApiError, success_answer
+from proxy.simulator.graph.edge import EventsRequest, browser_copy_of
+from proxy.simulator.graph.state import SIMULATOR, new_trace_id, response
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 NO_LINGER = struct.pack("ii", 1, 0)
@@ -18,12 +18,12 @@ NO_LINGER = struct.pack("ii", 1, 0)
 
 async def _events(request: web.Request) -> web.Response:
     posted = await _posted(request)
-    fault = request.app[SIMULATOR].faults.strike(posted.pixel)
+    fault = request.app[SIMULATOR].faults.fault_for(posted.pixel)
     return await _misbehave(request, posted, fault) if fault else response(_receive(request, posted))
 
 
-async def _posted(request: web.Request) -> Posted:
-    return Posted(
+async def _posted(request: web.Request) -> EventsRequest:
+    return EventsRequest(
         wire.clean(request.match_info["pixel"]),
         request.rel_url.raw_query_string,
         request.headers.get("Content-Type", ""),
@@ -32,9 +32,9 @@ async def _posted(request: web.Request) -> Posted:
     )
 
 
-def _receive(request: web.Request, posted: Posted, poison: faults.Order | None = None) -> Answer:
-    extra = None if poison is None else lambda events: faults.poisoned(poison, events)
-    return request.app[SIMULATOR].graph.receive(posted, trace(), extra)
+def _receive(request: web.Request, posted: EventsRequest, poison: faults.FaultOrder | None = None) -> Answer:
+    extra = None if poison is None else lambda events: faults.poison_refusal(poison, events)
+    return request.app[SIMULATOR].graph.receive(posted, new_trace_id(), extra)
 
 
 async def _batch(request: web.Request) -> web.Response:
@@ -42,25 +42,29 @@ async def _batch(request: web.Request) -> web.Response:
     try:
         calls = batch.calls(request.rel_url.raw_query_string, headers[0], headers[1], await request.read())
     except wire.UnreadableError as error:
-        return response(ApiError(f"(#100) {error}").answer(trace()))
-    return response(batch.joined(_call(request, call) for call in calls))
+        return response(ApiError(f"(#100) {error}").answer(new_trace_id()))
+    return response(batch.batch_answer(_call(request, call) for call in calls))
 
 
-def _call(request: web.Request, call: Posted | ApiError) -> Answer:
-    return call.answer(trace()) if isinstance(call, ApiError) else request.app[SIMULATOR].graph.receive(call, trace())
+def _call(request: web.Request, call: EventsRequest | ApiError) -> Answer:
+    return (
+        call.answer(new_trace_id())
+        if isinstance(call, ApiError)
+        else request.app[SIMULATOR].graph.receive(call, new_trace_id())
+    )
 
 
-async def _misbehave(request: web.Request, posted: Posted, fault: faults.Fault) -> web.Response:
+async def _misbehave(request: web.Request, posted: EventsRequest, fault: faults.Fault) -> web.Response:
     order = fault.order
     if order.mode == "poison":
         return response(_receive(request, posted, order))
     stored = _receive(request, posted) if order.after else None
     if order.mode in faults.ERRORS:
-        return response(faults.answer(order, posted.pixel, trace()))
+        return response(faults.answer(order, posted.pixel, new_trace_id()))
     if order.mode == "count":
-        return response(received(order.received, trace()))
+        return response(success_answer(order.received, new_trace_id()))
     if order.mode == "half":
-        await _send_half(request, stored or received(0, trace()))
+        await _send_half(request, stored or success_answer(0, new_trace_id()))
     if order.mode == "slow":
         await _hold(request, fault, order.delay)
         return response(stored or _receive(request, posted))
@@ -92,7 +96,7 @@ def _hang_up(request: web.Request, *, reset: bool) -> web.Response:
 
 async def _pixel(request: web.Request) -> web.Response:
     simulator = request.app[SIMULATOR]
-    copy = seen_by_pixel(await _pixel_parameters(request), simulator.graph.now())
+    copy = browser_copy_of(await _pixel_parameters(request), simulator.graph.now())
     simulator.memory.add([copy] if copy else [])
     return web.Response(body=GIF, content_type="image/gif", headers={"Cache-Control": "no-store"})
 

@@ -20,7 +20,7 @@ TICK = 0.05
 HTML = b"<!DOCTYPE html><title>Error</title><h1>Sorry, something went wrong.</h1>"
 
 
-class Order(BaseModel):
+class FaultOrder(BaseModel):
     """The body of `POST /sim/faults`.
 
     Attributes:
@@ -64,14 +64,14 @@ class WrongOrderError(ValueError):
         self.errors = errors
 
 
-def read_order(body: bytes) -> Order:
+def read_order(body: bytes) -> FaultOrder:
     """Return the order that a body holds.
 
     Raises:
         WrongOrderError: With everything that is wrong.
     """
     try:
-        return Order.model_validate(orjson.loads(body))
+        return FaultOrder.model_validate(orjson.loads(body))
     except orjson.JSONDecodeError as error:
         raise WrongOrderError([{"field": "", "value": str(error), "accepted": "JSON"}]) from error
     except ValidationError as error:
@@ -88,13 +88,13 @@ def _wrong(detail: dict[str, Any]) -> dict[str, Any]:
 class Fault:
     """A fault in force: its order, when it ends on the monotonic clock, and how many requests met it."""
 
-    order: Order
+    order: FaultOrder
     ends: float
     asked: int = 0
     hits: int = 0
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def strikes(self) -> bool:
+    def count_request(self) -> bool:
         """Count a request, and tell whether it is one of those to hit."""
         self.asked += 1
         hit = int(self.asked * self.order.rate) > int((self.asked - 1) * self.order.rate)
@@ -113,7 +113,7 @@ class ActiveFaults:
         self._clock = clock
         self._active: dict[str | None, Fault] = {}
 
-    def follow(self, order: Order) -> None:
+    def apply(self, order: FaultOrder) -> None:
         """Replace the fault of the order's pixel, or end it; an order with neither pixel nor mode ends all."""
         if order.mode in (None, "none") and order.pixel is None:
             self.clear()
@@ -128,16 +128,16 @@ class ActiveFaults:
         for pixel in list(self._active):
             self._end(pixel)
 
-    def strike(self, pixel: str) -> Fault | None:
+    def fault_for(self, pixel: str) -> Fault | None:
         """Return the fault that a request for a pixel meets, if any."""
         fault = self._active.get(pixel) or self._active.get(None)
-        return fault if fault and self.left(fault) > 0 and fault.strikes() else None
+        return fault if fault and self.seconds_left(fault) > 0 and fault.count_request() else None
 
     def in_force(self, mode: str) -> bool:
         """Tell whether a fault of a kind is in force for any pixel; nothing is counted as hit."""
-        return any(fault.order.mode == mode and self.left(fault) > 0 for fault in self._active.values())
+        return any(fault.order.mode == mode and self.seconds_left(fault) > 0 for fault in self._active.values())
 
-    def left(self, fault: Fault) -> float:
+    def seconds_left(self, fault: Fault) -> float:
         """Return how many seconds a fault still lasts; 0 when it is over."""
         return 0 if fault.over.is_set() else max(0, fault.ends - self._clock())
 
@@ -150,17 +150,17 @@ class ActiveFaults:
             seconds: The longest wait.
         """
         until = self._clock() + seconds
-        while waiting() and self.left(fault) > 0 and (rest := until - self._clock()) > 0:
+        while waiting() and self.seconds_left(fault) > 0 and (rest := until - self._clock()) > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(TICK, rest)):
                     await fault.over.wait()
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the faults in force: their orders, seconds left (`left`, null for no end) and `hits` so far."""
-        return [self._line(fault) for fault in self._active.values() if self.left(fault) > 0]
+        return [self._line(fault) for fault in self._active.values() if self.seconds_left(fault) > 0]
 
     def _line(self, fault: Fault) -> dict[str, Any]:
-        left = self.left(fault)
+        left = self.seconds_left(fault)
         return {
             **fault.order.model_dump(by_alias=True),
             "left": None if math.isinf(left) else left,
@@ -173,7 +173,7 @@ class ActiveFaults:
             fault.over.set()
 
 
-def poisoned(order: Order, events: list[Event]) -> ApiError | None:
+def poison_refusal(order: FaultOrder, events: list[Event]) -> ApiError | None:
     """Return why a batch with a poisoned event is refused; None for any other batch."""
     if not any(order.match in text for event in events for text in _texts(event)):
         return None
@@ -186,7 +186,7 @@ def poisoned(order: Order, events: list[Event]) -> ApiError | None:
     )
 
 
-def answer(order: Order, pixel: str, trace: str) -> Answer:
+def answer(order: FaultOrder, pixel: str, trace: str) -> Answer:
     """Return the answer of the modes "500", "429" and "190".
 
     Args:

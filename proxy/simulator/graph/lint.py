@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from proxy.simulator.graph.rules import Event, amount
+from proxy.simulator.graph.rules import Event, is_amount
 from proxy.simulator.graph.tables import APPENDIX, HASH, HASHED, NEVER_HASHED, USER_KEYS
 
 Remark = tuple[str, str]
 
-NOTHING = hashlib.sha256(b"").hexdigest()
+EMPTY_HASH = hashlib.sha256(b"").hexdigest()
 CLICK = re.compile(r"fb\.\d+\.(\d+)\.([^.]+)(\..*)?", re.ASCII)
 BROWSER_ID = re.compile(r"fb\.\d+\.\d{13}\.\d+(\..*)?", re.ASCII)
 
@@ -53,7 +53,7 @@ def _hashes(event: Event) -> Iterator[Remark]:
 
 
 def _hash_problem(value: str) -> str | None:
-    if value.startswith(NOTHING):
+    if value.startswith(EMPTY_HASH):
         return "hash_of_nothing"
     if HASH.fullmatch(value):
         return None
@@ -144,7 +144,7 @@ def _unknown_keys(event: Event) -> Iterator[Remark]:
 
 def _money(event: Event) -> Iterator[Remark]:
     custom = _custom(event)
-    if custom.get("value") is not None and not amount(custom["value"]):
+    if custom.get("value") is not None and not is_amount(custom["value"]):
         yield "not_a_number", "custom_data.value"
     if custom.get("value") is not None and not custom.get("currency"):
         yield "missing", "custom_data.currency"

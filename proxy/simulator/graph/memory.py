@@ -7,15 +7,15 @@ from typing import Any
 from proxy.simulator.graph.dedup import Copy, Pair, pairs
 from proxy.simulator.graph.lint import lint
 from proxy.simulator.graph.parity import parity
-from proxy.simulator.graph.rules import carried
+from proxy.simulator.graph.rules import filled_keys
 
-KEEP = 100_000
+MOST_COPIES = 100_000
 
 
 class Memory:
     """The newest accepted copies, up to a fixed number."""
 
-    def __init__(self, keep: int = KEEP) -> None:
+    def __init__(self, keep: int = MOST_COPIES) -> None:
         self._copies: deque[Copy] = deque(maxlen=keep)
         self.forgotten = 0
 
@@ -43,12 +43,12 @@ class Memory:
             "forgotten": self.forgotten,
             "parity": parity(reversed(found)),
             "pairs": [_pair(pair) for pair in reversed(found)],
-            "match_keys": dict(Counter(key for copy in server for key in carried(copy.read)).most_common()),
+            "match_keys": dict(Counter(key for copy in server for key in filled_keys(copy.read)).most_common()),
             "lint": [remark for copy in server for remark in _remarks(copy)],
         }
 
 
-def missing(copies: Iterable[Copy], expected: Iterable[str]) -> list[dict[str, str]]:
+def missing_events(copies: Iterable[Copy], expected: Iterable[str]) -> list[dict[str, str]]:
     """Return which of the expected `name:id` no server copy has arrived for."""
     arrived = {(copy.name, copy.id) for copy in copies if copy.source == "server"}
     keys = [tuple(text.partition(":")[::2]) for text in expected]
@@ -71,8 +71,8 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "pixel": first.pixel,
         "name": first.name,
         "id": pair.id,
-        "browser": pair.of("browser"),
-        "server": pair.of("server"),
+        "browser": pair.copy_count("browser"),
+        "server": pair.copy_count("server"),
         "counted": pair.counted,
         "verdict": pair.verdict,
         "unsure": pair.unsure,

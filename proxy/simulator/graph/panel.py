@@ -10,7 +10,7 @@ from aiohttp import web
 from proxy.simulator.graph import wire
 from proxy.simulator.graph.dedup import Copy
 from proxy.simulator.graph.faults import Mode, WrongOrderError, read_order
-from proxy.simulator.graph.memory import missing
+from proxy.simulator.graph.memory import missing_events
 from proxy.simulator.graph.state import SIMULATOR
 
 ADDRESSES = {
@@ -42,10 +42,10 @@ async def _events(request: web.Request) -> web.Response:
         return _json({"errors": errors}, status=400)
     copies = [copy for copy in request.app[SIMULATOR].memory.newest() if _wanted(copy, query)]
     chosen = copies[: int(query.get("limit", len(copies)))]
-    return _json({"events": [_shown(copy, with_read="read" in query) for copy in chosen]})
+    return _json({"events": [_copy_json(copy, with_read="read" in query) for copy in chosen]})
 
 
-def _shown(copy: Copy, *, with_read: bool) -> dict[str, Any]:
+def _copy_json(copy: Copy, *, with_read: bool) -> dict[str, Any]:
     return {
         "received_at": copy.received_at,
         "source": copy.source,
@@ -80,7 +80,7 @@ async def _report(request: web.Request) -> web.Response:
     report = memory.report()
     expected = [value for name, value in wire.urlencoded(request.rel_url.raw_query_string) if name == "expect"]
     if expected:
-        report["missing"] = missing(memory.newest(), expected)
+        report["missing"] = missing_events(memory.newest(), expected)
     return _json(report)
 
 
@@ -90,7 +90,7 @@ async def _faults(request: web.Request) -> web.Response:
 
 async def _order(request: web.Request) -> web.Response:
     try:
-        request.app[SIMULATOR].faults.follow(read_order(await request.read()))
+        request.app[SIMULATOR].faults.apply(read_order(await request.read()))
     except WrongOrderError as error:
         return _json({"errors": error.errors}, status=400)
     return await _faults(request)

@@ -25,7 +25,7 @@ def parity(found: Iterable[Pair]) -> dict[str, Any]:
         sides = _sides(pair)
         if sides:
             compared += 1
-            unlike = list(_unlike(*sides))
+            unlike = list(_differences(*sides))
             differing += bool(unlike)
             differences += unlike
     return {"compared": compared, "alike": compared - differing, "differences": differences[:MOST_NAMED]}
@@ -36,7 +36,7 @@ def _sides(pair: Pair) -> tuple[Copy, Copy] | None:
     return (first["browser"], first["server"]) if len(first) == 2 else None
 
 
-def _unlike(browser: Copy, server: Copy) -> Iterator[dict[str, Any]]:
+def _differences(browser: Copy, server: Copy) -> Iterator[dict[str, Any]]:
     about = {"pixel": server.pixel, "name": server.name, "id": server.id}
     sent = server.read.get("custom_data")
     custom_data = sent if isinstance(sent, dict) else {}

@@ -30,7 +30,7 @@ def read(event: Any) -> Any:
     return _members(event, EVENT) if isinstance(event, dict) else event
 
 
-def numbered(value: Any) -> Any:
+def list_from_numbered(value: Any) -> Any:
     """Return an object whose keys are all numbers as a list in their order, and anything else as it is."""
     return [value[key] for key in sorted(value, key=int)] if _is_numbered(value) else value
 
@@ -40,11 +40,11 @@ def _is_numbered(value: Any) -> bool:
 
 
 def _members(content: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
-    found = {name: readers.get(name, _same)(value) for name, value in content.items() if value is not None}
+    found = {name: readers.get(name, _unchanged)(value) for name, value in content.items() if value is not None}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
@@ -65,7 +65,7 @@ def _decoded(value: Any) -> Any:
 
 def _list(value: Any) -> Any:
     """Return a list without nulls; None when nothing is left."""
-    values = numbered(value)
+    values = list_from_numbered(value)
     return [item for item in (values if isinstance(values, list) else [values]) if item is not None] or None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from proxy.simulator.graph.answers import ApiError
 from proxy.simulator.graph.tables import (
+    ACCEPTED_VALUES,
     DAY,
     FUTURE,
     LEAD_ID,
@@ -20,7 +21,6 @@ from proxy.simulator.graph.tables import (
     MAX_EVENTS,
     MESSAGING,
     SOURCES,
-    TAKEN,
     TOO_BROAD,
     TYPES,
     USER_KEYS,
@@ -32,7 +32,7 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?")
 CURRENCY = re.compile(r"[A-Za-z]{3}")
 
 
-def refuse(events: Sequence[Any], now: float) -> ApiError | None:
+def batch_refusal(events: Sequence[Any], now: float) -> ApiError | None:
     """Return why the whole request is refused, or None; one bad event is enough, and the first one is the reason.
 
     Args:
@@ -41,24 +41,24 @@ def refuse(events: Sequence[Any], now: float) -> ApiError | None:
     """
     if not 1 <= len(events) <= MAX_EVENTS:
         return _invalid(f"data holds {len(events)} events; accepted are 1 to {MAX_EVENTS} per request", "data")
-    return _first(refuse_one(event, now) for event in events)
+    return _first(event_refusal(event, now) for event in events)
 
 
-def refuse_one(event: Any, now: float) -> ApiError | None:
+def event_refusal(event: Any, now: float) -> ApiError | None:
     """Return why an event, in the shape that `read` gives it, is refused, or None; `now` is Unix seconds."""
     if not isinstance(event, dict):
         return _invalid(f"an event must be an object, not {type(event).__name__}", "data")
     return _first(rule(event) for rule in SHAPE) or _age(event, now) or _first(rule(event) for rule in CONTENT)
 
 
-def carried(event: Event) -> frozenset[str]:
+def filled_keys(event: Event) -> frozenset[str]:
     """Return the documented customer parameters that hold something; nulls, blanks and empty lists hold nothing."""
     return frozenset(
         key for key, value in (event.get("user_data") or {}).items() if key in USER_KEYS and _filled(value)
     )
 
 
-def amount(value: Any) -> bool:
+def is_amount(value: Any) -> bool:
     """Tell whether a value is an amount: a number, or a number as text, which Meta's samples show too."""
     return type(value) in (int, float) or (isinstance(value, str) and NUMBER.fullmatch(value) is not None)
 
@@ -77,7 +77,7 @@ def _invalid(message: str, *blame: str) -> ApiError:
 
 def _typed(event: Event) -> ApiError | None:
     return _first(
-        _invalid(f"{name} must be {TAKEN.get(name, kind.__name__)}, not {type(event[name]).__name__}", name)
+        _invalid(f"{name} must be {ACCEPTED_VALUES.get(name, kind.__name__)}, not {type(event[name]).__name__}", name)
         for name, kind in TYPES.items()
         # isinstance would take true for the integer 1.
         if event.get(name) is not None and type(event[name]) is not kind
@@ -131,7 +131,7 @@ def _from_the_future() -> ApiError:
 
 
 def _identifiable(event: Event) -> ApiError | None:
-    keys = carried(event)
+    keys = filled_keys(event)
     if not any(keys <= broad for broad in TOO_BROAD):
         return None
     return ApiError(
@@ -143,7 +143,7 @@ def _identifiable(event: Event) -> ApiError | None:
 
 
 def _purchase_value(event: Event) -> ApiError | None:
-    if event["event_name"] != "Purchase" or amount(_custom(event, "value")):
+    if event["event_name"] != "Purchase" or is_amount(_custom(event, "value")):
         return None
     return ApiError(
         subcode=2804009,
@@ -184,7 +184,7 @@ def _lead(event: Event) -> ApiError | None:
 
 
 def _app(event: Event) -> ApiError | None:
-    if event["action_source"] != "app" or _device((event.get("app_data") or {}).get("extinfo")):
+    if event["action_source"] != "app" or _is_device((event.get("app_data") or {}).get("extinfo")):
         return None
     return ApiError(
         subcode=2804043,
@@ -194,7 +194,7 @@ def _app(event: Event) -> ApiError | None:
     )
 
 
-def _device(extinfo: Any) -> bool:
+def _is_device(extinfo: Any) -> bool:
     return isinstance(extinfo, list) and len(extinfo) == 16 and extinfo[0] in ("a2", "i2") and _filled(extinfo[4])
 
 

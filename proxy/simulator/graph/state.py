@@ -30,6 +30,6 @@ def response(answer: Answer) -> web.Response:
     )
 
 
-def trace() -> str:
+def new_trace_id() -> str:
     """Return a new `fbtrace_id`."""
     return "A" + secrets.token_urlsafe(16)

@@ -37,7 +37,7 @@ TYPES: Mapping[str, type] = {
     "data_processing_options_country": int,
     "data_processing_options_state": int,
 }
-TAKEN: Mapping[str, str] = {
+ACCEPTED_VALUES: Mapping[str, str] = {
     "event_time": "Unix seconds, or ISO 8601 with an offset such as Z or +02:00",
     "event_id": "a text or a whole number",
     "opt_out": "true or false",

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from proxy.simulator.graph.brackets import TooDeepError, nested
-from proxy.simulator.graph.reading import numbered
+from proxy.simulator.graph.reading import list_from_numbered
 
 MIME = re.compile(r"[^;\s]*")
 BOUNDARY = re.compile(r'boundary="?([^";]+)', re.IGNORECASE)
@@ -112,7 +112,7 @@ def decoded(value: Any, name: str = "data") -> Any:
 def _listed(value: Any) -> Iterator[Any]:
     if not isinstance(value, str | list | dict) or value == {}:
         raise UnreadableError("The parameter data must be an array of events.")
-    content = numbered(decoded(value))
+    content = list_from_numbered(decoded(value))
     yield from map(decoded, content) if isinstance(content, list) else (content,)
 
 

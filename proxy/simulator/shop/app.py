@@ -15,7 +15,7 @@ from proxy.simulator.shop.products import PRODUCTS, Product
 from proxy.simulator.shop.templates import fill, read, script_json
 
 # Browsers refuse this port without asking the network, as a blocker would.
-NOWHERE = "http://127.0.0.1:1/"
+UNREACHABLE_URL = "http://127.0.0.1:1/"
 ASSETS = {
     "shop.css": "text/css",
     "shop.js": "text/javascript",
@@ -156,15 +156,17 @@ class _Shop:
 
     def _standin_url(self, pixel: str) -> str:
         if pixel == "blocked":
-            return NOWHERE
+            return UNREACHABLE_URL
         query = {"tr": f"{self._settings.simulator_url}/tr/"}
         if pixel == "noconfig":
-            query["config"] = NOWHERE
+            query["config"] = UNREACHABLE_URL
         return "/standin/main.js?" + urlencode(query)
 
     def _noscript(self, positions: dict[str, str]) -> str:
         query = urlencode({"id": self._settings.pixel_id, "ev": "PageView", "noscript": 1})
-        pixel_image = NOWHERE if positions["pixel"] == "blocked" else f"{self._settings.simulator_url}/tr/?{query}"
+        pixel_image = (
+            UNREACHABLE_URL if positions["pixel"] == "blocked" else f"{self._settings.simulator_url}/tr/?{query}"
+        )
         return fill("noscript.html", image_url=escape(self._settings.image_url), pixel_image_url=escape(pixel_image))
 
     def _browser_settings(self, positions: dict[str, str], consent: str) -> dict[str, Any]:

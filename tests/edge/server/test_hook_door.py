@@ -189,7 +189,7 @@ async def test_a_signed_body_that_is_no_json_is_refused(shop: Installation) -> N
         assert (status, sorted(answer)) == (400, ["error"])
 
 
-@pytest.mark.parametrize("method", ["met_orders", "append"])
+@pytest.mark.parametrize("method", ["known_server_orders", "append"])
 async def test_what_cannot_be_stored_is_asked_for_again(
     shop: Installation, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.edge.server.unpacking import UnpackableError, unpacked
-from proxy.rules.effort import whole
+from proxy.rules.effort import run_parts
 
 
 def raw_deflate(content: bytes) -> bytes:
@@ -36,7 +36,7 @@ def test_what_was_packed_comes_out(coding: str, pack: Callable[[bytes], bytes], 
     """Any content is the same after packing and unpacking, whatever its size is relative to a part."""
     sizes: list[int] = []
 
-    assert whole(unpacked(pack(content), coding, sizes.append)) == content
+    assert run_parts(unpacked(pack(content), coding, sizes.append)) == content
     assert sum(sizes) == len(content)
 
 
@@ -47,7 +47,7 @@ def test_what_is_cut_is_refused(coding: str, pack: Callable[[bytes], bytes], dat
     packed = pack(b"what a server sends" * 100)
     at = data.draw(st.integers(0, len(packed) - 1))
     try:
-        found = whole(unpacked(packed[:at], coding, nothing))
+        found = run_parts(unpacked(packed[:at], coding, nothing))
     except UnpackableError:
         return
 
@@ -60,7 +60,7 @@ def test_what_is_cut_is_refused(coding: str, pack: Callable[[bytes], bytes], dat
 def test_other_bytes_are_refused_or_read(coding: str, content: bytes) -> None:
     """Any bytes are either unpacked or refused by the one error for that."""
     try:
-        whole(unpacked(content, coding, nothing))
+        run_parts(unpacked(content, coding, nothing))
     except UnpackableError:
         return
 
@@ -68,7 +68,7 @@ def test_other_bytes_are_refused_or_read(coding: str, content: bytes) -> None:
 def test_bytes_behind_a_deflated_body_are_refused() -> None:
     """Bytes after a deflated body are refused; only gzip may have a second member."""
     with pytest.raises(UnpackableError):
-        whole(unpacked(zlib.compress(b"a") + b"more", "deflate", nothing))
+        run_parts(unpacked(zlib.compress(b"a") + b"more", "deflate", nothing))
 
 
 class TooMuchError(Exception):
@@ -86,7 +86,7 @@ def test_a_bomb_ends_at_the_bound() -> None:
             raise TooMuchError
 
     with pytest.raises(TooMuchError):
-        whole(unpacked(bomb, "gzip", bound))
+        run_parts(unpacked(bomb, "gzip", bound))
     assert size < 1_000_000 + (1 << 18) + 1
 
 

@@ -12,7 +12,7 @@ from sdks import AT_ONCE, KEY
 from support import PIXEL, Installation, installation, page_views, until
 
 from proxy.edge import turns
-from proxy.edge.server.working import worked
+from proxy.edge.server.working import work_in_turns
 from proxy.edge.turns import Turns
 from proxy.model.record import Record
 from proxy.queue.contract import Stored
@@ -35,12 +35,12 @@ async def test_a_part_waits_until_no_visitor_is_left(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(turns, "PATIENCE_S", 3600.0)
     circle, order = Turns(), list[str]()
     circle.visitors = 2
-    work = asyncio.create_task(worked(circle, "server", parts(order, "part")))
+    work = asyncio.create_task(work_in_turns(circle, "server", parts(order, "part")))
     await until(lambda: circle.patient, what="a part that waits")
     for left in (1, 0):
         order.append(f"{left} left")
         circle.visitors -= 1
-        circle.visitors_left()
+        circle.release_server_request()
         await asyncio.sleep(0)
 
     assert await work == "part"
@@ -53,11 +53,11 @@ async def test_one_part_goes_on_when_visitors_have_left(monkeypatch: pytest.Monk
     monkeypatch.setattr(turns, "PATIENCE_S", 3600.0)
     circle, order = Turns(), list[str]()
     circle.visitors = 1
-    works = [asyncio.create_task(worked(circle, name, parts(order, name, 1))) for name in "abc"]
+    works = [asyncio.create_task(work_in_turns(circle, name, parts(order, name, 1))) for name in "abc"]
     await patient(circle, 3)
     for left in (2, 1, 0):
         circle.visitors = 0
-        circle.visitors_left()
+        circle.release_server_request()
         circle.visitors = 1
         await patient(circle, left)
 
@@ -70,7 +70,7 @@ async def test_visitors_without_end_do_not_stop_a_server(monkeypatch: pytest.Mon
     circle, order = Turns(), list[str]()
     circle.visitors = 1
 
-    assert await worked(circle, "server", parts(order, "part", 50)) == "part"
+    assert await work_in_turns(circle, "server", parts(order, "part", 50)) == "part"
     assert len(order) == 50
 
 
@@ -79,12 +79,12 @@ async def test_who_gives_up_waits_no_more(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(turns, "PATIENCE_S", 3600.0)
     circle = Turns()
     circle.visitors = 1
-    gone, left = (asyncio.create_task(circle.without_visitors()) for _ in range(2))
+    gone, left = (asyncio.create_task(circle.yield_to_visitors()) for _ in range(2))
     await patient(circle, 2)
     gone.cancel()
     await asyncio.wait([gone])
     circle.visitors = 0
-    circle.visitors_left()
+    circle.release_server_request()
     await left
 
     assert circle.patient == {}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.queue.postgres.errors import DatabaseAwayError, MisfitError, is_lasting, told
+from proxy.queue.postgres.errors import DatabaseAwayError, MisfitError, error_text, is_lasting
 from proxy.queue.postgres.hosts import Hosts
 from proxy.queue.postgres.session import Facts, Session
 
@@ -35,18 +35,18 @@ class Presence:
     facts: Facts
 
 
-class HoldOff:
+class ReconnectBackoff:
     """The wait before a database that went away is looked for: longer each time that it left soon after it came."""
 
     def __init__(self) -> None:
         self._came: float | None = None
         self._next = 0.0
 
-    def came(self) -> None:
+    def note_return(self) -> None:
         """Take note that it is here."""
         self._came = _loop_time()
 
-    def next(self) -> float:
+    def next_delay(self) -> float:
         """Return the wait: 0, 1, 2, 4 … 30 seconds; 0 again after the database had stayed for long."""
         if self._came is None:
             return 0.0
@@ -68,7 +68,7 @@ def _loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-class Comeback:
+class Reconnector:
     """Looks for the database until it is here; waits longer each time that it went away soon after it came."""
 
     def __init__(
@@ -90,7 +90,7 @@ class Comeback:
         self._greet = greet
         self._arrive = arrive
         self._explain = explain
-        self._hold_off = HoldOff()
+        self._hold_off = ReconnectBackoff()
         self._lasting: BaseException | None = None
         """The error of the last attempt, if a person must mend its cause; see ``errors.is_lasting``."""
         self._tried = asyncio.Event()
@@ -107,7 +107,7 @@ class Comeback:
         await asyncio.wait((tried,), timeout=patience)
         tried.cancel()
         if self._lasting:
-            raise MisfitError(told(self._lasting)) from self._lasting
+            raise MisfitError(error_text(self._lasting)) from self._lasting
 
     def begin(self) -> None:
         """Look for the database, after a wait if it left soon after it came."""
@@ -121,37 +121,37 @@ class Comeback:
             await asyncio.wait((self._task,))
 
     async def _come_back(self) -> None:
-        await asyncio.sleep(self._hold_off.next())
+        await asyncio.sleep(self._hold_off.next_delay())
         pauses = _pauses()
-        while not (found := await self._found()):
+        while not (found := await self._find_server()):
             self._tried.set()
             await asyncio.sleep(_LASTING_S if self._lasting else next(pauses))
-        self._hold_off.came()
+        self._hold_off.note_return()
         url, session = found
         self._arrive(Presence(url, session.facts), session)
         self._tried.set()
 
-    async def _found(self) -> tuple[str, Session] | None:
+    async def _find_server(self) -> tuple[str, Session] | None:
         """Return the url of a server that answered a durable write, and a connection to it; None if none did."""
         self._lasting = None
         try:
-            url, session = await self._hosts.best()
+            url, session = await self._hosts.connect_to_primary()
         except DatabaseAwayError as error:
             self._note(error.__cause__ or error, str(error))
             return None
         except Exception as error:
             # Whatever it is, the next attempt may succeed; without one it would be away for ever.
             log.exception("a fault of ours while the database is looked for")
-            self._note(error, told(error))
+            self._note(error, error_text(error))
             return None
-        failure = await self._greeted(url, session)
+        failure = await self._await_greeting(url, session)
         if failure is None:
             return url, session
         session.end()
-        self._note(failure, told(failure))
+        self._note(failure, error_text(failure))
         return None
 
-    async def _greeted(self, url: str, session: Session) -> BaseException | None:
+    async def _await_greeting(self, url: str, session: Session) -> BaseException | None:
         """Wait until the durable write is answered, or given up since its server is not the one; return its error."""
         # A task of its own: to cancel it would cancel the write.
         greeting = asyncio.create_task(self._greet(session))
@@ -159,7 +159,7 @@ class Comeback:
             while not (await asyncio.wait((greeting,), timeout=_PATIENCE_S))[0]:
                 self._note(None, "it does not answer a durable write: perhaps no standby is there")
                 self._tried.set()
-                if not await self._is_at_it(url, session):
+                if not await self._is_still_writing(url, session):
                     session.end()
         except asyncio.CancelledError:
             session.end()
@@ -168,19 +168,19 @@ class Comeback:
             raise
         return greeting.exception()
 
-    async def _is_at_it(self, url: str, session: Session) -> bool:
+    async def _is_still_writing(self, url: str, session: Session) -> bool:
         """Tell whether to go on waiting for the durable write of ``session``.
 
         False if another server is the one to write to now, or if the server no longer works on the write.
         """
         try:
-            best, look = await self._hosts.best()
+            best, look = await self._hosts.connect_to_primary()
         except DatabaseAwayError:
             return True
         if best != url or look.facts != session.facts:
             await look.close()
             return False
-        asked = asyncio.create_task(look.runs(session.pid))
+        asked = asyncio.create_task(look.is_at_work(session.pid))
         await asyncio.wait((asked,), timeout=_PATIENCE_S)
         if not asked.done():
             look.end()

@@ -13,7 +13,7 @@ from proxy.telemetry.faults import FaultReporter
 from proxy.telemetry.metrics import Metrics
 
 
-class StoredNews:
+class StorageNotifier:
     """Tells what became of the events of a request."""
 
     def __init__(
@@ -47,7 +47,7 @@ class StoredNews:
             if wake := self._wakes.get(pixel):
                 wake()
 
-    def tell(self, decision: Decision, stored: Stored, seconds: float | None, at: int) -> None:
+    def notify(self, decision: Decision, stored: Stored, seconds: float | None, at: int) -> None:
         """Tell all of them. An error in that is reported as a fault of ours, not raised: the events are stored already.
 
         Args:
@@ -57,11 +57,11 @@ class StoredNews:
             at: When the request was read: server clock in milliseconds.
         """
         try:
-            self._tell(decision, stored, seconds, at)
+            self._notify(decision, stored, seconds, at)
         except Exception as error:  # noqa: BLE001 - the answer says that it was stored
             self._faults.report(error, lost="ledger and metrics lack what was stored")
 
-    def _tell(self, decision: Decision, stored: Stored, seconds: float | None, at: int) -> None:
+    def _notify(self, decision: Decision, stored: Stored, seconds: float | None, at: int) -> None:
         self.wake(decision.records)
         duplicates = tuple(duplicate_row(record, at) for record in stored.duplicates)
         refused = tuple(dropped_row(record, reason, at) for record, reason in stored.refused)

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from proxy.background import end
+from proxy.background import cancel_and_wait
 from proxy.queue.contract import QueueError
 from proxy.queue.postgres import lane_table
 from proxy.queue.postgres.backlog import SharedBacklog
@@ -75,7 +75,7 @@ class _Step:
         self._next = ended + max(self._every_s, (ended - began) * _PARTS)
 
 
-class LookOut:
+class LanePoller:
     """Looks for events that other processes stored; used on the event loop only."""
 
     def __init__(  # noqa: PLR0913 - all that it keeps up to date
@@ -108,7 +108,7 @@ class LookOut:
             self._look_at_others: _Step(_QUIET_S),
             self._sweep: _Step(_SWEEP_S),
             self._count: _Step(_COUNT_S),
-            self._count_strays: _Step(_STRAYS_S),
+            self._count_unled_lanes: _Step(_STRAYS_S),
         }
         self._worked = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -120,43 +120,43 @@ class LookOut:
     async def close(self) -> None:
         """Look no more."""
         if self._task:
-            await end(self._task)
+            await cancel_and_wait(self._task)
 
     async def _run(self) -> None:
         while True:
-            if self._database.here:
+            if self._database.is_here:
                 try:
-                    await self.look()
+                    await self.poll()
                 except QueueError as error:
-                    self._say(error)
+                    self._log_failure(error)
                     await asyncio.sleep(_QUIET_S)
                 except Exception:
                     # If the task ended, events that others store would not be noticed.
                     log.exception("a fault of ours in the look-out")
             await asyncio.sleep(_BUSY_S if self._clock() - self._worked < _LATELY_S else _QUIET_S)
 
-    def _say(self, error: QueueError) -> None:
+    def _log_failure(self, error: QueueError) -> None:
         # That the database is away is logged elsewhere.
-        log.log(logging.WARNING if self._database.here else logging.DEBUG, "no look: %s", error)
+        log.log(logging.WARNING if self._database.is_here else logging.DEBUG, "no look: %s", error)
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Wake lanes for which other processes stored events, and do the other steps that are due.
 
         Raises:
             QueueError: when there is no answer.
         """
-        led = self._leases.led()
+        led = self._leases.led_lanes()
         if led:
             floors = [self._claiming.lanes[lane].floor(b"") for lane in led]
             places = ([at for at, _ in floors], [number for _, number in floors])
             for row in await self._database.run(Role.DELIVER, LOOK, led, *places):
-                self._found(row["lane"])
+                self._wake_lane(row["lane"])
         for work, step in self._steps.items():
             if step.is_due(began := self._clock()):
                 await work(led)
                 step.done(began, self._clock())
 
-    def _found(self, lane: str) -> None:
+    def _wake_lane(self, lane: str) -> None:
         self._worked = self._clock()
         self._wake(lane)
 
@@ -165,7 +165,7 @@ class LookOut:
         for row in await self._database.run(Role.BOOKS, OTHERS, led) if led else ():
             memory = self._claiming.lanes[row["lane"]]
             if row["due"] is not None:
-                memory.held(row["due"])
+                memory.note_held(row["due"])
             if row["with_fields"] or memory.fields[False] or memory.fields[True]:
                 memory.fields_changed = True
             if row["with_fields"] or row["suspects"]:
@@ -185,7 +185,7 @@ class LookOut:
             memory = self._claiming.lanes[row["lane"]]
             if not memory.has(row["id"]):
                 memory.lower(row["at"], row["fields"])
-                self._found(row["lane"])
+                self._wake_lane(row["lane"])
 
     async def _count(self, led: Collection[str]) -> None:
         """Count what waits in the lanes that are led, and write it where the other processes read it."""
@@ -196,7 +196,7 @@ class LookOut:
                     run = self._database.run
                     await run(Role.DELIVER, lane_table.COUNTED, lane, self._database.replica, *counts)
 
-    async def _count_strays(self, _led: Collection[str]) -> None:
+    async def _count_unled_lanes(self, _led: Collection[str]) -> None:
         """Count what waits in lanes without a leader, such as those of pixels that are no longer configured."""
         await self.count_all()
 

@@ -26,7 +26,7 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class OperatorContext:
     """What a process that owns a queue gives to its operator listener."""
 
     password: str

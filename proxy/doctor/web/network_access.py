@@ -33,7 +33,7 @@ class NameFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class NetworkAccess:
     """How names are resolved, and how long is waited."""
 
     connect_to: Mapping[Endpoint, Endpoint] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Ways:
     async def facts(self, name: str) -> NameFacts:
         """Return what name servers say of a name; they are asked only once."""
         if name not in self._known:
-            self._known[name] = await self._asked(name)
+            self._known[name] = await self._look_up(name)
         return self._known[name]
 
     async def endpoints(self, host: str, port: int) -> Sequence[Endpoint]:
@@ -58,7 +58,7 @@ class Ways:
             return [self.connect_to[host, port]]
         return [(address, port) for address in (await self.facts(host)).addresses]
 
-    async def _asked(self, name: str) -> NameFacts:
+    async def _look_up(self, name: str) -> NameFacts:
         if _is_address(name):
             return NameFacts(name, (name,))
         try:

@@ -34,7 +34,7 @@ _REMOVE = "DELETE FROM segment WHERE lane = $1::text AND id = $2::uuid"
 class Copies(Protocol):
     """Knows the other copies of orders."""
 
-    async def settled(
+    async def resolve_pending(
         self, run: Run, pixel: str, records: Sequence[Record], now: int
     ) -> tuple[list[Record], list[LedgerRow]]:
         """Return the records to be sent, completed from their other copies, and ledger rows for those that ended.
@@ -47,7 +47,7 @@ class Copies(Protocol):
         """
 
 
-class Verdicts(NamedTuple):
+class FilteredClaim(NamedTuple):
     """What was decided about claimed segments."""
 
     segments: Sequence[Segment]
@@ -60,7 +60,7 @@ class Verdicts(NamedTuple):
     """By how many the number of waiting events changed: 0 or less."""
 
 
-class Judging:
+class ClaimFilter:
     """Decides what of claimed segments may be sent."""
 
     def __init__(  # noqa: PLR0913 - all that has a say
@@ -90,7 +90,7 @@ class Judging:
         self._suppressions = suppressions
         self._copies = copies
 
-    async def judge(self, lane: str, claim: ClaimedSegments, now: int) -> Verdicts:
+    async def filter_claim(self, lane: str, claim: ClaimedSegments, now: int) -> FilteredClaim:
         """Return what of a claim may be sent, and drop the rest.
 
         Args:
@@ -104,8 +104,8 @@ class Judging:
         await self._suppressions.catch_up(partial(self._database.run, Role.DELIVER), claim.version)
         doubtful = [segment.ref for segment in claim.segments if self._is_doubtful(segment.records)]
         if not doubtful:
-            return Verdicts(claim.segments, (), (), 0)
-        await self._ledger.make([now // DAY_MS])
+            return FilteredClaim(claim.segments, (), (), 0)
+        await self._ledger.ensure_tables([now // DAY_MS])
         with self._ledger.writing():
             decided = await self._database.transact(Role.DELIVER, partial(self._decide, lane, doubtful, now))
         found = {segment.ref: segment for segment in decided.segments}
@@ -116,22 +116,22 @@ class Judging:
     def _is_doubtful(self, records: Sequence[Record]) -> bool:
         return any(record.pending for record in records) or self._suppressions.may_concern(records)
 
-    async def _decide(self, lane: str, ids: Sequence[Any], now: int, run: Run) -> Verdicts:
+    async def _decide(self, lane: str, ids: Sequence[Any], now: int, run: Run) -> FilteredClaim:
         kept: list[Segment] = []
         ended: list[LedgerRow] = []
         changed = 0
         for row in await run(_LOCKED, lane, ids):
-            if not (segment := self._claiming.opened(lane, row)):
+            if not (segment := self._claiming.open_segment(lane, row)):
                 continue
             records, rows = await self._permitted(run, lane, segment.records, now)
             if rows or records != segment.records:
-                await keep(run, segment, records, self._sealer)
+                await rewrite_segment(run, segment, records, self._sealer)
             if records:
                 kept.append(segment._replace(records=tuple(records)))
             ended += rows
             changed += len(records) - len(segment.records)
         await self._ledger.write(run, ended)
-        return Verdicts(kept, ended, (), changed)
+        return FilteredClaim(kept, ended, (), changed)
 
     async def _permitted(
         self, run: Run, lane: str, records: Sequence[Record], now: int
@@ -139,7 +139,7 @@ class Judging:
         records, ended = await self._unsuppressed(run, records, now)
         if not any(record.pending for record in records):
             return records, ended
-        joined, rows = await self._copies.settled(run, lane, records, now)
+        joined, rows = await self._copies.resolve_pending(run, lane, records, now)
         # The other copy may have told only now who the visitor is.
         permitted, dropped = await self._unsuppressed(run, joined, now)
         return permitted, [*ended, *rows, *dropped]
@@ -159,7 +159,7 @@ class Judging:
         ]
 
 
-async def keep(run: Run, segment: Segment, records: Sequence[Record], sealer: Sealer) -> None:
+async def rewrite_segment(run: Run, segment: Segment, records: Sequence[Record], sealer: Sealer) -> None:
     """Replace the records of a locked segment by those that are left; delete the segment if there are none.
 
     Args:
