@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -205,7 +206,6 @@ async def test_a_read_that_hangs_is_told_and_holds_up_no_append(
     queue: LocalQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the disk does not answer, this search and the next get an error, while events are still stored."""
-    monkeypatch.setattr(reader, "_SLOW_S", 0.05)
     monkeypatch.setattr(reader, "_LOOK_EVERY_S", 0.02)
     with holding() as gate:
         with pytest.raises(QueueFullError, match="has not answered"):
@@ -215,6 +215,28 @@ async def test_a_read_that_hangs_is_told_and_holds_up_no_append(
         stored = await queue.append([record(1)])
 
     assert stored.duplicates == ()
+
+
+async def test_a_read_that_computes_for_long_is_waited_for(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that takes long because it needs the processor, as on a busy machine, is no disk that hangs."""
+    looks, enough, wait = 0, threading.Event(), asyncio.wait
+
+    async def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await wait(*arguments, **options)
+
+    def compute() -> str:
+        while not enough.is_set():
+            pass
+        return "read"
+
+    monkeypatch.setattr(asyncio, "wait", counted)
+    page = asyncio.create_task(queue._reader._read(compute))
+    await until(lambda: page.done() or looks > 2 * reader._IDLE_LOOKS, what="more looks than a disk that hangs gets")
+    enough.set()
+
+    assert await page == "read"
 
 
 async def test_a_disk_error_in_a_search_breaks_the_queue(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ transaction of its own, and searches that run at the same time take turns.
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -42,9 +43,10 @@ T = TypeVar("T")
 
 # Dead letters on a page.
 _LETTERS = 100
-# If a page takes longer, the disk hangs, and the caller that waits for the page is told so.
-_SLOW_S = 1.5
 _LOOK_EVERY_S = 0.5
+# If the thread used no processor time between so many looks, the disk hangs, and the caller that waits is told so. Time
+# alone says nothing: the whole process may have been stalled, or the page may take much computing on a busy machine.
+_IDLE_LOOKS = 3
 
 
 class Reader:
@@ -62,7 +64,8 @@ class Reader:
         """Called on the event loop when the file cannot be trusted any more."""
         self._dead = DeadLetters(db, sealer)
         self._first_number = _first_number(db)
-        self._busy_since: float | None = None
+        self._clock: int | None = None
+        """The clock of the thread's processor time, while it reads a page."""
         self._closed = False
         self._thread = ThreadPoolExecutor(1, "queue-reader")
         figures = LocalFigures(db, sealer, self._read, self._first_number)
@@ -191,15 +194,21 @@ class Reader:
             page.cancel()
 
     async def _finish(self, page: asyncio.Future[Any]) -> None:
+        idle, used = 0, self._processor_ns()
         while not (await asyncio.wait({page}, timeout=_LOOK_EVERY_S))[0]:
-            since = self._busy_since
-            if since is not None and (busy := time.monotonic() - since) > _SLOW_S:
-                raise QueueFullError(f"the disk of data_dir has not answered for {busy:.0f} seconds")
+            before, used = used, self._processor_ns()
+            idle = idle + 1 if used is not None and used == before else 0
+            if idle >= _IDLE_LOOKS:
+                raise QueueFullError(f"the disk of data_dir has not answered for {idle * _LOOK_EVERY_S:.1f} seconds")
+
+    def _processor_ns(self) -> int | None:
+        clock = self._clock
+        return None if clock is None else time.clock_gettime_ns(clock)
 
     # -- on the thread
 
     def _look(self, look: Callable[[], T]) -> T:
-        self._busy_since = time.monotonic()
+        self._clock = time.pthread_getcpuclockid(threading.get_ident())
         try:
             self._db.execute("BEGIN")
             try:
@@ -208,7 +217,7 @@ class Reader:
                 if self._db.in_transaction:  # an error of the disk ended it already
                     self._db.execute("COMMIT")
         finally:
-            self._busy_since = None
+            self._clock = None
 
     def _newest_page(self, wanted: Filter, place: Place) -> tuple[list[LedgerRow], Place | None]:
         return LedgerPages(self._db, self._first_number).newest(wanted, place)
