@@ -211,8 +211,9 @@ async def test_a_real_proxy_is_followed_over_its_restart(tmp_path: Path) -> None
         await machine.terminate()
         away = await _line(process.stderr)
         await machine.start()
-        sent += [await send("after"), await send("last")]
-        shown += [await _line(process.stdout), await _line(process.stdout)]
+        for name in ("after", "last"):
+            sent.append(await send(name))
+            shown.append(await _line(process.stdout))
         process.send_signal(signal.SIGINT)
         out, _ = await asyncio.wait_for(process.communicate(), 60)
         await machine.terminate()
