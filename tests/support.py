@@ -74,7 +74,7 @@ def raw_config(graph_url: str, data_dir: Path, **site: Any) -> dict[str, Any]:
             "data_dir": str(data_dir),
             "secret": SECRET,
         },
-        "graph": {"url": graph_url, "timeout": 2.0},
+        "graph": {"url": graph_url},
         "site": [
             {
                 "name": "shop",

@@ -152,7 +152,7 @@ def configuration(directory: Path, graph: str, **server: Any) -> load.Config:
             "secret": "a secret that is long enough for this test",
             **server,
         },
-        "graph": {"url": graph, "timeout": 5.0},
+        "graph": {"url": graph},
         "site": [
             {
                 "name": "shop",
