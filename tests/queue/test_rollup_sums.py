@@ -9,6 +9,7 @@ import pytest
 from clock import NOON
 from hypothesis import given
 from hypothesis import strategies as st
+from queues import tidy
 from support import PIXEL, record, until
 
 from proxy.model.event import BrowserCopy
@@ -28,6 +29,7 @@ from proxy.queue.contract import (
     ended_row,
 )
 from proxy.queue.keys import event_key
+from proxy.queue.postgres import copy_moves
 from proxy.queue.rollup_counts import rollup, sums_by_key
 from proxy.queue.sqlite import rollups
 from proxy.queue.sqlite.dead_letters import TakenLetter
@@ -69,9 +71,10 @@ def of_days(found: Iterable[Rollup]) -> dict[tuple[object, ...], int]:
 
 @pytest.mark.both_engines
 @pytest.mark.parametrize("seed", range(4))
-async def test_rollups_are_what_the_rows_come_to(queue: WholeQueue, seed: int) -> None:
+async def test_rollups_are_what_the_rows_come_to(queue: WholeQueue, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Appends, settlements, notes, updates of browser copies, replays and discards in any order give exact sums."""
     chance = random.Random(seed)  # noqa: S311 - the same every time
+    await tidy(queue)
     queue.register_lanes({PIXEL: lambda: None})
     written = 0
     for step in range(40):
@@ -107,6 +110,9 @@ async def test_rollups_are_what_the_rows_come_to(queue: WholeQueue, seed: int) -
         return bool(found) and found[0].browser_copy is BrowserCopy.FIRED
 
     await until(last_written, what="the last news")
+    # On PostgreSQL, what overlapping transactions missed is corrected a minute later; here all have ended.
+    monkeypatch.setattr(copy_moves, "_BEHIND_US", 0)
+    await tidy(queue)
     ended, found = await _rows(queue), await queue.rollups(SPAN)
     assert in_order(found) == as_counted(ended)
     assert of_days(await queue.rollups(DAYS)) == of_days(found)
