@@ -218,7 +218,7 @@ async def test_a_read_that_hangs_is_told_and_holds_up_no_append(
 
 
 async def test_a_read_that_computes_for_long_is_waited_for(queue: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that takes long because it needs the processor, as on a busy machine, is no disk that hangs."""
+    """A page that takes long to compute, as on a busy machine, does not count as a disk that hangs."""
     looks, enough, wait = 0, threading.Event(), asyncio.wait
 
     async def counted(*arguments: Any, **options: Any) -> Any:

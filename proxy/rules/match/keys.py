@@ -37,7 +37,7 @@ PLAIN = (
 )
 # Integers in Meta's page, text in its SDKs.
 _PLAIN_INTEGERS = frozenset({"fb_login_id", "lead_id"})
-# JavaScript rounds the whole numbers beyond this one, so that a page's may be another person's id; texts are exact.
+# JavaScript rounds larger whole numbers, so that such an id may be another person's; an id that is a text is exact.
 _MOST_EXACT = 2**53 - 1
 
 # Names the browser Pixel takes for the documented ones, and their usual variants, without case, "_", "-" and blanks.
