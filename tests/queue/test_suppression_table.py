@@ -13,7 +13,7 @@ import queues
 from clock import NOON, Clock
 from conftest import Say
 from old_layouts import write_as_layout_3
-from queues import Opener
+from queues import Opener, rows_of, tidy
 from support import PIXEL, record
 
 from proxy.config.schema import RetentionSettings
@@ -327,6 +327,24 @@ async def test_marks_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
     assert await taken(again, about(3, ANNA)) == [("id-3", DropReason.OPTED_OUT)]
     assert await claimed(again) == ["id-2"]
     await again.close()
+
+
+async def test_a_kind_of_a_newer_version_binds_like_an_opt_out(opener: Opener) -> None:
+    """A suppression of a kind unknown to this version refuses events, is counted, and stops nothing."""
+    newer = await opener()
+    await newer.append([about(1, ANNA), about(2, BERT)])
+    await newer.suppress([ANNA], WITHDRAWAL, NOON)
+    await newer.suppress([BROWSER], OPT_OUT, NOON)
+    await rows_of(newer, "UPDATE mark SET kind = 'restricted' WHERE kind = 'withdrawn'")
+    await newer.close()
+    older = await opener()
+
+    assert await taken(older, about(3, ANNA)) == [("id-3", DropReason.OPTED_OUT)]
+    assert await claimed(older) == ["id-2"]
+    assert await older.suppressed([ANNA]) == {OPT_OUT}
+    assert {each.kind for each in await older.suppressions(after=b"")} == {OPT_OUT}
+    await tidy(older)
+    assert older.stats().suppressions == {OPT_OUT: 2}
 
 
 @pytest.mark.only_sqlite

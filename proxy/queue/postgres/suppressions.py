@@ -12,6 +12,7 @@ comes back, a process reads again the last day of the versions that it knows.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -145,7 +146,7 @@ class SharedSuppressions:
         asked = sorted(filter(self.may_hold, set(person_digests)))
         found: dict[bytes, list[tuple[SuppressionKind, int]]] = {}
         for row in await run(_OF, asked) if asked else ():
-            found.setdefault(row["digest"], []).append((SuppressionKind(row["kind"]), row["at"]))
+            found.setdefault(row["digest"], []).append((SuppressionKind.stored(row["kind"]), row["at"]))
         return Refusals(found)
 
     async def add(self, run: Run, person_digests: Iterable[bytes], kind: SuppressionKind, at: int) -> int:
@@ -191,7 +192,10 @@ class SharedSuppressions:
 
     async def count(self, run: Run) -> None:
         """Count the suppressions again, since other processes add and remove some."""
-        self.counts = {SuppressionKind(row["kind"]): row["count"] for row in await run(_COUNT)}
+        counts: Counter[SuppressionKind] = Counter()
+        for row in await run(_COUNT):
+            counts[SuppressionKind.stored(row["kind"])] += row["count"]
+        self.counts = counts
 
     def count_more(self, kind: SuppressionKind, number: int) -> None:
         """Note that this process added so many."""

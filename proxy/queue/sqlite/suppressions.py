@@ -4,6 +4,7 @@ The digests say nothing without the installation's secret. Almost no event is ab
 memory answers first, and only what it lets through asks the table.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -62,8 +63,10 @@ class SuppressionTable:
     @staticmethod
     def count(db: apsw.Connection) -> Mapping[SuppressionKind, int]:
         """Return how many there are of each kind."""
-        rows = db.execute("SELECT kind, count(*) FROM mark GROUP BY kind")
-        return {SuppressionKind(str(kind)): int(str(count)) for kind, count in rows}
+        counts: Counter[SuppressionKind] = Counter()
+        for kind, count in db.execute("SELECT kind, count(*) FROM mark GROUP BY kind"):
+            counts[SuppressionKind.stored(str(kind))] += int(str(count))
+        return counts
 
     def _remember(self, digest: bytes) -> None:
         self.has_any = True
@@ -139,7 +142,7 @@ class SuppressionTable:
             f" AND digest<=(SELECT max(digest) FROM ({last})) ORDER BY digest, kind"
         )
         rows: Iterator[Any] = iter(db.execute(sql, (digest, kind or "*", limit)))
-        return [Suppression(bytes(found), SuppressionKind(each), at) for found, each, at in rows]
+        return [Suppression(bytes(found), SuppressionKind.stored(each), at) for found, each, at in rows]
 
     def may_concern(self, records: Iterable[Record]) -> bool:
         """Tell whether a suppression may speak against any of these records, at little cost."""
@@ -192,4 +195,4 @@ class SuppressionTable:
 
 def _rows(db: apsw.Connection, digest: bytes) -> list[tuple[SuppressionKind, int]]:
     rows = db.execute("SELECT kind, at FROM mark WHERE digest=?", (digest,)).fetchall()
-    return [(SuppressionKind(str(kind)), int(str(at))) for kind, at in rows]
+    return [(SuppressionKind.stored(str(kind)), int(str(at))) for kind, at in rows]
