@@ -24,7 +24,7 @@ import past_events
 import rig
 from counting_graph import CountingGraph, Tally
 from fakegraph import served
-from kills import Kill, planned, said
+from kills import Kill, most_kills, planned, said
 from promises import Promise, at_most, exactly
 from watched_send import WatchedSend
 
@@ -228,8 +228,11 @@ async def bench(events: int, of_send: int, of_proxy: int, seed: int) -> bool:
 @click.option("--seed", default=None, type=int, help="Repeats the moments of an earlier run.")
 def main(*, events: int, of_send: int, of_proxy: int, quick: bool, seed: int | None) -> None:
     """Run it."""
+    count = 20_000 if quick else events
+    if of_send + of_proxy > (most := most_kills(count)):
+        raise click.UsageError(f"--kills and --proxy-kills: {of_send + of_proxy} together; accepted: up to {most}")
     chosen = random.SystemRandom().randrange(1_000_000) if seed is None else seed
-    sys.exit(0 if asyncio.run(bench(20_000 if quick else events, of_send, of_proxy, chosen)) else 1)
+    sys.exit(0 if asyncio.run(bench(count, of_send, of_proxy, chosen)) else 1)
 
 
 if __name__ == "__main__":

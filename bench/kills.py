@@ -24,11 +24,20 @@ def planned(events: int, of_send: int, of_proxy: int, chance: random.Random) -> 
         of_proxy: How often the proxy alone is killed.
         chance: Chooses the moments.
     """
-    moments = chance.sample(range(1, events * 9 // 10, _STEP), of_send + of_proxy)
+    moments = chance.sample(_moments(events), of_send + of_proxy)
     plan = [Kill(at, "send") for at in moments[:of_send]] + [Kill(at, "proxy") for at in moments[of_send:]]
     if of_send > 1:
         plan[0] = Kill(plan[0].at, "both")
     return sorted(plan)
+
+
+def most_kills(events: int) -> int:
+    """Return how many kills fit into the delivery of so many events."""
+    return len(_moments(events))
+
+
+def _moments(events: int) -> range:
+    return range(1, events * 9 // 10, _STEP)
 
 
 def said(plan: Sequence[Kill]) -> str:
