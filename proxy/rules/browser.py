@@ -88,6 +88,7 @@ def events_in_parts(case: Case) -> Parts[None]:
     """
     hits = case.visit.hits
     if len(hits) > _FEW:
+        case.effort.has_many_events = True
         case.effort.left -= UNITS_PER_PAIR * sum([len(hit.pixels) for hit in hits])
     pairs = 0
     for hit in hits:

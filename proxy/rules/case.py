@@ -134,6 +134,8 @@ class EventCase(msgspec.Struct):
     value: int | None = None
     """The value that the ledger sums, see ``custom_data.summed``; likewise ``currency``."""
     currency: str = ""
+    is_unread: bool = False
+    """Whether its custom data were left out, but for value and currency, as the request's effort is spent."""
     redactions: tuple[str, ...] = ()
     """What was taken out of the custom data, in the form of ``EventFacts.redactions``."""
     page: CleanPage = _NO_PAGE

@@ -15,8 +15,12 @@ Parts: TypeAlias = Generator[None, None, T]
 
 MOST = 16_000
 """Units of one request. A unit is a character read by one pattern: some 20 to 200 ns."""
-UNITS_PER_PAIR = 30
-"""Units that a pair of event and pixel costs by itself: the most pairs of a request leave a quarter for odd texts."""
+UNITS_PER_PAIR = 33
+"""Units that a pair of event and pixel costs by itself: the most pairs of a request leave a sixth for odd data."""
+UNITS_PER_ODD_DATA = 50
+"""Units that an event's custom data cost if they need repair or cleaning; see ``has_many_events``."""
+UNITS_PER_ODD_MEMBER = 15
+"""Units of each of their members, or findings, beside the units of its text."""
 MOST_TEXT = 4096
 """The most characters of a text that is read; a longer text is treated like a secret."""
 MOST_CANDIDATES = 16
@@ -31,6 +35,8 @@ class Effort(msgspec.Struct):
     """
 
     left: int = MOST
+    has_many_events: bool = False
+    """Whether the request has so many events that the work for each counts, not only the reading of texts."""
     digests: dict[tuple[str, str, str], tuple[str, ...] | None] = {}
     """Hashes by match key, raw value and country; None for an unusable value."""
     blocked: dict[str, bool] = {}
@@ -39,6 +45,17 @@ class Effort(msgspec.Struct):
     """The shape found in a text, by the text and whether it is an id."""
     addresses: dict[str, tuple[str, tuple[str, ...]]] = {}
     """By address in custom data: the part that may leave, and the reason for each removed part."""
+
+
+def spend_on_odd_data(effort: Effort, members: int) -> None:
+    """Take the work for an event's odd custom data from the effort, if the request has many events.
+
+    Args:
+        effort: What is left of the request's budget.
+        members: How many members were odd.
+    """
+    if effort.has_many_events:
+        effort.left -= UNITS_PER_ODD_DATA + UNITS_PER_ODD_MEMBER * members
 
 
 def run_parts(parts: Parts[T]) -> T:

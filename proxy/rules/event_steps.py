@@ -14,6 +14,7 @@ from proxy.model.event import DropReason
 from proxy.model.request import Hit, RefusedEvent
 from proxy.rules import limits
 from proxy.rules.case import Case, EventCase, EventStep
+from proxy.rules.effort import spend_on_odd_data
 from proxy.rules.faults import fault
 from proxy.rules.joins import sightings
 from proxy.rules.orders import ONCE_PER_ORDER
@@ -26,7 +27,7 @@ from proxy.rules.selection import wants
 _ACCEPTED_AGE_MS = MAX_AGE_MS - limits.DELIVERY_MS
 # How many different custom data of a body are remembered; in a body with more, they hardly repeat.
 _MOST_REMEMBERED = 16
-_RESTRICTED_DATA = ("value", "currency")
+_WORTH = ("value", "currency")
 
 
 def run_event_steps(case: Case, hit: Hit, steps: Iterable[EventStep]) -> None:
@@ -120,7 +121,12 @@ def custom_data(event_case: EventCase) -> None:
     hit = event_case.hit
     claimed = hit.data
     if event_case.case.policy.site.sensitive == "restricted":
-        claimed = {key: claimed[key] for key in _RESTRICTED_DATA if key in claimed}
+        claimed = _worth_of(claimed)
+    effort = event_case.case.effort
+    if effort.has_many_events and effort.left < 0:
+        worth = _worth_of(claimed)
+        event_case.is_unread = len(worth) < len(claimed)
+        claimed = worth
     event_case.data, event_case.findings, event_case.value, event_case.currency = _checked(event_case, claimed)
     if hit.name != "Purchase":
         return
@@ -130,15 +136,29 @@ def custom_data(event_case: EventCase) -> None:
         _drop_all(event_case, DropReason.MISSING_CURRENCY, event_case.findings)
 
 
+def _worth_of(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return value and currency alone: Meta requires them of a Purchase, and they tell nothing of anybody."""
+    return {key: data[key] for key in _WORTH if key in data}
+
+
 def _checked(event_case: EventCase, claimed: Mapping[str, Any]) -> CheckedData:
     """Check an event's custom data; data that several events of a body share are checked, and later cleaned, once."""
     case, name = event_case.case, event_case.hit.name
-    if not claimed or len(case.visit.hits) == 1 or len(case.checked_data) == _MOST_REMEMBERED:
+    if not claimed or len(case.visit.hits) == 1:
         return check_custom_data(name, claimed)
+    if len(case.checked_data) == _MOST_REMEMBERED:
+        return _check(case, name, claimed)
     key = event_case.data_key = (name, orjson.dumps(claimed, default=str))
     found = case.checked_data.get(key)
     if found is None:
-        found = case.checked_data[key] = check_custom_data(name, claimed)
+        found = case.checked_data[key] = _check(case, name, claimed)
+    return found
+
+
+def _check(case: Case, name: str, claimed: Mapping[str, Any]) -> CheckedData:
+    found = check_custom_data(name, claimed)
+    if found.findings:
+        spend_on_odd_data(case.effort, len(found.findings))
     return found
 
 

@@ -18,6 +18,7 @@ from proxy.rules.payload.addresses import REASONS
 from proxy.rules.payload.custom_data import summed
 from proxy.rules.payload.pages import CleanPage, clean_page
 from proxy.rules.payload.redact import clean_data
+from proxy.rules.payload.shape_patterns import Shape
 
 # The most bytes that queue or ledger note of an event besides its name, id and findings: numbers, words, a pixel,
 # lengths.
@@ -25,6 +26,8 @@ _FRAME = 100
 # Bytes of a person digest in hex, with quotes.
 _PERSON = 34
 _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
+_UNREAD = _IN_DATA[Shape.UNREAD]
+_UNREAD_WORDS = facts.words([_UNREAD])
 # What ``Record(...)`` and ``EventFacts(...)`` do, without the call of a function in Python: a request may come to
 # hundreds.
 _record_of = partial(tuple.__new__, Record)
@@ -45,7 +48,10 @@ def write_event(event_case: EventCase) -> None:
 def redaction(event_case: EventCase) -> None:
     """Take what may not leave out of the custom data, and once for the request out of the page's addresses."""
     case, allowed = event_case.case, event_case.case.policy.allowed
-    if event_case.data:
+    if event_case.is_unread:
+        case.redactions.append(_UNREAD)
+        event_case.redactions = _UNREAD_WORDS
+    elif event_case.data:
         key = event_case.data_key
         found = case.clean_data.get(key) if key else None
         if found is None:

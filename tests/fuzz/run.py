@@ -1,7 +1,8 @@
 """Sends many random requests to the collect endpoint: none may raise, cause a fault, get a 5xx or take too long.
 
-No part of an answer, before other requests have their turn, may take more than 5 ms of processor time, and no answer
-more than 10 ms in all. Measure on an idle machine: next to other work, processor time itself grows to twice as much.
+No answer may take more than 5 ms of processor time, with all its parts between which other requests have their turn.
+That is meant for a core of the machine of docs/benchmarks.md: an answer that seems to take longer is repeated, in turn
+with a fixed piece of work that tells how fast the machine is now. Measure on an idle machine all the same.
 
 The number of a request is its seed, so ``--from`` and ``--count`` repeat it. Findings are written to ``--found``; put
 them among the seeds once they are fixed.
@@ -25,17 +26,14 @@ _TELL_EVERY = 50_000
 @click.command()
 @click.option("--count", default=1_000_000, show_default=True, help="requests")
 @click.option("--from", "first", default=0, show_default=True, help="number of the first one")
-@click.option("--milliseconds", default=5.0, show_default=True, help="processor time at a stretch")
-@click.option("--whole", default=10.0, show_default=True, help="milliseconds of processor time in all")
+@click.option("--milliseconds", default=5.0, show_default=True, help="processor time of an answer, with all its parts")
 @click.option("--choices", type=click.Path(path_type=Path), help="directory of guided.py, whose requests are sent too")
 @click.option("--found", type=click.Path(path_type=Path), help="directory for what is found")
-def main(
-    *, count: int, first: int, milliseconds: float, whole: float, choices: Path | None, found: Path | None
-) -> None:
+def main(*, count: int, first: int, milliseconds: float, choices: Path | None, found: Path | None) -> None:
     """Fuzz the browser's door; exit 1 if anything is found."""
     door = Door()
     findings: list[Finding] = []
-    most, sent = Cost(milliseconds / 1000, whole / 1000), 0
+    most, sent = Cost(milliseconds / 1000, milliseconds / 1000), 0
     gc.collect()
     gc.disable()
     for sent, request in enumerate(requests(choices, range(first, first + count)), 1):

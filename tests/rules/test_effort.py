@@ -3,12 +3,13 @@
 import base64
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import pytest
 from dateutil import parser
-from hard import HARD
+from hard import BURSTS, HARD
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from leak_samples import secrets
@@ -18,14 +19,16 @@ from support import clean_url
 from proxy.config.schema import Site
 from proxy.edge.collect import tag_answer
 from proxy.model.decision import Decision
+from proxy.model.record import Record
 from proxy.model.request import BrowserRequest, Client
+from proxy.rules import written_events
 from proxy.rules.browser import ingest
 from proxy.rules.effort import MOST, MOST_CANDIDATES, MOST_TEXT, UNITS_PER_PAIR, Effort
 from proxy.rules.identity.visitor_cookie import VisitorCookieKeys
 from proxy.rules.match import phone_plans, usual_numbers
 from proxy.rules.payload import addresses, redact, secret_shapes, shape_patterns
-from proxy.rules.payload.names import allowed_by
-from proxy.rules.payload.redact import clean_data
+from proxy.rules.payload.names import Allowed, allowed_by
+from proxy.rules.payload.redact import CleanData, clean_data
 from proxy.rules.payload.secret_shapes import may_hold_shapes, shape_of
 from proxy.rules.payload.shape_patterns import Shape, Suspect
 from proxy.rules.policy import Policy
@@ -151,11 +154,57 @@ def test_many_pairs_of_event_and_pixel_leave_less_to_read(events: int, pixels: s
     ]
     outcome = take(orjson.dumps({"v": 1, "sent": NOW, "url": "https://shop.example/", "events": hits}))
     records = outcome.records
-    unread = sum(record.payload.count(b"[redacted]") for record in records if record.pixel == "1")
+    read = sum(4 - record.payload.count(b"[redacted]") for record in records if b"notes" in record.payload)
 
     assert len(records) == events * len(pixels)
-    assert (unread > 0) == (events > 20)
-    assert 4 * events - unread <= (MOST - UNITS_PER_PAIR * len(records)) // 70
+    assert (read == 4 * len(records)) == (events == 20)
+    assert read // len(pixels) <= (MOST - UNITS_PER_PAIR * len(records)) // 70
+
+
+@pytest.mark.parametrize("kind", sorted(set(BURSTS) - {"plain"}))
+def test_a_burst_of_odd_data_keeps_each_event_and_its_value(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the budget is spent, events are sent with value and currency alone, and the ledger says so; nothing is lost.
+
+    Only a few events of a burst for two pixels are looked through, which is what bounds the time for all.
+    """
+    looked_at = []
+
+    def counted(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> CleanData:
+        looked_at.append(data)
+        return clean_data(data, allowed, effort)
+
+    monkeypatch.setattr(written_events, "clean_data", counted)
+    records = take(burst(kind, 200, "12")).records
+    custom = [orjson.loads(record.payload)["custom_data"] for record in records]
+    unread = [data for data, record in zip(custom, records, strict=True) if _is_unread(record)]
+
+    assert [record.id for record in records] == [str(number) for number in range(200) for _ in "12"]
+    assert all("value" in data and len(data["currency"]) == 3 for data in custom)
+    assert all(set(data) == {"value", "currency"} for data in unread)
+    assert len(unread) == 400 - 2 * len(looked_at)
+    assert 0 < len(looked_at) < 80
+
+
+@pytest.mark.parametrize("kind", ["plain", "repairs", "carts as text"])
+def test_the_largest_batch_of_the_tag_is_read(kind: str) -> None:
+    """What the tag sends at once, 20 kB and 200 bytes for each event, is read whole even if every event is odd."""
+    size = len(orjson.dumps(BURSTS[kind](100)))
+    records = take(burst(kind, 20_000 // (200 + size), "123")).records
+
+    assert len(records) > 150
+    assert not any(map(_is_unread, records))
+
+
+def burst(kind: str, events: int, pixels: str) -> bytes:
+    hits = [
+        {"name": "Purchase", "id": str(number), "at": NOW, "pixels": list(pixels), "data": BURSTS[kind](number)}
+        for number in range(events)
+    ]
+    return orjson.dumps({"v": 1, "sent": NOW, "url": "https://shop.example/", "events": hits})
+
+
+def _is_unread(record: Record) -> bool:
+    return "unread:custom_data" in record.facts.redactions and b"[redacted]" not in record.payload
 
 
 @pytest.mark.parametrize("unit", HARD.values(), ids=HARD)

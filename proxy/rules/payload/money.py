@@ -61,9 +61,10 @@ def _amount_of(text: str) -> Checked:
 
 def _plain(text: str) -> str | None:
     """Write a number with a decimal point and nothing else between its digits."""
-    if _NUMBER.fullmatch(text):
-        return text
-    if _DECIMAL_COMMA.fullmatch(text):
+    if "," not in text:
+        if _NUMBER.fullmatch(text):
+            return text
+    elif _DECIMAL_COMMA.fullmatch(text):
         return text.replace(",", ".")
     match = _GROUPED.fullmatch(text)
     if match is None:

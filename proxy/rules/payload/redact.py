@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from proxy.rules.effort import Effort
+from proxy.rules.effort import Effort, spend_on_odd_data
 from proxy.rules.payload.addresses import KEY, AddressCleaner
 from proxy.rules.payload.names import Allowed, is_blocked
 from proxy.rules.payload.secret_shapes import SHORTEST, may_hold_shapes, shape_of
@@ -64,7 +64,9 @@ def clean_data(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> Cle
 
 
 def _cleaned(data: Mapping[str, Any], cleaner: "_DataCleaner") -> CleanData:
-    return CleanData(cleaner.members(data), tuple(cleaner.removed))
+    clean = cleaner.members(data)
+    spend_on_odd_data(cleaner.effort, len(data))
+    return CleanData(clean, tuple(cleaner.removed))
 
 
 def _holds_names_alone(text: str) -> bool:
@@ -96,7 +98,7 @@ class _DataCleaner:
         """Begin; ``reads`` is False if no text holds a shape, ``has_addresses`` is False if no value is an address."""
         self.removed: list[str] = []
         self._allowed = allowed
-        self._effort = effort
+        self.effort = effort
         self._reads = reads
         self._has_addresses = has_addresses
 
@@ -107,7 +109,7 @@ class _DataCleaner:
             public = name
             if name not in usual:  # a usual name is neither blocked nor a secret
                 public = self._text(name) if self._reads and len(name) >= SHORTEST else name
-                if is_blocked(public, self._allowed.block, self._effort):
+                if is_blocked(public, self._allowed.block, self.effort):
                     self.removed.append(KEY)
                     continue
             kind = type(value)
@@ -144,7 +146,7 @@ class _DataCleaner:
         return value
 
     def _text(self, text: str, *, is_id: bool = False) -> str:
-        shape = shape_of(text, self._effort, is_id=is_id)
+        shape = shape_of(text, self.effort, is_id=is_id)
         if shape is None:
             return text
         self.removed.append(shape)
@@ -152,7 +154,7 @@ class _DataCleaner:
 
     def _address(self, text: str) -> str:
         """Return the part of an address that may leave, "" for no address; each text is read once, and costs effort."""
-        effort, found = self._effort, self._effort.addresses.get(text)
+        effort, found = self.effort, self.effort.addresses.get(text)
         if found is None:
             effort.left -= _ADDRESS + len(text) // 8
             if effort.left < 0:
