@@ -248,6 +248,8 @@ async def test_a_disk_that_takes_nothing_costs_no_alert(tmp_path: Path, caplog: 
         await made.pass_time(20)
 
         assert titles(made.hooks[0]) == ["Events cannot be stored"]
+        await until(lambda: "the state of alerts cannot be written" in caplog.text)
+        await made.pass_time(2)
         assert caplog.text.count("the state of alerts cannot be written") == 1
 
 
