@@ -14,7 +14,9 @@ from proxy.queue.contract import QueueError
 from proxy.queue.postgres import reconnector
 from proxy.queue.postgres.database import Database, Role
 from proxy.queue.postgres.errors import DatabaseAwayError
+from proxy.queue.postgres.hosts import Hosts
 from proxy.queue.postgres.opening import make_database
+from proxy.queue.postgres.session import Facts, Session
 from proxy.queue.seal import Sealer
 
 INSERT = "INSERT INTO meta(key, number) VALUES('test ' || $1, 1)"
@@ -102,6 +104,73 @@ async def test_one_write_at_a_time_looks_for_a_standby(
                 with pytest.raises(DatabaseAwayError, match="durable write"):
                     await database.run(role, "SELECT 1")
         await here(database)
+
+
+async def test_closing_during_the_search_leaves_no_session(
+    postgres: Cluster, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is closed while it looks whether its durable write still waits has no session left."""
+    is_asked, never = asyncio.Event(), asyncio.Event()
+
+    async def hang(_session: Session, _pid: int) -> bool:
+        is_asked.set()
+        return await never.wait()
+
+    async with opened(postgres.url(), schema) as database:
+        find = database._hosts.connect_to_primary
+
+        async def found() -> tuple[str, Session]:
+            result = await find()
+            monkeypatch.setattr(reconnector, "_PATIENCE_S", 3600.0)
+            return result
+
+        monkeypatch.setattr(Session, "is_at_work", hang)
+        with without_standbys(postgres):
+            with pytest.raises(DatabaseAwayError):
+                await database.run(Role.APPEND, INSERT, "a")
+            await until(lambda: waiting(postgres) == 2, what="the append and one probe wait")
+            monkeypatch.setattr(database._hosts, "connect_to_primary", found)
+            await until(is_asked.is_set, what="the look")
+            closing = asyncio.create_task(database.close())
+            never.set()
+            await closing
+    sessions = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{USER}'"
+
+    await until(lambda: psql(postgres, sessions) == "0", what="no session")
+
+
+async def test_giving_up_ends_the_chosen_server_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that is cancelled while it closes the sessions with standbys ends the one with the primary."""
+    primary, standby = _FakeSession(read_only=False), _FakeSession(read_only=True)
+    hosts = Hosts("postgresql://u:p@127.0.0.1:1,127.0.0.1:2/d", schema="s", name="n")
+
+    async def open_session(url: str) -> _FakeSession:
+        return standby if ":2/" in url else primary
+
+    monkeypatch.setattr(hosts, "open", open_session)
+    search = asyncio.create_task(hosts.connect_to_primary())
+    await standby.is_closing.wait()
+    search.cancel()
+    await asyncio.wait((search,))
+
+    assert search.cancelled()
+    assert (primary.has_ended, standby.has_ended) == (True, True)
+
+
+class _FakeSession:
+    """A session that takes for ever to be closed in order."""
+
+    def __init__(self, *, read_only: bool) -> None:
+        self.facts = Facts(read_only, 1)
+        self.is_closing = asyncio.Event()
+        self.has_ended = False
+
+    async def close(self) -> None:
+        self.is_closing.set()
+        await asyncio.Event().wait()
+
+    def end(self) -> None:
+        self.has_ended = True
 
 
 @pytest.mark.parametrize("defaults", ["", "client_min_messages = error", "synchronous_commit = off"])

@@ -9,11 +9,15 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TypeAlias
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from proxy.config.database_url import server_urls
 from proxy.queue.postgres.errors import DatabaseAwayError, error_text, is_lasting
 from proxy.queue.postgres.session import CONNECT_S, Facts, Session
+
+_Attempts: TypeAlias = dict[asyncio.Task[Session], str]
+"""Attempts to connect, and the url of each."""
 
 
 class Hosts:
@@ -47,10 +51,14 @@ class Hosts:
         tasks = {asyncio.create_task(self.open(url)): url for url in urls}
         try:
             await asyncio.wait(tasks, timeout=CONNECT_S)
+            return await self._choose(tasks)
         except asyncio.CancelledError:
             for _, session in await _opened(tasks):
                 session.end()
             raise
+
+    async def _choose(self, tasks: _Attempts) -> tuple[str, Session]:
+        """Return the session with the server to write to, and close the others; see ``connect_to_primary``."""
         sessions = await _opened(tasks)
         self.timeline = max([self.timeline, *(session.facts.timeline for _, session in sessions)])
         choice = primary_index([session.facts for _, session in sessions], self.timeline)
@@ -79,7 +87,7 @@ def primary_index(servers: Sequence[Facts], highest: int) -> int | None:
     return max(sound, key=lambda number: servers[number].timeline, default=None)
 
 
-async def _opened(tasks: dict[asyncio.Task[Session], str]) -> list[tuple[str, Session]]:
+async def _opened(tasks: _Attempts) -> list[tuple[str, Session]]:
     """Return the sessions that are open by now; cancel the other attempts to connect, which run no statement yet."""
     for task in tasks:
         task.cancel()
@@ -87,14 +95,14 @@ async def _opened(tasks: dict[asyncio.Task[Session], str]) -> list[tuple[str, Se
     return [(url, task.result()) for task, url in tasks.items() if not task.cancelled() and not task.exception()]
 
 
-def _first_error(tasks: dict[asyncio.Task[Session], str]) -> BaseException | None:
+def _first_error(tasks: _Attempts) -> BaseException | None:
     """Return an error that a person must mend, if there is any, or else the first."""
     errors = [error for task in tasks if not task.cancelled() and (error := task.exception())]
     lasting = [error for error in errors if is_lasting(error)]
     return next(iter([*lasting, *errors]), None)
 
 
-def _why_none(tasks: dict[asyncio.Task[Session], str], sessions: Sequence[tuple[str, Session]]) -> str:
+def _why_none(tasks: _Attempts, sessions: Sequence[tuple[str, Session]]) -> str:
     if not sessions:
         error = _first_error(tasks)
         return f"no server can be reached: {error_text(error) if error else 'none answers'}"

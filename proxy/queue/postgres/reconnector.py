@@ -181,12 +181,15 @@ class Reconnector:
             await look.close()
             return False
         asked = asyncio.create_task(look.is_at_work(session.pid))
-        await asyncio.wait((asked,), timeout=_PATIENCE_S)
-        if not asked.done():
-            look.end()
+        try:
+            await asyncio.wait((asked,), timeout=_PATIENCE_S)
+            if asked.done():
+                await look.close()
+        finally:
+            look.end()  # does nothing once it is closed
             await asyncio.wait((asked,))
-        await look.close()
-        return asked.exception() is not None or asked.result()
+            is_unknown = asked.exception() is not None
+        return is_unknown or asked.result()
 
     def _note(self, error: BaseException | None, why: str) -> None:
         self._lasting = error if error and is_lasting(error) else None
