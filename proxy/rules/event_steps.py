@@ -123,11 +123,13 @@ def custom_data(event_case: EventCase) -> None:
     if event_case.case.policy.site.sensitive == "restricted":
         claimed = _worth_of(claimed)
     effort = event_case.case.effort
-    if effort.has_many_events and effort.left < 0:
+    if effort.left < 0 and effort.has_many_events:
         worth = _worth_of(claimed)
         event_case.is_unread = len(worth) < len(claimed)
-        claimed = worth
-    event_case.data, event_case.findings, event_case.value, event_case.currency = _checked(event_case, claimed)
+        checked = check_custom_data(hit.name, worth)
+    else:
+        checked = _checked(event_case, claimed)
+    event_case.data, event_case.findings, event_case.value, event_case.currency = checked
     if hit.name != "Purchase":
         return
     if "value" not in event_case.data:

@@ -83,21 +83,21 @@ def checked(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[s
         value, words = check(claimed)
         if value is not None:
             sent[field] = value
-        if words:
-            findings += [field + word for word in words]
-    findings += _overall_findings(name, sent)
-    return sent, tuple(dict.fromkeys(findings)) if findings else ()
+        for word in words:
+            findings.append(field + word)  # noqa: PERF401 - seldom more than one, so that a list of its own costs more
+    _add_overall_findings(name, sent, findings)
+    if len(findings) > 1:
+        findings = list(dict.fromkeys(findings))
+    return sent, tuple(findings)
 
 
-def _overall_findings(name: str, data: Mapping[str, Any]) -> list[str]:
-    findings = []
+def _add_overall_findings(name: str, data: Mapping[str, Any], findings: list[str]) -> None:
     if name not in STANDARD_EVENTS and name.lower() in _LOWER_NAMES:
         findings.append("event_name:doubtful")
     if "currency" not in data and (name == "Purchase" or "value" in data):
         findings.append("currency:missing")
     if "event_id" in data or "eventID" in data:
         findings.append("event_id:misplaced")
-    return findings
 
 
 def _content_ids(claimed: Any) -> Checked:
