@@ -19,7 +19,7 @@ from proxy.rules.faults import fault
 from proxy.rules.joins import sightings
 from proxy.rules.orders import ONCE_PER_ORDER
 from proxy.rules.payload import labels
-from proxy.rules.payload.custom_data import CheckedData, check_custom_data
+from proxy.rules.payload.custom_data import WORTH, CheckedData, check_custom_data
 from proxy.rules.payload.shape_patterns import has_suspects_of_ids
 from proxy.rules.people import person_for
 from proxy.rules.selection import wants
@@ -27,7 +27,6 @@ from proxy.rules.selection import wants
 _ACCEPTED_AGE_MS = MAX_AGE_MS - limits.DELIVERY_MS
 # How many different custom data of a body are remembered; in a body with more, they hardly repeat.
 _MOST_REMEMBERED = 16
-_WORTH = ("value", "currency")
 
 
 def run_event_steps(case: Case, hit: Hit, steps: Iterable[EventStep]) -> None:
@@ -101,13 +100,12 @@ def time(event_case: EventCase) -> None:
 def selection(event_case: EventCase) -> None:
     """Drop the event for the pixels that do not want it; on a site with sensitive data drop every custom event."""
     policy, name = event_case.case.policy, event_case.hit.name
-    if policy.takes_all:
-        return
-    wanting = [pixel for pixel in event_case.pixels if wants(pixel.events, name)]
-    if len(wanting) < len(event_case.pixels):
-        ids = {pixel.id for pixel in wanting}
-        _drop(event_case, [pixel for pixel in event_case.pixels if pixel.id not in ids], DropReason.EXCLUDED)
-        event_case.pixels = wanting
+    if not policy.takes_all:
+        wanting = [pixel for pixel in event_case.pixels if wants(pixel.events, name)]
+        if len(wanting) < len(event_case.pixels):
+            ids = {pixel.id for pixel in wanting}
+            _drop(event_case, [pixel for pixel in event_case.pixels if pixel.id not in ids], DropReason.EXCLUDED)
+            event_case.pixels = wanting
     if policy.site.sensitive == "restricted" and name not in STANDARD_EVENTS:
         _drop_all(event_case, DropReason.RESTRICTED)
 
@@ -120,11 +118,12 @@ def custom_data(event_case: EventCase) -> None:
     """
     hit = event_case.hit
     claimed = hit.data
-    if event_case.case.policy.site.sensitive == "restricted":
+    is_restricted = event_case.case.policy.site.sensitive == "restricted"
+    if is_restricted:
         claimed = _worth_of(claimed)
     effort = event_case.case.effort
     if effort.left < 0 and effort.has_many_events:
-        worth = _worth_of(claimed)
+        worth = claimed if is_restricted else _worth_of(claimed)
         event_case.is_unread = len(worth) < len(claimed)
         checked = check_custom_data(hit.name, worth)
     else:
@@ -140,7 +139,7 @@ def custom_data(event_case: EventCase) -> None:
 
 def _worth_of(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return value and currency alone: Meta requires them of a Purchase, and they tell nothing of anybody."""
-    return {key: data[key] for key in _WORTH if key in data}
+    return {key: data[key] for key in WORTH if key in data}
 
 
 def _checked(event_case: EventCase, claimed: Mapping[str, Any]) -> CheckedData:

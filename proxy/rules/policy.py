@@ -45,8 +45,8 @@ class Policy:
 
     @cached_property
     def takes_all(self) -> bool:
-        """Whether each of the site's pixels takes every event."""
-        return self.site.sensitive != "restricted" and all(pixel.events == ALL for pixel in self.site.pixel)
+        """Whether each of the site's pixels takes every event that the site may send."""
+        return all(pixel.events == ALL for pixel in self.site.pixel)
 
     @cached_property
     def visitor_cookie_names(self) -> tuple[str, ...]:
