@@ -27,8 +27,6 @@ _FRAME = 100
 _PERSON = 34
 _IN_DATA = {what: Redaction(what, "custom_data") for what in REASONS}
 _WORTH = frozenset(WORTH)
-_UNREAD = _IN_DATA[Shape.UNREAD]
-_UNREAD_WORDS = facts.words([_UNREAD])
 # What ``Record(...)`` and ``EventFacts(...)`` do, without the call of a function in Python: a request may come to
 # hundreds.
 _record_of = partial(tuple.__new__, Record)
@@ -49,10 +47,8 @@ def write_event(event_case: EventCase) -> None:
 def redaction(event_case: EventCase) -> None:
     """Take what may not leave out of the custom data, and once for the request out of the page's addresses."""
     case, allowed = event_case.case, event_case.case.policy.allowed
-    if event_case.is_unread:
-        case.redactions.append(_UNREAD)
-        event_case.redactions = _UNREAD_WORDS
-    elif event_case.data and not (_WORTH.issuperset(event_case.data) and allowed.members.issuperset(event_case.data)):
+    removed: tuple[str, ...] = ()
+    if event_case.data and not _is_worth_alone(event_case):
         key = event_case.data_key
         found = case.clean_data.get(key) if key else None
         if found is None:
@@ -61,14 +57,25 @@ def redaction(event_case: EventCase) -> None:
                 case.clean_data[key] = found
         event_case.data, removed, event_case.written = found
         if removed:
-            found_there = [_IN_DATA[what] for what in removed]
-            case.redactions += found_there
-            event_case.redactions = facts.words(found_there)
             event_case.value, event_case.currency = summed(event_case.data)
+    if event_case.is_unread:
+        removed = (*removed, Shape.UNREAD)
+    if removed:
+        found_there = [_IN_DATA[what] for what in removed]
+        case.redactions += found_there
+        event_case.redactions = facts.words(found_there)
     if case.page is None:
         case.page = clean_page(case.visit, case.policy.site.sensitive, allowed, case.effort)
         case.redactions += case.page.redactions
     event_case.page = case.page
+
+
+def _is_worth_alone(event_case: EventCase) -> bool:
+    """Tell whether the custom data are a plausible value and a currency, and the site lets them leave."""
+    data = event_case.data
+    if event_case.value is None or not _WORTH.issuperset(data):
+        return False
+    return event_case.case.policy.allowed.members.issuperset(data)
 
 
 def event(event_case: EventCase, pixel_id: str) -> Event:

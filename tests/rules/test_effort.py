@@ -104,11 +104,10 @@ def body(match: dict[str, Any] | None = None, events: int = 1, **data: Any) -> b
     return orjson.dumps({"v": 1, "sent": NOW, "url": "https://shop.example/", "match": everybody, "events": hits})
 
 
-def take(wire: bytes) -> Decision:
+def take(wire: bytes, **settings: Any) -> Decision:
     pixels = [{"id": pixel, "access_token": "t"} for pixel in "123"]
-    site = Site.model_validate(
-        {"name": "shop", "domains": ["shop.example"], "pixel": pixels, "remember_match": True}, context={"resolve": str}
-    )
+    usual = {"name": "shop", "domains": ["shop.example"], "pixel": pixels, "remember_match": True}
+    site = Site.model_validate(usual | settings, context={"resolve": str})
     assert len(wire) <= 64 * 1024
     request = BrowserRequest(
         now=NOW,
@@ -193,6 +192,29 @@ def test_the_largest_batch_of_the_tag_is_read(kind: str) -> None:
 
     assert len(records) > 150
     assert not any(map(_is_unread, records))
+
+
+@pytest.mark.parametrize("value", [378282246310005, 371449635398431])
+def test_a_card_number_is_no_value(value: int) -> None:
+    """A card's number in the place of the value does not leave, whether the budget is spent or not."""
+    odd = [BURSTS["contacts"](number) | {"value": value, "currency": "EUR"} for number in range(200)]
+    for data in (odd, [{"value": value, "currency": "EUR"}]):
+        hits = [
+            {"name": "Purchase", "id": str(number), "at": NOW, "pixels": ["1", "2"], "data": each}
+            for number, each in enumerate(data)
+        ]
+        outcome = take(orjson.dumps({"v": 1, "sent": NOW, "url": "https://shop.example/", "events": hits}))
+
+        assert not any(str(value).encode() in record.payload for record in outcome.records)
+
+
+@pytest.mark.parametrize("kind", ["plain", "contacts"])
+def test_a_blocked_value_never_leaves(kind: str) -> None:
+    """Where the site blocks ``value``, no event of a burst carries it, whether the budget is spent or not."""
+    records = take(burst(kind, 200, "12"), block_keys=["value"]).records
+
+    assert len(records) == 400
+    assert not any(b'"value"' in record.payload for record in records)
 
 
 def burst(kind: str, events: int, pixels: str) -> bytes:

@@ -26,7 +26,7 @@ from proxy.rules.payload import money
 from proxy.rules.payload.money import DOUBTFUL, FINE, NOTHING, REPAIRED, UNUSABLE, Checked
 
 WORTH = ("value", "currency")
-"""Members that, once checked, are a number and a code: nobody can be found in them."""
+"""Members that, once checked, are a number and a code."""
 _LOWER_NAMES = frozenset(name.lower() for name in STANDARD_EVENTS)
 # Catalogues of travel, homes and cars have types of their own, which no page of Meta's lists in full.
 _CONTENT_TYPES = frozenset(
