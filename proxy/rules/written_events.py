@@ -59,15 +59,25 @@ def redaction(event_case: EventCase) -> None:
         if removed:
             event_case.value, event_case.currency = summed(event_case.data)
     if event_case.is_unread:
-        removed = (*removed, Shape.UNREAD)
+        removed += _UNREAD
     if removed:
-        found_there = [_IN_DATA[what] for what in removed]
-        case.redactions += found_there
-        event_case.redactions = facts.words(found_there)
+        in_data, event_case.redactions = _ONLY_UNREAD if removed == _UNREAD else _told(removed)
+        case.redactions += in_data
     if case.page is None:
         case.page = clean_page(case.visit, case.policy.site.sensitive, allowed, case.effort)
         case.redactions += case.page.redactions
     event_case.page = case.page
+
+
+def _told(removed: Sequence[str]) -> tuple[list[Redaction], tuple[str, ...]]:
+    """Return the redactions of custom data for what was removed, and their words for the ledger."""
+    in_data = [_IN_DATA[what] for what in removed]
+    return in_data, facts.words(in_data)
+
+
+# What a body of many odd events repeats.
+_UNREAD = (Shape.UNREAD,)
+_ONLY_UNREAD = _told(_UNREAD)
 
 
 def _is_worth_alone(event_case: EventCase) -> bool:
@@ -211,4 +221,4 @@ def _event_bytes(hit: Hit) -> int:
 
 
 def _json_bytes(findings: Sequence[str]) -> int:
-    return sum([len(finding) + 3 for finding in findings]) if findings else 0
+    return len("".join(findings)) + 3 * len(findings)

@@ -88,8 +88,6 @@ def checked(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[s
         for word in words:
             findings.append(field + word)  # noqa: PERF401 - seldom more than one, so that a list of its own costs more
     _add_overall_findings(name, sent, findings)
-    if len(findings) > 1:
-        findings = list(dict.fromkeys(findings))
     return sent, tuple(findings)
 
 
@@ -126,7 +124,7 @@ def _contents(claimed: Any) -> Checked:
         words.append(":unusable")
     if items and not isinstance(claimed, list):
         words += REPAIRED
-    return items or None, tuple(words)
+    return items or None, tuple(dict.fromkeys(words)) if words else FINE
 
 
 def _is_right(item: Mapping[str, Any]) -> bool:
