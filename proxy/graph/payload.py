@@ -16,6 +16,10 @@ from proxy.model.record import Record
 from proxy.model.request import Options
 from proxy.model.server_request import NO_FIELDS, RequestFields
 
+# Such a pair is checked faster than ``int | float``, which is made anew each time.
+_NUMBER = (int, float)
+_WORTH = blake2b(digest_size=4)
+
 
 def shared(event: Event) -> bytes:
     """Return the JSON object of what all events of one request and pixel share (Meta, server event parameters)."""
@@ -100,13 +104,22 @@ def completed(
 def worth(name: str, custom_data: Mapping[str, Any]) -> bytes:
     """Return four bytes that tell the values of Purchases apart; empty for other events and without a value."""
     value = custom_data.get("value") if name == "Purchase" else None
-    if not isinstance(value, int | float):
+    if not isinstance(value, _NUMBER):
         return b""
-    return blake2b(f"{value:.4f} {custom_data.get('currency')}".encode(), digest_size=4).digest()
+    digest = _WORTH.copy()
+    digest.update(b"%.4f %s" % (value, f"{custom_data.get('currency')}".encode()))
+    return digest.digest()
 
 
 def parts(  # noqa: PLR0913, PLR0917 - those of ``own``, and the event
-    name: str, time_s: int, identity: str, custom_data: Mapping[str, Any], written: bytes, event: Event | None
+    name: str,
+    time_s: int,
+    identity: str,
+    custom_data: Mapping[str, Any],
+    written: bytes,
+    event: Event | None,
+    *,
+    has_worth: bool = True,
 ) -> tuple[bytes, bytes, bytes]:
     """Return the results of ``own``, ``worth`` and ``shared`` for an event.
 
@@ -117,9 +130,11 @@ def parts(  # noqa: PLR0913, PLR0917 - those of ``own``, and the event
         custom_data: See ``own``.
         written: See ``own``.
         event: The event for one pixel; None if the shared part is not wanted, which is then empty.
+        has_worth: Whether the result of ``worth`` is wanted; otherwise it is empty.
     """
     shared_part = b"" if event is None else shared(event)
-    return own(name, time_s, identity, custom_data, written), worth(name, custom_data), shared_part
+    told = worth(name, custom_data) if has_worth else b""
+    return own(name, time_s, identity, custom_data, written), told, shared_part
 
 
 def record(event: Event) -> Record:

@@ -94,6 +94,8 @@ class Case(msgspec.Struct):
     clean_data: dict[tuple[str, bytes], CleanData] = {}
     """By the same keys: the custom data without what may not leave."""
     page: CleanPage | None = None
+    received_order: str = ""
+    """The order that the page's address names, if the site's policy reads orders there; see ``page``."""
     bytes_left: int = RECORDS
     records: list[Record] = []
     dropped: list[LedgerRow] = []
@@ -134,8 +136,10 @@ class EventCase(msgspec.Struct):
     value: int | None = None
     """The value that the ledger sums, see ``custom_data.summed``; likewise ``currency``."""
     currency: str = ""
+    is_brief: bool = False
+    """Whether it gets only what it needs, as the request's effort is spent."""
     is_unread: bool = False
-    """Whether its custom data were left out, but for value and currency, as the request's effort is spent."""
+    """Whether its custom data were left out for that reason, but for value and currency."""
     redactions: tuple[str, ...] = ()
     """What was taken out of the custom data, in the form of ``EventFacts.redactions``."""
     page: CleanPage = _NO_PAGE

@@ -15,8 +15,8 @@ Parts: TypeAlias = Generator[None, None, T]
 
 MOST = 16_000
 """Units of one request. A unit is a character read by one pattern: some 20 to 200 ns."""
-UNITS_PER_PAIR = 33
-"""Units that a pair of event and pixel costs by itself: the most pairs of a request leave a sixth for odd data."""
+UNITS_PER_PAIR = 38
+"""Units that a pair of event and pixel costs by itself: the most pairs of a request leave a twentieth for odd data."""
 UNITS_PER_ODD_DATA = 50
 """Units that an event's custom data cost if they need repair or cleaning; see ``has_many_events``."""
 UNITS_PER_ODD_MEMBER = 15

@@ -13,11 +13,11 @@ from proxy.rules.case import Case, EventCase, SharedPart
 from proxy.rules.identity.person import Person
 from proxy.rules.joins import sightings
 from proxy.rules.joins.waits import twin_of
-from proxy.rules.orders import ONCE_PER_ORDER
+from proxy.rules.orders import ONCE_PER_ORDER, received_order
 from proxy.rules.payload.addresses import REASONS
 from proxy.rules.payload.custom_data import WORTH, summed
 from proxy.rules.payload.pages import CleanPage, clean_page
-from proxy.rules.payload.redact import clean_data
+from proxy.rules.payload.redact import LONG_NUMBER, clean_data
 from proxy.rules.payload.shape_patterns import Shape
 
 # The most bytes that queue or ledger note of an event besides its name, id and findings: numbers, words, a pixel,
@@ -31,9 +31,10 @@ _WORTH = frozenset(WORTH)
 # hundreds.
 _record_of = partial(tuple.__new__, Record)
 _facts_of = partial(tuple.__new__, EventFacts)
-# Fields of a record between the shared part and the order: only servers' events have other values than these.
-_OF_PAGES = tuple(Record._field_defaults[name] for name in ("action_source", "fields"))
-_ALONE = (*_OF_PAGES, *(Record._field_defaults[name] for name in ("order", "not_before", "pending")))
+# Only servers' events have other values than these.
+_SOURCE, _FIELDS = (Record._field_defaults[name] for name in ("action_source", "fields"))
+# Its order, when it may be delivered, and what it waits for.
+_ALONE = (b"", 0, None)
 _TOO_LARGE = f"size: too large, with the events before; accepted: {limits.RECORDS} bytes of records for a body"
 
 
@@ -66,6 +67,8 @@ def redaction(event_case: EventCase) -> None:
     if case.page is None:
         case.page = clean_page(case.visit, case.policy.site.sensitive, allowed, case.effort)
         case.redactions += case.page.redactions
+        if case.policy.reads_order_pages:
+            case.received_order = received_order(case.visit.url)
     event_case.page = case.page
 
 
@@ -81,9 +84,12 @@ _ONLY_UNREAD = _told(_UNREAD)
 
 
 def _is_worth_alone(event_case: EventCase) -> bool:
-    """Tell whether the custom data are a plausible value and a currency, and the site lets them leave."""
+    """Tell whether the custom data are a number unlike a card's and a currency, and the site lets them leave."""
     data = event_case.data
-    if event_case.value is None or not _WORTH.issuperset(data):
+    if not _WORTH.issuperset(data):
+        return False
+    value = data.get("value", 0)
+    if type(value) is int and value >= LONG_NUMBER:
         return False
     return event_case.case.policy.allowed.members.issuperset(data)
 
@@ -121,7 +127,8 @@ def record(event_case: EventCase) -> None:
         case.refused.append(RefusedEvent(hit.place, event_case.claimed_id, _TOO_LARGE))
         return
     case.bytes_left -= size
-    case.shared_parts |= parts
+    if parts:
+        case.shared_parts |= parts
     case.records += records
     if case.policy.joins_orders and hit.name in ONCE_PER_ORDER and records:
         sightings.add_sighting(event_case)
@@ -142,12 +149,14 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
     visitor, browser_copy = case.visitor, hit.browser_copy
     first_id = event_case.pixels[0].id
     first_event = None if first_id in case.shared_parts else event(event_case, first_id)
-    own, worth, written = payload.parts(name, time_s, identity, data, event_case.written, first_event)
+    said = (name, time_s, identity, data, event_case.written, first_event)
+    own, worth, written = payload.parts(*said, has_worth=not event_case.is_brief)
     size = len(event_case.pixels) * (len(own) + _json_bytes(findings))
-    of_page = (*_OF_PAGES, *twin_of(event_case)) if name in ONCE_PER_ORDER and case.policy.joins_orders else _ALONE
+    is_of_order = name in ONCE_PER_ORDER and case.policy.joins_orders
+    order, not_before, twin = twin_of(event_case) if is_of_order else _ALONE
     says_more = event_case.value is not None or event_case.redactions
     alike: EventFacts | None = None
-    told: tuple[EventFacts, int] = (NO_FACTS, 0)
+    told = NO_FACTS
     records: list[Record] = []
     first = None
     for pixel in event_case.pixels:
@@ -157,12 +166,16 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
             size += part.size
         first = first or part
         size += part.noted
-        about = (pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own)
-        shared = (part.findings + findings if findings else part.findings, part.person.digests, worth, part.written)
         if part.facts is not alike:
             alike = part.facts
-            told = (_with_own(alike, event_case) if says_more else alike, case.request.now)
-        records.append(_record_of(about + shared + of_page + told))
+            told = _with_own(alike, event_case) if says_more else alike
+        records.append(
+            _record_of((
+                pixel.id, name, identity, time_s, visitor, browser_copy, part.bot_reason, own,
+                part.findings + findings, part.person.digests, worth, part.written,
+                _SOURCE, _FIELDS, order, not_before, twin, told, case.request.now,
+            ))
+        )  # fmt: skip
     return records, size
 
 
@@ -199,8 +212,9 @@ def _with_keys(said: EventFacts, person: Person, page: CleanPage) -> EventFacts:
 
 def _with_own(shared: EventFacts, event_case: EventCase) -> EventFacts:
     """Return shared facts with an event's own redactions, value and currency."""
-    redactions = shared.redactions + event_case.redactions
-    return _facts_of((*shared[:4], redactions, event_case.value, event_case.currency))
+    site, match_keys, consent, source, redactions, _, _ = shared
+    redactions += event_case.redactions
+    return _facts_of((site, match_keys, consent, source, redactions, event_case.value, event_case.currency))
 
 
 def _findings(case: Case, person: Person) -> tuple[str, ...]:

@@ -182,6 +182,27 @@ def test_a_burst_of_odd_data_keeps_each_event_and_its_value(kind: str, monkeypat
     assert all(set(data) == {"value", "currency"} for data in unread)
     assert len(unread) == 400 - 2 * len(looked_at)
     assert 0 < len(looked_at) < 80
+    assert [len(record.worth) for record in records] == [4 * (not _is_unread(record)) for record in records]
+
+
+@pytest.mark.parametrize("value", [10**10, 10**12 + 0.5, -(10**14), 10.0**14])
+def test_numbers_of_a_burst_are_not_looked_through(value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the budget is spent, no number is searched for contact data but a whole one that is as long as a card's."""
+    looked_at = []
+
+    def counted(data: Mapping[str, Any], allowed: Allowed, effort: Effort) -> CleanData:
+        looked_at.append(data)
+        return clean_data(data, allowed, effort)
+
+    monkeypatch.setattr(written_events, "clean_data", counted)
+    hits = [
+        {"name": "Purchase", "id": str(number), "at": NOW, "pixels": ["1", "2"], "data": odd | {"value": value}}
+        for number, odd in enumerate(map(BURSTS["contacts"], range(200)))
+    ]
+    records = take(orjson.dumps({"v": 1, "sent": NOW, "url": "https://shop.example/", "events": hits})).records
+
+    assert len(records) == 400
+    assert len(looked_at) < 20
 
 
 @pytest.mark.parametrize("kind", ["plain", "repairs", "carts as text"])

@@ -110,10 +110,10 @@ def test_an_error_nobody_foresaw_costs_its_event_alone(
     """The event is refused by name, its neighbours are stored, and the fault has type and place but no content."""
     right = getattr(room, name)
 
-    def wrong(*arguments: Any) -> Any:
+    def wrong(*arguments: Any, **more: Any) -> Any:
         if arguments[0] == "1":
             raise TypeError("anna@x.de")
-        return right(*arguments)
+        return right(*arguments, **more)
 
     monkeypatch.setattr(room, name, wrong)
     found = taken(case_of(*(hit(name=str(number), id=str(number), place=number) for number in range(3))))

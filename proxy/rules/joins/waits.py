@@ -9,7 +9,7 @@ from proxy.model.join import Join, Twin
 from proxy.rules import limits
 from proxy.rules.case import EventCase
 from proxy.rules.joins.keys import Claimed, Clue, join_keys, order_clues, person_clues
-from proxy.rules.orders import ONCE_PER_ORDER, order_event_id, order_of, received_order
+from proxy.rules.orders import ONCE_PER_ORDER, order_event_id, order_of
 from proxy.rules.server_case import ServerEventCase
 
 _HOUR_MS = 60 * 60 * 1000
@@ -28,12 +28,13 @@ def twin_of(event_case: EventCase) -> tuple[bytes, int, Twin | None]:
     An event that names no order cannot be matched with a server's event, so it does not wait: the time is 0.
     """
     case, name = event_case.case, event_case.hit.name
-    policy, settings = case.policy, case.policy.site.orders
-    of_page = received_order(case.visit.url) if policy.reads_order_pages else ""
-    order = order_of(policy.site.name, name, event_case.data, of_page)
+    site = case.policy.site
+    order, settings = order_of(site.name, name, event_case.data, case.received_order), site.orders
+    if not order:
+        return order, 0, None
     is_held = settings.hold_until_paid and name == "Purchase"
     wait_ms = settings.hold_hours * _HOUR_MS if is_held else settings.wait_seconds * 1000
-    if not order or not wait_ms:
+    if not wait_ms:
         return order, 0, None
     latest = event_case.time + MAX_AGE_MS - limits.DELIVERY_MS
     return order, min(case.request.now + wait_ms, latest), Twin(order, settings.after_hold if is_held else "")

@@ -33,6 +33,8 @@ _CONTENT_TYPES = frozenset(
     {"product", "product_group", "destination", "flight", "home_listing", "hotel", "media_title", "vehicle"}
 )
 _NUMBERS = frozenset({int, float})
+# Such a pair is checked faster than ``int | float``, which is made anew each time.
+_NUMBER = (int, float)
 _DELIVERY_CATEGORIES = frozenset({"in_store", "curbside", "home_delivery"})
 # A larger value is a mistake, and sums over a year would exceed 64 bits.
 _MOST_UNITS = 10**9
@@ -48,6 +50,9 @@ class CheckedData(NamedTuple):
     currency: str = ""
 
 
+# What ``CheckedData(...)`` does, without the call of a function in Python.
+_checked_data = partial(tuple.__new__, CheckedData)
+_NO_SUM: tuple[None, str] = (None, "")
 _NO_DATA = CheckedData(MappingProxyType({}), ())
 # Events that need no custom data; most come without any.
 _NEED_NO_DATA = STANDARD_EVENTS - {"Purchase"}
@@ -58,7 +63,7 @@ def check_custom_data(name: str, data: Mapping[str, Any]) -> CheckedData:
     if not data and name in _NEED_NO_DATA:
         return _NO_DATA
     sent, findings = checked(name, data)
-    return CheckedData(sent, findings, *summed(sent)) if "value" in sent else CheckedData(sent, findings)
+    return _checked_data((sent, findings, *(summed(sent) if "value" in sent else _NO_SUM)))
 
 
 def summed(data: Mapping[str, Any]) -> tuple[int | None, str]:
@@ -67,8 +72,8 @@ def summed(data: Mapping[str, Any]) -> tuple[int | None, str]:
     If the value is no number, or too large to be meant, the result is None, without a currency.
     """
     value, currency = data.get("value"), data.get("currency")
-    if not isinstance(value, int | float) or not -_MOST_UNITS < value < _MOST_UNITS:
-        return None, ""
+    if not isinstance(value, _NUMBER) or not -_MOST_UNITS < value < _MOST_UNITS:
+        return _NO_SUM
     code = currency.upper() if isinstance(currency, str) else ""
     return round(value * VALUE_SCALE), code if code in money.currencies() else ""
 
@@ -87,17 +92,13 @@ def checked(name: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[s
             sent[field] = value
         for word in words:
             findings.append(field + word)  # noqa: PERF401 - seldom more than one, so that a list of its own costs more
-    _add_overall_findings(name, sent, findings)
-    return sent, tuple(findings)
-
-
-def _add_overall_findings(name: str, data: Mapping[str, Any], findings: list[str]) -> None:
     if name not in STANDARD_EVENTS and name.lower() in _LOWER_NAMES:
         findings.append("event_name:doubtful")
-    if "currency" not in data and (name == "Purchase" or "value" in data):
+    if "currency" not in sent and (name == "Purchase" or "value" in sent):
         findings.append("currency:missing")
-    if "event_id" in data or "eventID" in data:
+    if "event_id" in sent or "eventID" in sent:
         findings.append("event_id:misplaced")
+    return sent, tuple(findings)
 
 
 def _content_ids(claimed: Any) -> Checked:
@@ -195,34 +196,13 @@ def _word(claimed: Any, words: frozenset[str], otherwise: Callable[[Any], Checke
     return otherwise(claimed)
 
 
-def _amount(claimed: Any) -> Checked:
-    """Return a number as it is, and leave whatever else may be one to ``money``."""
-    if type(claimed) in _NUMBERS and 0 <= claimed < limits.NUMBER:
-        return claimed, FINE
-    return money.amount(claimed)
-
-
-def _count(claimed: Any) -> Checked:
-    """Return a whole number as it is, and leave whatever else may be one to ``money``."""
-    if type(claimed) is int and 0 <= claimed < limits.NUMBER:
-        return claimed, FINE
-    return money.count(claimed)
-
-
-def _currency(claimed: Any) -> Checked:
-    """Return a code that is written as it should be; let ``money`` find out what any other text means."""
-    if type(claimed) is str and claimed in money.currencies():
-        return claimed, FINE
-    return money.currency(claimed)
-
-
 _delivery = partial(_word, words=_DELIVERY_CATEGORIES, otherwise=lambda _: UNUSABLE)
 _CHECKS: Mapping[str, Callable[[Any], Checked]] = {
-    "value": _amount,
-    "currency": _currency,
-    "predicted_ltv": _amount,
-    "net_revenue": _amount,
-    "num_items": _count,
+    "value": money.amount,
+    "currency": money.currency,
+    "predicted_ltv": money.amount,
+    "net_revenue": money.amount,
+    "num_items": money.count,
     "content_ids": _content_ids,
     "contents": _contents,
     "content_type": partial(_word, words=_CONTENT_TYPES, otherwise=lambda claimed: (claimed, DOUBTFUL)),
@@ -231,7 +211,7 @@ _CHECKS: Mapping[str, Callable[[Any], Checked]] = {
 }
 # In the order in which their findings are named.
 _ITEM_CHECKS: Mapping[str, Callable[[Any], Checked]] = {
-    "quantity": _count,
-    "item_price": _amount,
+    "quantity": money.count,
+    "item_price": money.amount,
     "delivery_category": _delivery,
 }

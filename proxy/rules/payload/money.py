@@ -41,22 +41,21 @@ def amount(claimed: Any) -> Checked:
     ``12,50`` and ``1.299,00`` are clear; ``1,299`` may be one of two numbers, so it is unusable. So is a number so
     large that readers of JSON do not agree on it.
     """
-    if isinstance(claimed, str):
-        return _amount_of(claimed.strip())
-    if isinstance(claimed, bool) or not isinstance(claimed, int | float) or not abs(claimed) < limits.NUMBER:
-        return NOTHING if claimed is None else UNUSABLE
-    return claimed, DOUBTFUL if claimed < 0 else FINE
-
-
-def _amount_of(text: str) -> Checked:
-    if not text:
-        return NOTHING
-    plain = _plain(text) if len(text) <= _MOST_CHARACTERS else None
-    if plain is None:
-        return UNUSABLE
-    number = int(plain) if plain.lstrip("+-").isdecimal() else float(plain)
-    words = (DOUBTFUL if number < 0 else FINE) + (FINE if plain == text else REPAIRED)
-    return (number, words) if abs(number) < limits.NUMBER else UNUSABLE
+    kind = type(claimed)
+    if kind is int or kind is float:
+        number, words = claimed, FINE
+    elif kind is str and (text := claimed.strip()):
+        plain = _plain(text) if len(text) <= _MOST_CHARACTERS else None
+        if plain is None:
+            return UNUSABLE
+        is_whole = "." not in plain and plain.lstrip("+-").isdecimal()
+        number = int(plain) if is_whole else float(plain)
+        words = FINE if plain == text else REPAIRED
+    else:
+        return NOTHING if claimed is None or kind is str else UNUSABLE
+    if 0 <= number < limits.NUMBER:
+        return number, words
+    return (number, DOUBTFUL + words) if -limits.NUMBER < number < 0 else UNUSABLE
 
 
 def _plain(text: str) -> str | None:
@@ -64,7 +63,7 @@ def _plain(text: str) -> str | None:
     if "," not in text:
         if _NUMBER.fullmatch(text):
             return text
-    elif _DECIMAL_COMMA.fullmatch(text):
+    elif "." not in text and _DECIMAL_COMMA.fullmatch(text):
         return text.replace(",", ".")
     match = _GROUPED.fullmatch(text)
     if match is None:
@@ -76,20 +75,23 @@ def _plain(text: str) -> str | None:
 
 def count(claimed: Any) -> Checked:
     """Return a whole number, 0 or more."""
+    if type(claimed) is int and 0 <= claimed < limits.NUMBER:
+        return claimed, FINE
     number, words = amount(claimed)
     if number is None:
         return number, words
     if number < 0 or number % 1:
         return UNUSABLE
-    return int(number), FINE if type(claimed) is int else REPAIRED
+    return int(number), REPAIRED
 
 
 def currency(claimed: Any) -> Checked:
     """Return the code in capitals; three letters that ISO 4217 lacks are doubtful, as Meta's own list is not public."""
-    if claimed is None or claimed == "":
-        return NOTHING
-    code = claimed.strip().upper() if isinstance(claimed, str) else ""
-    if code in currencies():
+    if not claimed or type(claimed) is not str:
+        return NOTHING if claimed is None or claimed == "" else UNUSABLE
+    known = currencies()
+    code = claimed if claimed in known else claimed.strip().upper()
+    if code in known:
         return code, FINE
     return (code, DOUBTFUL) if len(code) == 3 and code.isascii() and code.isalpha() else UNUSABLE
 

@@ -24,8 +24,8 @@ _IDS = frozenset({
 # Units of effort for an address, plus one for each 8 characters, plus those for the texts in it.
 _ADDRESS = 40
 _HTTP = frozenset(map("".join, product("Hh", "Tt", "Tt", "Pp")))
-# As long as the numbers of cards.
-_LONG_NUMBER = 10**13
+LONG_NUMBER = 10**13
+"""The smallest number that is as long as that of a card; only such a number is read like a text."""
 
 
 class CleanData(NamedTuple):
@@ -119,7 +119,7 @@ class _DataCleaner:
                 clean[public] = self.members(value)
             elif kind is list:
                 clean[public] = self._listed(value, is_id=name in _IDS)
-            elif kind is int and value >= _LONG_NUMBER:
+            elif kind is int and value >= LONG_NUMBER:
                 clean[public] = self._plain(value, is_id=name in _IDS)
             else:  # no digits of a float look like a number of anything
                 clean[public] = value
@@ -140,7 +140,7 @@ class _DataCleaner:
         if type(value) is str:
             address = self._address(value) if self._has_addresses and value[:4] in _HTTP else ""
             return address or (self._text(value, is_id=is_id) if self._reads else value)
-        if self._reads and type(value) is int and value >= _LONG_NUMBER:
+        if self._reads and type(value) is int and value >= LONG_NUMBER:
             text = str(value)
             return value if self._text(text, is_id=is_id) is text else _REDACTED
         return value
