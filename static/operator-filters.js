@@ -13,6 +13,7 @@ const CHOOSING_MS = 1000;
 const AROUND_MS = 5 * 60_000;
 /** What the API calls the browser copy of a server's event, which has none. */
 const NO_COPY = "server";
+const EVENTS_PAGE = "events";
 const FIELDS = ["status", "browser_copy", "site", "pixel", "name", "id", "reason", "action_source"];
 
 /** @param {string} label @param {string} name @param {[value: string, text: string][]} options */
@@ -42,7 +43,8 @@ export const filterForm = () => {
   /** @param {(hash: string) => void} lead @param {Record<string, string>} [range] */
   const settle = (lead, range = {}) => {
     stopTyping(form);
-    lead(linkWith({ ...valuesOf(form), ...range, below: "" }));
+    // From the click on a link until "hashchange" the address is that of another page already.
+    if (current().page == EVENTS_PAGE) lead(linkWith({ ...valuesOf(form), ...range, below: "" }));
   };
   const showAround = () => settle(go, around(Date.parse(form.around.value)));
   form.addEventListener("submit", (event) => {

@@ -32,6 +32,17 @@ async def test_what_is_typed_does_not_follow_to_the_next_page(desk: Desk) -> Non
     assert page.url.endswith("#/overview")
 
 
+async def test_a_filter_that_takes_effect_while_leaving_does_not_follow(desk: Desk) -> None:
+    """A filter that takes effect between the click on a link and the change of the page changes no address."""
+    await desk.open("events")
+    await desk.page.get_by_role("combobox", name="Name").fill("Lead")
+    # In one task, so that the page is still that of events although the address no longer is.
+    await desk.page.evaluate("location.hash = '#/overview'; document.getElementById('filters').requestSubmit()")
+    await desk.loaded()
+
+    assert desk.page.url.endswith("#/overview")
+
+
 async def test_an_event_that_ends_between_two_answers_is_listed_once(desk: Desk) -> None:
     """An event that is in the list of waiting events and in that of finished ones is shown in one row, as finished."""
     await desk.office.send({"name": "Between", "id": "between-1"})
