@@ -330,7 +330,7 @@ async def test_marks_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
 
 
 async def test_a_kind_of_a_newer_version_binds_like_an_opt_out(opener: Opener) -> None:
-    """A suppression of a kind unknown to this version refuses events, is counted, and stops nothing."""
+    """A suppression of a kind unknown to this version refuses events, is counted and exported, and stops nothing."""
     newer = await opener()
     await newer.append([about(1, ANNA), about(2, BERT)])
     await newer.suppress([ANNA], WITHDRAWAL, NOON)
@@ -342,7 +342,8 @@ async def test_a_kind_of_a_newer_version_binds_like_an_opt_out(opener: Opener) -
     assert await taken(older, about(3, ANNA)) == [("id-3", DropReason.OPTED_OUT)]
     assert await claimed(older) == ["id-2"]
     assert await older.suppressed([ANNA]) == {OPT_OUT}
-    assert {each.kind for each in await older.suppressions(after=b"")} == {OPT_OUT}
+    exported = await older.suppressions(after=b"")
+    assert {(each.digest, each.kind) for each in exported} == {(ANNA, OPT_OUT), (BROWSER, OPT_OUT)}
     await tidy(older)
     assert older.stats().suppressions == {OPT_OUT: 2}
 

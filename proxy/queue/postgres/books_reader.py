@@ -31,7 +31,7 @@ _TRIES = 3
 _NEWEST = "SELECT digest, kind, at FROM mark WHERE kind = $1 ORDER BY at DESC LIMIT $2"
 # With ties: all kinds of the last digest are on the page, so that the next page can begin behind that digest.
 _AFTER = """
-SELECT digest, kind, at FROM mark WHERE digest > $1 AND kind = ANY($2::text[])
+SELECT digest, kind, at FROM mark WHERE digest > $1 AND ($2::text IS NULL OR kind = $2)
 ORDER BY digest FETCH FIRST $3 ROWS WITH TIES
 """
 
@@ -115,10 +115,9 @@ class BooksReader:
         Raises:
             QueueError: when they cannot be read.
         """
-        kinds = [kind] if kind else list(SuppressionKind)
         if after is not None:
-            names = [each.value for each in kinds]
-            return await self.page(lambda run: _suppressions(run, _AFTER, after, names, limit))
+            return await self.page(lambda run: _suppressions(run, _AFTER, after, kind, limit))
+        kinds = [kind] if kind else list(SuppressionKind)
 
         async def newest(run: Run) -> list[Suppression]:
             return [row for each in kinds for row in await _suppressions(run, _NEWEST, each.value, limit)]
@@ -147,4 +146,4 @@ class BooksReader:
 
 async def _suppressions(run: Run, statement: str, *arguments: object) -> list[Suppression]:
     rows = await run(statement, *arguments)
-    return [Suppression(bytes(row["digest"]), SuppressionKind(row["kind"]), row["at"]) for row in rows]
+    return [Suppression(bytes(row["digest"]), SuppressionKind.stored(row["kind"]), row["at"]) for row in rows]
