@@ -42,10 +42,10 @@ def break_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the rules raise an error for the event whose id is ``bad``."""
     right = payload.parts
 
-    def wrong(name: str, time_s: int, identity: str, *more: Any) -> tuple[bytes, bytes, bytes]:
+    def wrong(name: str, time_s: int, identity: str, *more: Any, **named: Any) -> tuple[bytes, bytes, bytes]:
         if identity == "bad":
             raise TypeError(SECRET_WORD)
-        return right(name, time_s, identity, *more)
+        return right(name, time_s, identity, *more, **named)
 
     monkeypatch.setattr(payload, "parts", wrong)
 

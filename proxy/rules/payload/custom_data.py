@@ -196,13 +196,34 @@ def _word(claimed: Any, words: frozenset[str], otherwise: Callable[[Any], Checke
     return otherwise(claimed)
 
 
+def _amount(claimed: Any) -> Checked:
+    """Return a number as it is, and leave whatever else may be one to ``money``."""
+    if type(claimed) in _NUMBERS and 0 <= claimed < limits.NUMBER:
+        return claimed, FINE
+    return money.amount(claimed)
+
+
+def _count(claimed: Any) -> Checked:
+    """Return a whole number as it is, and leave whatever else may be one to ``money``."""
+    if type(claimed) is int and 0 <= claimed < limits.NUMBER:
+        return claimed, FINE
+    return money.count(claimed)
+
+
+def _currency(claimed: Any) -> Checked:
+    """Return a code that is written as it should be; let ``money`` find out what any other text means."""
+    if type(claimed) is str and claimed in money.currencies():
+        return claimed, FINE
+    return money.currency(claimed)
+
+
 _delivery = partial(_word, words=_DELIVERY_CATEGORIES, otherwise=lambda _: UNUSABLE)
 _CHECKS: Mapping[str, Callable[[Any], Checked]] = {
-    "value": money.amount,
-    "currency": money.currency,
-    "predicted_ltv": money.amount,
-    "net_revenue": money.amount,
-    "num_items": money.count,
+    "value": _amount,
+    "currency": _currency,
+    "predicted_ltv": _amount,
+    "net_revenue": _amount,
+    "num_items": _count,
     "content_ids": _content_ids,
     "contents": _contents,
     "content_type": partial(_word, words=_CONTENT_TYPES, otherwise=lambda claimed: (claimed, DOUBTFUL)),
@@ -211,7 +232,7 @@ _CHECKS: Mapping[str, Callable[[Any], Checked]] = {
 }
 # In the order in which their findings are named.
 _ITEM_CHECKS: Mapping[str, Callable[[Any], Checked]] = {
-    "quantity": money.count,
-    "item_price": money.amount,
+    "quantity": _count,
+    "item_price": _amount,
     "delivery_category": _delivery,
 }

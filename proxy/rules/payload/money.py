@@ -75,23 +75,20 @@ def _plain(text: str) -> str | None:
 
 def count(claimed: Any) -> Checked:
     """Return a whole number, 0 or more."""
-    if type(claimed) is int and 0 <= claimed < limits.NUMBER:
-        return claimed, FINE
     number, words = amount(claimed)
     if number is None:
         return number, words
     if number < 0 or number % 1:
         return UNUSABLE
-    return int(number), REPAIRED
+    return int(number), FINE if type(claimed) is int else REPAIRED
 
 
 def currency(claimed: Any) -> Checked:
     """Return the code in capitals; three letters that ISO 4217 lacks are doubtful, as Meta's own list is not public."""
     if not claimed or type(claimed) is not str:
         return NOTHING if claimed is None or claimed == "" else UNUSABLE
-    known = currencies()
-    code = claimed if claimed in known else claimed.strip().upper()
-    if code in known:
+    code = claimed.strip().upper()
+    if code in currencies():
         return code, FINE
     return (code, DOUBTFUL) if len(code) == 3 and code.isascii() and code.isalpha() else UNUSABLE
 
