@@ -114,7 +114,8 @@ class QueueModel(RuleBasedStateMachine):
         records = [self.made(event) for event in brought]
         stored = self.run_async(self.engine.append(records, loss))
         if stored is None:
-            self.possible |= {event for event in brought if event.person not in self.suppressed}
+            # A proxy that does not know of a suppression yet may have stored a suppressed person's too.
+            self.possible.update(brought)
             return
         refused = Counter(of(each) for each, _ in stored.refused)
         repeats = Counter(of(each) for each in stored.duplicates)
