@@ -122,11 +122,15 @@ class Node:
 
     # -- start and end
 
-    async def start(self) -> None:
+    async def start(self, *, seconds: float = 120.0) -> None:
         """Start it and wait until it answers.
+
+        Args:
+            seconds: The longest wait.
 
         Raises:
             RuntimeError: when it ends instead.
+            TimeoutError: when it does not answer.
         """
         # A copy or rewind brings the other node's file, so each start writes its own.
         names = ", ".join(self.names)
@@ -135,7 +139,7 @@ class Node:
             self.process = await asyncio.create_subprocess_exec(
                 *as_server(programs() / "postgres", "-D", self.data), cwd="/", stdout=log, stderr=log
             )
-        await until(self.answers, what=f"{self.name}'s start")
+        await until(self.answers, seconds=seconds, what=f"{self.name}'s start")
 
     async def answers(self) -> bool:
         """Tell whether it accepts connections and answers.

@@ -24,6 +24,8 @@ PREFIX = "capi-proxy-trio-"
 CLIENT = "capi"
 """The user of our programs, who is no superuser, and the database that this user owns."""
 _NAMES = ("one", "two", "three")
+# How long a rewound node may take to start; after that it is copied, which is slower and always works.
+_REWOUND_S = 20.0
 
 
 @dataclass
@@ -112,10 +114,19 @@ class Trio:
         for node in self.retired:
             await node.kill()
             upstream = self.feeds[self.primary.name].port
-            if not (rewinding and await node.rewind(self.primary.port, upstream)):
-                await node.copy(self.primary.port, upstream)
-            await node.start()
+            if not (rewinding and await node.rewind(self.primary.port, upstream) and await self._starts(node)):
+                await node.kill()
+                await self._join(node)
         self.retired.clear()
+
+    @staticmethod
+    async def _starts(node: Node) -> bool:
+        """Start a rewound node; tell whether it starts: not if the primary has removed log that it needs."""
+        try:
+            await node.start(seconds=_REWOUND_S)
+        except (TimeoutError, RuntimeError):
+            return False
+        return True
 
     async def mend(self) -> None:
         """Repair everything: all nodes run, can be reached, and follow the primary."""
