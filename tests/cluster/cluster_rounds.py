@@ -81,13 +81,17 @@ class Stage:
     impatient: bool = False
     """Whether the proxies return to the database at once, however often they lost it."""
     figures: Figures = field(default_factory=Figures)
+    plays: int = 0
+    """How many rounds began."""
 
     async def play(self, strike: Strike, chance: random.Random) -> tuple[Load, Account]:
         """Play a round; return its load, and the account of the acknowledged events."""
         if self.figures.rounds and not self.figures.rounds % _FRESH and not self.impatient:
             await self.proxies.restart()
         await self.slow_graph()
-        async with loaded(self.proxies, strike.__name__, chance) as load:
+        self.plays += 1
+        # The same fault comes again, but an id that came before would be a repeat.
+        async with loaded(self.proxies, f"{strike.__name__}-{self.plays}", chance) as load:
             await load.goes_on()
             await strike(Scene(self.servers, self.proxies, load, chance, self.hold_s, self.cut_s))
             started = time.monotonic()
