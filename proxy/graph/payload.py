@@ -133,8 +133,8 @@ def parts(  # noqa: PLR0913, PLR0917 - those of ``own``, and the event
         has_worth: Whether the result of ``worth`` is wanted; otherwise it is empty.
     """
     shared_part = b"" if event is None else shared(event)
-    told = worth(name, custom_data) if has_worth else b""
-    return own(name, time_s, identity, custom_data, written), told, shared_part
+    digest = worth(name, custom_data) if has_worth else b""
+    return own(name, time_s, identity, custom_data, written), digest, shared_part
 
 
 def record(event: Event) -> Record:

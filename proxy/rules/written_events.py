@@ -62,7 +62,7 @@ def redaction(event_case: EventCase) -> None:
     if event_case.is_unread:
         removed += _UNREAD
     if removed:
-        in_data, event_case.redactions = _ONLY_UNREAD if removed == _UNREAD else _told(removed)
+        in_data, event_case.redactions = _ONLY_UNREAD if removed == _UNREAD else _redactions_of(removed)
         case.redactions += in_data
     if case.page is None:
         case.page = clean_page(case.visit, case.policy.site.sensitive, allowed, case.effort)
@@ -72,7 +72,7 @@ def redaction(event_case: EventCase) -> None:
     event_case.page = case.page
 
 
-def _told(removed: Sequence[str]) -> tuple[list[Redaction], tuple[str, ...]]:
+def _redactions_of(removed: Sequence[str]) -> tuple[list[Redaction], tuple[str, ...]]:
     """Return the redactions of custom data for what was removed, and their words for the ledger."""
     in_data = [_IN_DATA[what] for what in removed]
     return in_data, facts.words(in_data)
@@ -80,7 +80,7 @@ def _told(removed: Sequence[str]) -> tuple[list[Redaction], tuple[str, ...]]:
 
 # What a body of many odd events repeats.
 _UNREAD = (Shape.UNREAD,)
-_ONLY_UNREAD = _told(_UNREAD)
+_ONLY_UNREAD = _redactions_of(_UNREAD)
 
 
 def _is_worth_alone(event_case: EventCase) -> bool:
@@ -149,8 +149,9 @@ def _records(event_case: EventCase, parts: dict[str, SharedPart]) -> tuple[list[
     visitor, browser_copy = case.visitor, hit.browser_copy
     first_id = event_case.pixels[0].id
     first_event = None if first_id in case.shared_parts else event(event_case, first_id)
-    said = (name, time_s, identity, data, event_case.written, first_event)
-    own, worth, written = payload.parts(*said, has_worth=not event_case.is_brief)
+    own, worth, written = payload.parts(
+        name, time_s, identity, data, event_case.written, first_event, has_worth=not event_case.is_brief
+    )
     size = len(event_case.pixels) * (len(own) + _json_bytes(findings))
     is_of_order = name in ONCE_PER_ORDER and case.policy.joins_orders
     order, not_before, twin = twin_of(event_case) if is_of_order else _ALONE

@@ -32,9 +32,8 @@ _LOWER_NAMES = frozenset(name.lower() for name in STANDARD_EVENTS)
 _CONTENT_TYPES = frozenset(
     {"product", "product_group", "destination", "flight", "home_listing", "hotel", "media_title", "vehicle"}
 )
-_NUMBERS = frozenset({int, float})
 # Such a pair is checked faster than ``int | float``, which is made anew each time.
-_NUMBER = (int, float)
+_NUMBERS = (int, float)
 _DELIVERY_CATEGORIES = frozenset({"in_store", "curbside", "home_delivery"})
 # A larger value is a mistake, and sums over a year would exceed 64 bits.
 _MOST_UNITS = 10**9
@@ -72,7 +71,7 @@ def summed(data: Mapping[str, Any]) -> tuple[int | None, str]:
     If the value is no number, or too large to be meant, the result is None, without a currency.
     """
     value, currency = data.get("value"), data.get("currency")
-    if not isinstance(value, _NUMBER) or not -_MOST_UNITS < value < _MOST_UNITS:
+    if not isinstance(value, _NUMBERS) or not -_MOST_UNITS < value < _MOST_UNITS:
         return _NO_SUM
     code = currency.upper() if isinstance(currency, str) else ""
     return round(value * VALUE_SCALE), code if code in money.currencies() else ""
